@@ -1,0 +1,6 @@
+"""Linear regression for scikit-learn: exact where exact is affordable, mini-batch SGD everywhere else."""
+
+from sgdlinreg._estimator import MiniBatchSGDRegressor
+
+__version__ = "0.1.0.dev0"
+__all__ = ["MiniBatchSGDRegressor", "__version__"]

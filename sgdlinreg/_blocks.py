@@ -1,0 +1,98 @@
+"""Rows in memory: the only shape of data that solvers see."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+PANEL_BYTES = 1 << 20
+"""Size of a dense float64 panel: it should stay in the second-level cache."""
+
+SPARSE_PANEL_ROWS = 1 << 16
+
+
+class CSR(NamedTuple):
+    """A sparse matrix in compressed row format, as plain arrays.
+
+    Row ``i`` has the values ``data[indptr[i]:indptr[i + 1]]`` in the columns ``indices[indptr[i]:indptr[i + 1]]``,
+    each column at most once. ``indices`` and ``indptr`` are int32 or int64.
+    """
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    n_features: int
+
+
+class Block(NamedTuple):
+    """Some rows of a problem.
+
+    X is an array (n_rows, n_features) of any strides or a `CSR`, float32 or float64; y is (n_rows, n_targets)
+    float64, C-contiguous; sample_weight is (n_rows,) float64, all positive, or None.
+    """
+
+    X: np.ndarray | CSR
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.y.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of X."""
+        return self.X.n_features if isinstance(self.X, CSR) else self.X.shape[1]
+
+    @property
+    def n_targets(self) -> int:
+        """Number of columns of y."""
+        return self.y.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the values of X."""
+        return self.X.data.dtype if isinstance(self.X, CSR) else self.X.dtype
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether X is a `CSR`."""
+        return isinstance(self.X, CSR)
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the sample weights; the number of rows where there are none."""
+        return float(self.n_rows if self.sample_weight is None else self.sample_weight.sum())
+
+
+def as_scipy(X: CSR) -> sparse.csr_array:
+    """View a `CSR` as a SciPy array, without a copy."""
+    shape = (X.indptr.shape[0] - 1, X.n_features)
+    return sparse.csr_array((X.data, X.indices, X.indptr), shape=shape, copy=False)
+
+
+def panels(block: Block) -> Iterator[tuple[slice, np.ndarray | sparse.csr_array, np.ndarray]]:
+    """Cut a block into panels of rows that fit into the cache.
+
+    Yields the slice of rows, those rows of X in float64 (a new dense array, or a SciPy CSR array) and their weights
+    (ones where the block has none). Both kinds of X answer ``X @ v`` and ``X.T @ e``, so formulas stand once.
+    """
+    whole = as_scipy(block.X) if block.is_sparse else block.X
+    step = SPARSE_PANEL_ROWS if block.is_sparse else max(32, PANEL_BYTES // (8 * max(1, block.n_features)))
+    for start in range(0, block.n_rows, step):
+        rows = slice(start, min(start + step, block.n_rows))
+        weight = np.ones(rows.stop - start) if block.sample_weight is None else block.sample_weight[rows]
+        yield rows, whole[rows].astype(np.float64), weight
+
+
+def take_rows(X: np.ndarray | CSR, rows: np.ndarray) -> np.ndarray | sparse.csr_array:
+    """Copy some rows of X in float64, dense or as a SciPy CSR array like X itself."""
+    whole = as_scipy(X) if isinstance(X, CSR) else X
+    return whole[rows].astype(np.float64)
+
+
+def squared(X: np.ndarray | sparse.csr_array) -> np.ndarray | sparse.csr_array:
+    """Square a panel elementwise."""
+    return X.power(2) if sparse.issparse(X) else np.square(X)

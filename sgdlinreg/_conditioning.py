@@ -1,0 +1,370 @@
+"""The safe step: what eta0="auto" measures on the data before the first step.
+
+Coordinates are centred and divided by each column's scale (CSR: scaled only), ``z = (x - centre) / scale``, so that
+the step does not depend on units; on collinear data they are whitened as well. In those coordinates
+
+::
+
+    step = 1 / (lam + (R2 - lam) / m * (n - m) / (n - 1))
+
+with m the batch size, n the number of rows, lam the largest eigenvalue of the second moment and R2 the largest
+weighted squared row norm: 1 / R2 for single rows, 1 / lam for the full batch [1]_. The few rows of largest norm may
+leave the order and join every batch instead, where that allows a larger step.
+
+.. [1] Jain, Kakade, Kidambi, Netrapalli, Sidford, "Parallelizing stochastic gradient descent for least squares
+   regression: mini-batching, averaging, and model misspecification", JMLR 18 (2018).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from sgdlinreg._blocks import Block, panels, squared, take_rows
+from sgdlinreg._objective import Objective
+
+MAX_WHITENED = 512
+"""Whitening is for problems with min(n_rows, n_features) up to here: a step costs n_features times that."""
+EIGENVALUE_FLOOR = 1e-11
+"""Eigenvalues are taken to be at least this share of the largest when whitening."""
+NULL_EIGENVALUE = 1e-14
+"""Directions below this share of the largest eigenvalue carry no variance at all and stay as they are."""
+SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE, SAMPLE_EXTREME = 4096, 8, 512
+SAMPLE_MARGIN = 1.1
+"""Factor on an eigenvalue measured on a sample."""
+GAP_SHARE = 0.25
+"""Share of tol that goes to what plain steps may leave unexplained, and to the stopping rule."""
+EXTREME_GAIN = 0.9
+"""Extreme rows join every batch only where the cost falls below this share."""
+
+
+class ColumnStatistics(NamedTuple):
+    """Weighted mean and sum of squared deviations of each column of some rows, and how much was seen."""
+
+    total_weight: float
+    mean: np.ndarray
+    squares: np.ndarray
+
+    def merge(self, other: "ColumnStatistics | None") -> "ColumnStatistics":
+        """Join the statistics of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""
+        if other is None:
+            return self
+        total = self.total_weight + other.total_weight
+        delta = other.mean - self.mean
+        mean = self.mean + delta * (other.total_weight / total)
+        between = delta * delta * (self.total_weight * other.total_weight / total)
+        return ColumnStatistics(total, mean, self.squares + other.squares + between)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Weighted variance of each column; exactly 0 where rounding alone makes it positive."""
+        variance = self.squares / self.total_weight
+        rounding = 16 * np.finfo(float).eps * np.abs(self.mean)
+        return np.where(variance > rounding**2, variance, 0.0)
+
+
+def column_statistics(block: Block) -> ColumnStatistics:
+    """Measure the columns of X in one sequential pass, in float64."""
+    total: ColumnStatistics | None = None
+    for _, X, weight in panels(block):
+        panel_weight = weight.sum()
+        mean = (weight @ X) / panel_weight
+        if sparse.issparse(X):
+            squares = weight @ squared(X) - panel_weight * mean**2
+        else:
+            X -= mean
+            squares = weight @ np.square(X)
+        total = ColumnStatistics(panel_weight, mean, np.maximum(squares, 0.0)).merge(total)
+    return total
+
+
+def target_statistics(block: Block) -> ColumnStatistics:
+    """Measure the columns of y."""
+    return column_statistics(Block(block.y, block.y, block.sample_weight))
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Frozen coordinates and step of an SGD fit on one block.
+
+    Attributes
+    ----------
+    centre, scale : ndarray of shape (n_features,)
+        ``z = (x - centre) / scale``.
+    whitener : ndarray of shape (n_features, rank)
+        Steps are multiplied by ``whitener @ whitener.T``; rank 0 means by 1.
+    extreme_rows : ndarray of shape (n_extreme,), intp
+        Rows that join every batch with weight 1 / n_rows each.
+    regular_rows : ndarray or None
+        The other rows; None for all.
+    step : float
+        The safe step in these coordinates; nan where the step is the user's.
+    """
+
+    centre: np.ndarray
+    scale: np.ndarray
+    whitener: np.ndarray
+    extreme_rows: np.ndarray
+    regular_rows: np.ndarray | None
+    step: float
+
+    def to_scaled(self, coef: np.ndarray) -> np.ndarray:
+        """Coefficients on x -> coefficients on z, the intercept last in both."""
+        scaled = coef.copy()
+        scaled[:, :-1] *= self.scale
+        scaled[:, -1] += coef[:, :-1] @ self.centre
+        return scaled
+
+    def to_raw(self, scaled: np.ndarray) -> np.ndarray:
+        """Coefficients on z -> coefficients on x."""
+        coef = scaled.copy()
+        coef[:, :-1] /= self.scale
+        coef[:, -1] -= coef[:, :-1] @ self.centre
+        return coef
+
+
+def no_conditioning(n_features: int) -> Conditioning:
+    """Coordinates of the data as they are, for a step size that the user gives."""
+    return Conditioning(
+        np.zeros(n_features), np.ones(n_features), np.empty((n_features, 0)), np.empty(0, np.intp), None, np.nan
+    )
+
+
+def safe_step(norm: float, eigenvalue: float, batch_size: int, n_rows: float) -> float:
+    """Give the step of the rule above.
+
+    Parameters
+    ----------
+    norm : float
+        R2, the largest weighted squared row norm.
+    eigenvalue : float
+        lam, the largest eigenvalue of the second moment.
+    batch_size : int
+    n_rows : float
+        Number of rows that batches are drawn from without replacement, inf for a stream.
+
+    Examples
+    --------
+    >>> safe_step(norm=8.0, eigenvalue=2.0, batch_size=1, n_rows=100)
+    0.125
+    >>> safe_step(norm=8.0, eigenvalue=2.0, batch_size=100, n_rows=100)
+    0.5
+    """
+    if batch_size >= n_rows:
+        return 1.0 / eigenvalue
+    without_replacement = 1.0 if np.isinf(n_rows) else (n_rows - batch_size) / (n_rows - 1)
+    return 1.0 / (eigenvalue + max(norm - eigenvalue, 0.0) / batch_size * without_replacement)
+
+
+class _Coordinates(NamedTuple):
+    """Centre, scale and curvature of the penalty, and whether there is a coordinate for the intercept."""
+
+    centre: np.ndarray
+    scale: np.ndarray
+    penalty: np.ndarray
+    intercept: bool
+
+    def rows(self, X):
+        """Rows of X in these coordinates, with a last column of ones for the intercept."""
+        if sparse.issparse(X):
+            Z = X @ sparse.diags_array(1.0 / self.scale)
+            return sparse.hstack([Z, np.ones((X.shape[0], 1))], format="csr") if self.intercept else Z
+        Z = (X - self.centre) / self.scale
+        return np.column_stack([Z, np.ones(len(Z))]) if self.intercept else Z
+
+
+def _coordinates(block: Block, statistics: ColumnStatistics, objective: Objective) -> _Coordinates:
+    centred = objective.fit_intercept and not block.is_sparse
+    variance = statistics.variance + (0.0 if centred else statistics.mean**2)
+    # with the penalty inside, the curvature along each coordinate is exactly 1
+    scale = np.sqrt(variance + objective.alpha)
+    constant = scale == 0.0
+    scale[constant] = np.where(statistics.mean[constant] == 0.0, 1.0, np.abs(statistics.mean[constant]))
+    centre = statistics.mean if centred else np.zeros_like(statistics.mean)
+    return _Coordinates(centre, scale, objective.alpha / scale**2, objective.fit_intercept)
+
+
+def _norms_and_moment(block, coordinates, whitener=None):
+    """Weighted squared norm of every row, and X'y / n of each target (n_features, n_targets), in one pass."""
+    norms = np.empty(block.n_rows)
+    moment = np.zeros((block.n_features, block.n_targets))
+    y_mean = np.average(block.y, axis=0, weights=block.sample_weight)
+    for rows, X, weight in panels(block):
+        Z = coordinates.rows(X)
+        features = Z[:, :-1] if coordinates.intercept else Z
+        if whitener is None:
+            norms[rows] = squared(Z).sum(axis=1)
+            moment += features.T @ (weight[:, None] * (block.y[rows] - y_mean))
+        else:
+            norms[rows] = squared(features @ whitener).sum(axis=1) + coordinates.intercept
+        norms[rows] *= weight
+    return norms, moment / block.n_rows
+
+
+def _sample(block, norms, coordinates, rng):
+    """Rows in these coordinates times the root of their weight, so that Z'Z is the second moment or an unbiased
+    estimate of it: all rows of a small block, else those of largest norm and a random part of the others.
+    """
+    n_rows = block.n_rows
+    n_random = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE * block.n_features)
+    n_extreme = min(SAMPLE_EXTREME, n_rows // 8)
+    if n_rows <= n_random + n_extreme:
+        chosen, weight = np.arange(n_rows), np.full(n_rows, 1.0 / n_rows)
+    else:
+        by_norm = np.argpartition(norms, n_rows - n_extreme)
+        ordinary = np.sort(by_norm[: n_rows - n_extreme])
+        drawn = np.sort(rng.choice(ordinary, n_random, replace=False))
+        chosen = np.concatenate([by_norm[n_rows - n_extreme :], drawn])
+        weight = np.full(len(chosen), len(ordinary) / (n_rows * n_random))
+        weight[:n_extreme] = 1.0 / n_rows
+    if block.sample_weight is not None:
+        weight = weight * block.sample_weight[chosen]
+    Z = coordinates.rows(take_rows(block.X, chosen))
+    root = np.sqrt(weight)
+    return (sparse.diags_array(root) @ Z if sparse.issparse(Z) else root[:, None] * Z), len(chosen) == n_rows
+
+
+def _largest_eigenvalue(Z, penalty) -> float:
+    """Largest eigenvalue of Z'Z + diag(penalty), directly where a side is small, else by Lanczos."""
+    n_columns = Z.shape[1]
+    padded = np.zeros(n_columns)
+    padded[: len(penalty)] = penalty
+    if not sparse.issparse(Z) and n_columns <= 2 * MAX_WHITENED:
+        return float(np.linalg.eigvalsh(Z.T @ Z + np.diag(padded))[-1])
+    if min(Z.shape) <= 2:
+        return float(squared(Z).sum() + padded.max())
+    operator = LinearOperator(
+        (n_columns, n_columns), matvec=lambda v: Z.T @ (Z @ v) + padded * v.ravel(), dtype=np.float64
+    )
+    start = np.ones(n_columns)  # a fixed start keeps fits reproducible
+    return float(eigsh(operator, k=1, tol=1e-3, v0=start, return_eigenvectors=False)[0])
+
+
+def _whitener(Z, penalty, moment, target_variance, complete, decay, gap) -> np.ndarray | None:
+    """Square root of the inverse second moment, or None where plain steps will do.
+
+    Plain steps leave ``sum_i e_i * exp(-2 * l_i * decay)`` of R2, with l_i the eigenvalues and e_i the share of y's
+    variance along each; whitening pays where that exceeds ``gap``.
+    """
+    Z = np.vstack([Z, np.diag(np.sqrt(penalty))]) if penalty.any() else Z
+    if Z.shape[0] < Z.shape[1]:
+        _, singular, vectors = np.linalg.svd(Z, full_matrices=False)
+        values, vectors = singular**2, vectors.T
+    else:
+        values, vectors = np.linalg.eigh(Z.T @ Z)
+    present = values > NULL_EIGENVALUE * values.max()
+    floored = np.maximum(values, EIGENVALUE_FLOOR * values.max())
+    explained = np.where(present[:, None], (vectors.T @ moment) ** 2 / floored[:, None], 0.0)
+    left = np.exp(-2.0 * np.maximum(values, 0.0) * decay) @ explained
+    if not np.any(left > gap * target_variance):
+        return None
+    kept = present if complete else np.ones_like(present)
+    return np.ascontiguousarray(vectors[:, kept] / np.sqrt(floored[kept]))
+
+
+def _choose_extreme(norms, eigenvalue, batch_size):
+    """How many rows of largest norm join every batch, and the largest norm among the others."""
+    n_rows = len(norms)
+    ranked = np.sort(norms)[::-1]
+    candidates = [batch_size // 8, batch_size // 4, batch_size // 2] + [batch_size * 2**i for i in range(5)]
+    best, n_best, norm = None, 0, ranked[0]
+    for n_extreme in [0] + [h for h in candidates if 0 < h < n_rows / 4]:
+        cost = (ranked[n_extreme] + (batch_size - 1) * eigenvalue) * (1.0 + n_extreme / batch_size)
+        if best is None or cost < EXTREME_GAIN * best:
+            best, n_best, norm = cost, n_extreme, ranked[n_extreme]
+    return n_best, norm
+
+
+def condition(block, statistics, objective, batch_size, gap, rng) -> Conditioning:
+    """Measure a block that will be passed over many times.
+
+    Parameters
+    ----------
+    block : Block
+        Weights have mean one.
+    statistics : ColumnStatistics
+        Of the block's X.
+    objective : Objective
+    batch_size : int
+        At most the number of rows.
+    gap : float
+        Share of y's variance that may stay unexplained; decides whether collinear data are whitened.
+    rng : numpy.random.Generator
+
+    Notes
+    -----
+    Costs two passes over the block, the eigenvalues of at most a 512 x 512 matrix, and O(n_rows) memory.
+    """
+    n_rows, n_features = block.n_rows, block.n_features
+    coordinates = _coordinates(block, statistics, objective)
+    norms, moment = _norms_and_moment(block, coordinates)
+    norms += coordinates.penalty.max(initial=0.0)
+    Z, complete = _sample(block, norms, coordinates, rng)
+    margin = 1.0 if complete else SAMPLE_MARGIN
+    eigenvalue = margin * _largest_eigenvalue(Z, coordinates.penalty)
+    n_extreme, norm = (0, 0.0) if batch_size >= n_rows else _choose_extreme(norms, eigenvalue, batch_size)
+    step = safe_step(norm, eigenvalue, batch_size, n_rows)
+
+    whitener = None
+    if not block.is_sparse and 1 < min(n_rows, n_features) <= MAX_WHITENED:
+        decay = 2 * step * np.ceil(n_rows / batch_size)
+        variance = target_statistics(block).variance
+        whitener = _whitener(
+            Z[:, :n_features], coordinates.penalty, moment, variance, complete, decay, gap
+        )
+    if whitener is not None:
+        norms, _ = _norms_and_moment(block, coordinates, whitener)
+        curvature = whitener * np.sqrt(coordinates.penalty)[:, None]
+        norms += np.square(curvature).sum(axis=1).max()
+        again, _ = _sample(block, norms, coordinates, rng)
+        eigenvalue = margin * max(
+            _largest_eigenvalue(np.vstack([again[:, :n_features] @ whitener, curvature]), np.zeros(0)), 1.0
+        )
+        n_extreme, norm = (0, 0.0) if batch_size >= n_rows else _choose_extreme(norms, eigenvalue, batch_size)
+        step = safe_step(norm, eigenvalue, batch_size, n_rows)
+
+    extreme, regular = np.empty(0, np.intp), None
+    if n_extreme:
+        by_norm = np.argpartition(norms, n_rows - n_extreme)
+        extreme = np.sort(by_norm[n_rows - n_extreme :])
+        regular = np.sort(by_norm[: n_rows - n_extreme])
+    return Conditioning(
+        coordinates.centre,
+        coordinates.scale,
+        np.empty((n_features, 0)) if whitener is None else whitener,
+        extreme,
+        regular,
+        step,
+    )
+
+
+def condition_stream(block, statistics, objective, batch_size, rng) -> tuple[Conditioning, float, float]:
+    """Measure a block that is seen once, as one of many.
+
+    ``statistics`` are those of all rows so far. Returns the coordinates, with the step still open, and what the rule
+    needs: the largest row norm and the largest eigenvalue of this block.
+    """
+    coordinates = _coordinates(block, statistics, objective)
+    norms, _ = _norms_and_moment(block, coordinates)
+    norms += coordinates.penalty.max(initial=0.0)
+    Z, complete = _sample(block, norms, coordinates, rng)
+    eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * _largest_eigenvalue(Z, coordinates.penalty)
+    plain = no_conditioning(block.n_features)
+    conditioning = Conditioning(
+        coordinates.centre, coordinates.scale, plain.whitener, plain.extreme_rows, None, np.nan
+    )
+    return conditioning, float(norms.max()), eigenvalue
+
+
+def largest_stable_step(block, objective, batch_size, rng) -> float:
+    """Give the safe step for the data as they are: the eta0 that a diverged fit should not have exceeded."""
+    n_features = block.n_features
+    as_they_are = _Coordinates(
+        np.zeros(n_features), np.ones(n_features), np.full(n_features, objective.alpha), objective.fit_intercept
+    )
+    norms, _ = _norms_and_moment(block, as_they_are)
+    Z, complete = _sample(block, norms, as_they_are, rng)
+    eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * _largest_eigenvalue(Z, as_they_are.penalty)
+    return safe_step(norms.max() + objective.alpha, eigenvalue, batch_size, block.n_rows)

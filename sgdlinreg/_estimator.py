@@ -1,0 +1,446 @@
+"""The estimator."""
+
+import inspect
+import time
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options as OptionsConstraint, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sgdlinreg import _solvers
+from sgdlinreg._objective import LOSSES, Objective
+from sgdlinreg._prediction import predict_rows
+from sgdlinreg._schedules import SCHEDULES
+from sgdlinreg._training import Limits, TrainingResult, train, train_once
+from sgdlinreg._validation import all_or_nothing, check_new_rows, check_rows, check_start
+
+STEP_PARAMETERS = (
+    "batch_size",
+    "max_iter",
+    "tol",
+    "n_iter_no_change",
+    "shuffle",
+    "learning_rate",
+    "eta0",
+    "average",
+)
+"""Parameters that mean nothing to the closed form: solver="auto" takes SGD where one of them is set."""
+
+
+class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Linear regression: exact where exact is affordable, mini-batch SGD everywhere else.
+
+    Minimises, by one of three solvers,
+
+    ``F(w, b) = sum_i s_i * loss(x_i @ w + b, y_i) / sum_i s_i + alpha * 0.5 * ||w||_2^2``
+
+    with the sample weights s. Features need no scaling and the step size no tuning.
+
+    Parameters
+    ----------
+    loss : {"squared_error"}, default="squared_error"
+        ``0.5 * (prediction - y)**2``. Code whose loss is the mean squared error without the 1/2 (Keras, torch's
+        MSELoss) has half our eta0 and twice our alpha.
+
+    solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
+        - "normal_equation": the closed form, one pass over the data.
+        - "numba": mini-batch SGD on one CPU core.
+        - "torch": mini-batch SGD in torch operations, on `device`.
+        - "auto": "torch" for an explicit device other than the CPU; else "normal_equation" if there are at most 1000
+          features, every one of batch_size, max_iter, tol, n_iter_no_change, shuffle, learning_rate, eta0 and average
+          has its default and there is no coef_init or intercept_init; else "numba". The number of rows does not
+          count, so that the folds of a cross-validation agree.
+
+    penalty : {"l2", None}, default="l2"
+        Penalty on the coefficients; the intercept is never penalised.
+
+    alpha : float, default=0.0
+        Strength of the penalty, in [0, inf). 0 is least squares. ``Ridge(alpha=alpha * sample_weight.sum())`` has the
+        same solution.
+
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. If not, data are taken to be centred.
+
+    batch_size : int, "auto" or "full", default="auto"
+        Rows of one step, in [1, inf), at most the number of rows. "auto" is 32 for numba and 256 for torch, "full"
+        all rows.
+
+    max_iter : int, default=1000
+        Largest number of epochs, passes over the data, in [1, inf).
+
+    tol : float or None, default=1e-3
+        Relative tolerance, in units of R2, in [0, inf); None runs max_iter epochs. With eta0="auto" and averaging or
+        full batches: stop when the model and that of half as many steps predict the same, to tol / 4 of y's variance
+        in the mean square, at two epochs in a row. Otherwise: stop when the loss has not fallen below the best by
+        tol times the loss of the constant model for n_iter_no_change epochs. SGDRegressor's tol is absolute.
+
+    n_iter_no_change : int, default=5
+        Epochs without progress before stopping, in [1, inf).
+
+    shuffle : bool or "full", default=True
+        Order of the rows in an epoch. "full": a new random permutation. True: the same for data that fit into the
+        cache; else rows are shuffled in two levels, blocks of 16 rows and inside windows of at least 256 such blocks,
+        which reads memory nearly in sequence. False: file order.
+
+    learning_rate : {"constant"}, default="constant"
+        Shape of the step size over the steps.
+
+    eta0 : float or "auto", default="auto"
+        Scale of the step size. "auto": coordinates are scaled and centred on the fly and the step is the safe one for
+        this data; the model is the least-squares model whatever the units. A float in (0, inf) is the step size on
+        the data as they are, as in SGDRegressor.
+
+    average : {"auto", False}, default="auto"
+        Whether the model is the mean of the iterates over the second half of all steps. "auto": with eta0="auto" and
+        batches smaller than the data.
+
+    device : str, default="auto"
+        Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0"; "auto" is the CPU.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the order of the rows. Pass an int for reproducible results.
+
+    verbose : int, default=0
+        1 prints a line for each epoch.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients in the dtype of X; one-dimensional for y of shape (n_samples,) or (n_samples, 1).
+
+    intercept_ : float or ndarray of shape (n_targets,)
+        Intercept, float64; 0.0 without one.
+
+    solver_ : str
+        The solver that ran.
+
+    n_iter_ : int
+        Epochs run; 1 after the closed form.
+
+    t_ : int
+        Number of the next step, counted from 1.
+
+    n_samples_seen_ : int
+        Rows of positive weight seen by fit and the calls of partial_fit since.
+
+    batch_size_ : int
+        Rows of one step; all rows for the closed form.
+
+    step_size_ : float
+        Size of the steps, in scaled coordinates if eta0="auto"; nan after the closed form.
+
+    loss_curve_ : list of float
+        Objective of each epoch: the mean over the epoch's batches, each before its step, so the first epoch reads
+        much higher than the model it ends with. Mean over the targets.
+
+    best_loss_ : float
+        Smallest value of `loss_curve_`.
+
+    rank_ : int
+        Rank of the centred columns; after the closed form only.
+
+    condition_number_ : float
+        Condition number of the centred columns scaled to unit norm, estimated; inf if they are linearly dependent.
+        After the closed form only.
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X has string column names.
+
+    See Also
+    --------
+    sklearn.linear_model.SGDRegressor : One row a step, absolute tol, no automatic step size.
+    sklearn.linear_model.LinearRegression : The closed form by SVD.
+    sklearn.linear_model.Ridge : Its alpha is ours times the sum of the weights.
+
+    Notes
+    -----
+    Cost: the closed form takes n_samples * n_features**2 operations; an epoch of SGD n_samples * n_features. Beside
+    the data, memory is O(n_features**2) for the closed form and O(n_samples + n_features) for SGD.
+
+    Rows of weight 0 are dropped first. Only ratios of weights matter.
+
+    References
+    ----------
+    Jain, Kakade, Kidambi, Netrapalli, Sidford, "Parallelizing stochastic gradient descent for least squares
+    regression: mini-batching, averaging, and model misspecification", JMLR 18 (2018).
+
+    Examples
+    --------
+    >>> from sgdlinreg import MiniBatchSGDRegressor
+    >>> from sgdlinreg.datasets import make_linear
+    >>> X, y = make_linear(n_samples=1000, random_state=0)
+    >>> model = MiniBatchSGDRegressor().fit(X, y)
+    >>> model.solver_, model.coef_.round(2), round(model.intercept_, 2)
+    ('normal_equation', array([ 2. , -3.4]), np.float64(4.2))
+    >>> model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y)
+    >>> model.coef_.round(2), round(model.score(X, y), 3)
+    (array([ 2. , -3.4]), 1.0)
+    """
+
+    _parameter_constraints = {
+        "loss": [StrOptions(set(LOSSES))],
+        "solver": [StrOptions({"auto", *_solvers.NAMES})],
+        "penalty": [StrOptions({"l2"}), None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "fit_intercept": ["boolean"],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "full"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left"), None],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean", StrOptions({"full"})],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "eta0": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "average": [StrOptions({"auto"}), OptionsConstraint(bool, {False})],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        *,
+        solver="auto",
+        penalty="l2",
+        alpha=0.0,
+        fit_intercept=True,
+        batch_size="auto",
+        max_iter=1000,
+        tol=1e-3,
+        n_iter_no_change=5,
+        shuffle=True,
+        learning_rate="constant",
+        eta0="auto",
+        average="auto",
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.loss = loss
+        self.solver = solver
+        self.penalty = penalty
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.shuffle = shuffle
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.average = average
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, coef_init=None, intercept_init=None):
+        """Fit the model from scratch.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, dense in any memory order or CSR; float32 and float64 are used as they are.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Target values.
+        sample_weight : array-like of shape (n_samples,) or float, default=None
+            Weights, at least 0; None is the same as equal weights.
+        coef_init : array-like of shape (n_features,) or (n_targets, n_features), default=None
+            Coefficients to start from, for SGD.
+        intercept_init : float or array-like of shape (n_targets,), default=None
+            Intercept to start from, for SGD. If only one of the two is given, the other starts at 0.
+
+        Returns
+        -------
+        self : MiniBatchSGDRegressor
+
+        Raises
+        ------
+        ValueError
+            If an argument or parameter is invalid, or the steps diverge. The estimator is then as it was before.
+        ImportError
+            If solver="torch" and torch is not installed.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If max_iter epochs were not enough for tol.
+        """
+        with all_or_nothing(self):
+            block = check_rows(self, X, y, sample_weight, reset=True)
+            start = check_start(coef_init, intercept_init, block.n_features, block.n_targets, self.fit_intercept)
+            name, reason = self._choose_solver(block.n_features, start is not None)
+            solver = self._make_solver(name, start is not None)
+            limits = Limits(self.max_iter, self.tol, self.n_iter_no_change)
+            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+            result = train(solver, block, start, limits, rng, self._report(name))
+            self.loss_curve_, self.n_iter_, self.n_samples_seen_ = [], 0, 0
+            self._drop_summary()
+            self._keep(result, block, name, reason)
+            if not result.converged or result.worse_than_mean:
+                self._warn(result)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Take in more rows: one pass over them in batches; the closed form stays exact.
+
+        May follow fit or other calls of partial_fit. solver="auto" is resolved at the first call and kept.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Further rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,) or float, default=None
+            Their weights. Weights count relative to the mean over all rows seen.
+
+        Returns
+        -------
+        self : MiniBatchSGDRegressor
+
+        Raises
+        ------
+        ValueError
+            If an argument or parameter is invalid, or the steps diverge. The estimator is then as it was before.
+
+        Notes
+        -----
+        With eta0="auto" the scales, the step and the mean that closes the intercept are those of all rows seen so
+        far. Rows should come in random order: steps on sorted rows forget.
+        """
+        with all_or_nothing(self):
+            first = not hasattr(self, "_state")
+            block = check_rows(self, X, y, sample_weight, reset=first)
+            if first:
+                name, reason = self._choose_solver(block.n_features, False)
+                self.loss_curve_, self.n_iter_, self.n_samples_seen_ = [], 0, 0
+            else:
+                name, reason = self._kept_solver(block)
+            solver = self._make_solver(name, False)
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            rng = np.random.default_rng([seed, 0 if first else self.t_])
+            result = train_once(solver, None if first else self._state, block, rng)
+            self._keep(result, block, name, reason)
+            self._report(name)(self.n_iter_, self.loss_curve_[-1])
+        return self
+
+    def predict(self, X):
+        """Predict.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Predictions, accumulated in float64, of X's dtype.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the columns are not those of fit.
+        """
+        check_is_fitted(self)
+        return predict_rows(check_new_rows(self, X), self.coef_, self.intercept_)
+
+    def _choose_solver(self, n_features, has_start):
+        defaults = inspect.signature(type(self).__init__).parameters
+        return _solvers.choose_solver(
+            self.solver,
+            n_features=n_features,
+            device=self.device,
+            steps_are_default=all(getattr(self, name) == defaults[name].default for name in STEP_PARAMETERS),
+            has_start=has_start,
+        )
+
+    def _kept_solver(self, block):
+        """Solver for a further call of partial_fit: the one before, or one that can go on from its state."""
+        n_targets = 1 if self.coef_.ndim == 1 else len(self.coef_)
+        if block.n_targets != n_targets:
+            raise ValueError(f"y has {block.n_targets} targets, but the model was fitted with {n_targets}.")
+        if self.solver in ("auto", self.solver_):
+            return self.solver_, self._solver_reason
+        if "normal_equation" in (self.solver, self.solver_):
+            raise ValueError(
+                f"partial_fit cannot go on with solver={self.solver!r} after {self.solver_!r}: they keep different "
+                f"state. Set solver={self.solver_!r}, or start again with fit."
+            )
+        return self.solver, "as asked"
+
+    def _make_solver(self, name, has_start):
+        alpha = 0.0 if self.penalty is None else float(self.alpha)
+        objective = Objective(LOSSES[self.loss](), alpha, bool(self.fit_intercept))
+        options = _solvers.Options(
+            self.batch_size, self.eta0, self.learning_rate, self.shuffle, self.average, self.tol, self.device
+        )
+        return _solvers.make_solver(name, self.loss, objective, options, has_start=has_start)
+
+    def _keep(self, result: TrainingResult, block, name, reason):
+        """Turn a result into fitted attributes."""
+        exact = result.coef[:, :-1]
+        coef = exact.astype(block.dtype)
+        intercept = result.coef[:, -1]
+        if result.column_means is not None:
+            intercept = intercept + (exact - coef) @ result.column_means
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError(
+                f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit."
+            )
+        single = len(coef) == 1
+        self.coef_ = coef[0] if single else coef
+        self.intercept_ = intercept[0] if single else intercept
+        self.solver_, self._solver_reason = name, reason
+        self.loss_curve_ = self.loss_curve_ + result.loss_curve
+        self.best_loss_ = min(self.loss_curve_)
+        self.n_iter_ += len(result.loss_curve)
+        self.n_samples_seen_ += block.n_rows
+        self._state = result.state
+        for attribute, value in result.summary.items():
+            setattr(self, attribute, value)
+
+    def _drop_summary(self):
+        """Drop what the last fit's solver had and this one's may not have."""
+        for attribute in ("rank_", "condition_number_"):
+            self.__dict__.pop(attribute, None)
+
+    def _warn(self, result):
+        advice = []
+        if not result.converged:
+            advice.append(
+                f"The stopping rule (tol={self.tol}) was not met in max_iter={self.max_iter} epochs: "
+                "increase max_iter or tol, or set tol=None if the number of epochs is meant."
+            )
+        if result.worse_than_mean:
+            advice.append(
+                "The model is worse than predicting the mean of y: it is far from the solution. Use eta0='auto', a "
+                "larger eta0 or more epochs."
+            )
+        warnings.warn(" ".join(advice), ConvergenceWarning, stacklevel=3)
+
+    def _report(self, name):
+        begin = time.perf_counter()
+
+        def report(epoch, loss):
+            if self.verbose:
+                print(f"{name}: epoch {epoch}, loss {loss:.6g}, {time.perf_counter() - begin:.2f} s")
+
+        return report
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

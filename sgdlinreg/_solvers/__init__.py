@@ -1,0 +1,98 @@
+"""Solvers. `make_solver` is the only place where a name becomes a solver, `choose_solver` the rule behind "auto"."""
+
+from sgdlinreg._objective import Objective
+from sgdlinreg._solvers.base import Fitted, Kernel, Options, Solver
+from sgdlinreg._solvers.normal_equation import NormalEquation
+from sgdlinreg._solvers.sgd import SGD
+
+MAX_EXACT_FEATURES = 1000
+"""solver="auto" takes the closed form up to this many features."""
+
+NAMES = ("normal_equation", "numba", "torch")
+
+
+def kernel_class(name: str) -> type[Kernel]:
+    """Class of a kernel; imports numba only for the kernel that needs it."""
+    if name == "numba":
+        from sgdlinreg._solvers.sgd_numba import NumbaKernel as Kernel
+    elif name == "torch":
+        from sgdlinreg._solvers.sgd_torch import TorchKernel as Kernel
+    elif name == "reference":
+        from sgdlinreg._solvers.sgd_reference import ReferenceKernel as Kernel
+    else:
+        raise ValueError(f"No solver {name!r}; there are {', '.join(NAMES)}.")
+    return Kernel
+
+
+def choose_solver(
+    solver: str, *, n_features: int, device: str, steps_are_default: bool, has_start: bool
+) -> tuple[str, str]:
+    """Resolve solver="auto".
+
+    Parameters
+    ----------
+    solver : str
+        The parameter; anything but "auto" is returned as it is.
+    n_features : int
+    device : str
+        The parameter.
+    steps_are_default : bool
+        Whether every parameter of the steps has its default.
+    has_start : bool
+        Whether there is a coef_init or intercept_init.
+
+    Returns
+    -------
+    name, reason : str
+
+    Notes
+    -----
+    The rule never looks at the number of rows, so that the folds of a cross-validation agree, and never imports torch:
+
+    1. "torch" for an explicit device other than the CPU;
+    2. "normal_equation" if there are at most 1000 features, every parameter of the steps has its default and there
+       is no start;
+    3. else "numba".
+    """
+    if solver != "auto":
+        return solver, "as asked"
+    if device not in ("auto", "cpu"):
+        return "torch", f"device={device!r}"
+    if has_start:
+        return "numba", "coef_init or intercept_init given"
+    if not steps_are_default:
+        return "numba", "a parameter of the steps is set"
+    if n_features > MAX_EXACT_FEATURES:
+        return "numba", f"{n_features} features > {MAX_EXACT_FEATURES}"
+    return "normal_equation", f"{n_features} features, exact is affordable"
+
+
+def make_solver(name: str, loss: str, objective: Objective, options: Options, *, has_start: bool = False) -> Solver:
+    """Make a solver, or say why it cannot do what is asked and which one can.
+
+    Raises
+    ------
+    ValueError
+        If the solver cannot minimise the loss, start at given coefficients or run on the device.
+    ImportError
+        If its library is not installed.
+    """
+    exact = name == "normal_equation"
+    declares = NormalEquation if exact else kernel_class(name)
+    if loss not in declares.losses:
+        raise ValueError(f"solver={name!r} cannot minimise loss={loss!r}; use solver='numba'.")
+    if options.device not in ("auto", "cpu") and not declares.devices:
+        raise ValueError(
+            f"solver={name!r} runs on the CPU only, got device={options.device!r}; use solver='torch' for a device, "
+            "or device='auto'."
+        )
+    if has_start and exact:
+        raise ValueError(
+            f"solver={name!r} has nothing to start from: coef_init and intercept_init need solver='numba' or 'torch'."
+        )
+    if exact:
+        return NormalEquation(objective, options)
+    return SGD(objective, options, declares(options.device))
+
+
+__all__ = ["Fitted", "Options", "Solver", "choose_solver", "make_solver"]

@@ -1,0 +1,106 @@
+"""The contract that every solver keeps, and what a solver declares about itself."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+from sgdlinreg._blocks import Block
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked of the steps; a solver reads what concerns it.
+
+    Attributes
+    ----------
+    batch_size : int, "auto" or "full"
+    eta0 : float or "auto"
+    learning_rate : str
+        Name of a schedule.
+    shuffle : True, False or "full"
+    average : bool or "auto"
+    tol : float or None
+    device : str
+    """
+
+    batch_size: int | str = "auto"
+    eta0: float | str = "auto"
+    learning_rate: str = "constant"
+    shuffle: bool | str = True
+    average: bool | str = "auto"
+    tol: float | None = 1e-3
+    device: str = "auto"
+
+
+class Fitted(NamedTuple):
+    """What a solver knows of its model: coefficients for x, and numbers for the user.
+
+    coef is (n_targets, n_features + 1) float64, the intercept last. column_means is (n_features,), or None where the
+    intercept was not tied to them. summary holds fitted attributes by name.
+    """
+
+    coef: np.ndarray
+    column_means: np.ndarray | None
+    summary: dict[str, Any]
+
+
+class Kernel(Protocol):
+    """Runs the batches of an epoch, one step each; holds no random generator, no schedule and no state."""
+
+    losses: ClassVar[frozenset[str]]
+    """Names of the losses that it can minimise."""
+    devices: ClassVar[bool]
+    """Whether it can run anywhere but on the CPU."""
+    auto_batch_size: ClassVar[int]
+    """What batch_size="auto" means: at least 32, so that tiny data are one full batch for every solver."""
+
+    def __init__(self, device: str): ...
+
+    def to_device(self, block: Block) -> Any:
+        """Give the block in the form that `run_batches` wants."""
+
+    def run_batches(
+        self, block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum
+    ) -> np.ndarray:
+        """Do what `sgd_reference.run_batches` does, where the parameters are described."""
+
+
+class Solver(Protocol):
+    """A way to take in blocks of rows.
+
+    States are values: a method returns a new one and leaves the old one as it was. They hold NumPy arrays only, so
+    that they pickle and pass between the solvers of one family.
+    """
+
+    n_passes: ClassVar[int | None]
+    """1: one pass gives the model. None: as many as it takes."""
+    objective: Any
+    options: Options
+
+    def init(self, n_features: int, n_targets: int, coef: np.ndarray | None) -> Any:
+        """State before any data; ``coef`` (n_targets, n_features + 1) is where to start, None for zeros."""
+
+    def prepare(self, state: Any, block: Block, rng: np.random.Generator, stream: bool) -> tuple[Any, Any]:
+        """Take note of a block before its first pass: weights, statistics, device.
+
+        ``stream`` says that the block is one of many and seen once. Returns the state and the block to update with.
+        """
+
+    def update(self, state: Any, block: Any, rng: np.random.Generator) -> Any:
+        """Take in one block: one pass over its rows."""
+
+    def losses_of(self, state: Any, block: Block) -> np.ndarray:
+        """Objective of each target in the last pass, shape (n_targets,)."""
+
+    def fitted(self, state: Any) -> Fitted:
+        """Give the model."""
+
+    def compares_models(self, state: Any) -> bool:
+        """Whether models of different ages differ by what is still to learn rather than by noise."""
+
+    def earlier_coef(self, state: Any) -> np.ndarray | None:
+        """Coefficients of the model half as many steps ago; None where there is none yet."""
+
+    def finish(self, state: Any) -> Any:
+        """Drop what only a running fit needs: what is left is kept with the estimator."""

@@ -1,0 +1,160 @@
+"""The batches of an epoch in torch operations, on any device."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._objective import LOSSES
+from sgdlinreg._optional import import_optional
+
+
+class DeviceBlock(NamedTuple):
+    """A `Block` as tensors on a device; X is a tensor (n_rows, n_features) or a `CSR` of tensors."""
+
+    X: object
+    y: object
+    sample_weight: object
+    is_sparse: bool
+    n_rows: int
+    n_features: int
+    dtype: np.dtype
+
+
+class TorchKernel:
+    """Torch operations. Gradients are summed in X's dtype, coefficients and their average are float64."""
+
+    losses = frozenset(LOSSES)
+    devices = True
+    auto_batch_size = 256
+
+    def __init__(self, device="auto"):
+        self.torch = import_optional("torch", "torch", "solver='torch'")
+        self.device = "cpu" if device == "auto" else device
+        try:
+            self.device = self.torch.device(self.device)
+            self.torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise ValueError(
+                f"device={device!r} is not available to torch {self.torch.__version__} on this machine "
+                f"({str(error).splitlines()[0]}). Use solver='numba' or 'normal_equation' on the CPU, or "
+                "solver='torch' with device='cpu'."
+            ) from error
+
+    def to_device(self, block: Block):
+        """Copy a block to the device; the tensors never share the caller's memory."""
+
+        def copy(array, dtype=None):
+            return self.torch.tensor(np.ascontiguousarray(array, dtype=dtype), device=self.device)
+
+        if block.is_sparse:
+            indices, indptr = copy(block.X.indices, np.int64), copy(block.X.indptr, np.int64)
+            X = CSR(copy(block.X.data), indices, indptr, block.n_features)
+        else:
+            X = copy(block.X)
+        weight = None if block.sample_weight is None else copy(block.sample_weight)
+        return DeviceBlock(
+            X, copy(block.y), weight, block.is_sparse, block.n_rows, block.n_features, block.dtype
+        )
+
+    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum):
+        """Run the kernel on the device and bring coefficients and losses back once at the end."""
+        torch = self.torch
+
+        def put(array):
+            return torch.as_tensor(array, device=self.device)
+
+        state = put(coef.copy()), put(coef_sum.copy())
+        with torch.no_grad():
+            losses = _run_batches(
+                torch,
+                block,
+                put(order),
+                step_sizes.tolist(),
+                batch_size,
+                objective,
+                _Folding(put(conditioning.centre), put(1.0 / conditioning.scale), put(conditioning.whitener)),
+                put(conditioning.extreme_rows),
+                *state,
+            )
+        coef[:], coef_sum[:] = state[0].cpu().numpy(), state[1].cpu().numpy()
+        return losses.cpu().numpy()
+
+
+class _Folding(NamedTuple):
+    centre: object
+    inverse_scale: object
+    whitener: object
+
+
+def _run_batches(
+    torch, block, order, step_sizes, batch_size, objective, folding, extreme_rows, coef, coef_sum
+):
+    """Do what `sgd_reference.run_batches` does, with no synchronisation between host and device."""
+    n_extreme = extreme_rows.shape[0]
+    share = (block.n_rows - n_extreme) / block.n_rows
+    losses = torch.zeros(len(coef), dtype=torch.float64, device=coef.device)
+    whiten = folding.whitener.shape[1] > 0
+    for step_size, batch in zip(step_sizes, torch.split(order, batch_size), strict=True):
+        rows = torch.cat([batch, extreme_rows]) if n_extreme else batch
+        folded = (coef[:, :-1] * folding.inverse_scale).to(_values(block).dtype)
+        offset = coef[:, -1] - (folded.to(torch.float64) @ folding.centre)
+        X = _Rows(torch, block, rows)
+        residual = X.times(folded.T).to(torch.float64) + offset - block.y[rows]
+
+        factor = torch.full((len(rows), 1), share / len(batch), dtype=torch.float64, device=coef.device)
+        if n_extreme:
+            factor[len(batch) :] = 1.0 / block.n_rows
+        if block.sample_weight is not None:
+            factor *= block.sample_weight[rows, None]
+        losses += len(batch) * (factor * objective.loss.value(residual)).sum(dim=0)
+
+        slope = factor * objective.loss.slope(residual)
+        slope_sum = slope.sum(dim=0)
+        gradient = X.transposed_times(slope.to(folded.dtype)).T.to(torch.float64)
+        gradient = gradient - slope_sum[:, None] * folding.centre
+        if objective.alpha:
+            gradient += objective.alpha * (coef[:, :-1] * folding.inverse_scale)
+        gradient *= folding.inverse_scale
+        if whiten:
+            gradient = (gradient @ folding.whitener) @ folding.whitener.T
+        coef[:, :-1] -= step_size * gradient
+        if objective.fit_intercept:
+            coef[:, -1] -= step_size * slope_sum
+        coef_sum += coef
+    return losses
+
+
+def _values(block):
+    return block.X.data if block.is_sparse else block.X
+
+
+class _Rows:
+    """Some rows of X, dense or CSR, behind two products."""
+
+    def __init__(self, torch, block, rows):
+        self.torch, self.sparse = torch, block.is_sparse
+        if not self.sparse:
+            self.dense = block.X[rows]
+            return
+        start = block.X.indptr[rows]
+        lengths = block.X.indptr[rows + 1] - start
+        self.row = torch.repeat_interleave(lengths)
+        within = torch.arange(len(self.row), device=rows.device) - (lengths.cumsum(0) - lengths)[self.row]
+        where = start[self.row] + within
+        self.column, self.data = block.X.indices[where], block.X.data[where]
+        self.n_rows, self.n_features = len(rows), block.n_features
+
+    def times(self, matrix):
+        """(n_features, n_targets) -> (n_rows, n_targets)."""
+        if not self.sparse:
+            return self.dense @ matrix
+        out = matrix.new_zeros((self.n_rows, matrix.shape[1]))
+        return out.index_add_(0, self.row, self.data[:, None] * matrix[self.column])
+
+    def transposed_times(self, matrix):
+        """(n_rows, n_targets) -> (n_features, n_targets)."""
+        if not self.sparse:
+            return self.dense.T @ matrix
+        out = matrix.new_zeros((self.n_features, matrix.shape[1]))
+        return out.index_add_(0, self.column, self.data[:, None] * matrix[self.row])

@@ -1,0 +1,222 @@
+"""The one loop: epochs x blocks, stopping, history."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sgdlinreg._blocks import Block, take_rows
+from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step, target_statistics
+from sgdlinreg._solvers.base import Solver
+
+PROBE_ROWS = 2048
+"""Rows on which predictions of two models are compared."""
+CHANGES_IN_A_ROW = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop: after ``max_iter`` epochs, or earlier by ``tol`` (None: never), in units of R2."""
+
+    max_iter: int
+    tol: float | None
+    n_iter_no_change: int
+
+
+@dataclass
+class TrainingResult:
+    """What `train` found.
+
+    Attributes
+    ----------
+    state : Any
+        The solver's.
+    coef : ndarray of shape (n_targets, n_features + 1)
+        Of each target when it stopped, the intercept last.
+    column_means : ndarray or None
+    summary : dict
+        Fitted attributes that the solver gives.
+    loss_curve : list of float
+        Objective of each epoch, mean over the targets.
+    converged : bool
+        Whether the stopping rule was met.
+    worse_than_mean : bool
+        Whether the model is worse than predicting the mean of y.
+    """
+
+    state: Any
+    coef: np.ndarray
+    column_means: np.ndarray | None
+    summary: dict
+    loss_curve: list[float] = field(default_factory=list)
+    converged: bool = True
+    worse_than_mean: bool = False
+
+
+class Stopping:
+    """Two rules, each target for itself.
+
+    Where models of different ages can be compared (eta0="auto" with averaging or full batches): the model and the one
+    of half as many steps predict the same to ``tol / 4`` of y's variance, in the mean square over 2048 fixed rows, at
+    two epochs in a row. Otherwise: the loss has not fallen below the best by ``tol`` times the loss of the constant
+    model for ``n_iter_no_change`` epochs.
+    """
+
+    def __init__(self, limits: Limits, block: Block, constant_loss: np.ndarray, rng: np.random.Generator):
+        self.limits = limits
+        self.constant_loss = constant_loss
+        rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, PROBE_ROWS), replace=False))
+        self.probe = take_rows(block.X, rows)
+        self.weight = None if block.sample_weight is None else block.sample_weight[rows]
+        self.best = np.full(block.n_targets, np.inf)
+        self.in_a_row = np.zeros(block.n_targets, dtype=int)
+
+    def met(self, coef: np.ndarray, earlier: np.ndarray | None, losses: np.ndarray, comparable: bool) -> np.ndarray:
+        """Which targets have stopped, shape (n_targets,) of bool."""
+        if self.limits.tol is None:
+            return np.zeros(len(losses), dtype=bool)
+        if comparable:
+            if earlier is None:
+                return np.zeros(len(losses), dtype=bool)
+            change = self.probe @ (coef - earlier)[:, :-1].T + (coef - earlier)[:, -1]
+            moved = np.average(np.square(change), axis=0, weights=self.weight)
+            still = moved <= GAP_SHARE * self.limits.tol * 2 * self.constant_loss
+            needed = CHANGES_IN_A_ROW
+        else:
+            still = losses > self.best - self.limits.tol * self.constant_loss
+            needed = self.limits.n_iter_no_change
+        self.best = np.minimum(self.best, losses)
+        self.in_a_row = np.where(still, self.in_a_row + 1, 0)
+        return self.in_a_row >= needed
+
+
+def train(
+    solver: Solver,
+    block: Block,
+    start: np.ndarray | None,
+    limits: Limits,
+    rng: np.random.Generator,
+    report: Callable[[int, float], None],
+) -> TrainingResult:
+    """Fit a block that is in memory.
+
+    Parameters
+    ----------
+    solver : Solver
+    block : Block
+    start : ndarray of shape (n_targets, n_features + 1) or None
+    limits : Limits
+    rng : numpy.random.Generator
+    report : callable(epoch, loss)
+        Called after every epoch.
+
+    Raises
+    ------
+    ValueError
+        If the fit diverges: its objective is not finite, or after the first epoch above both that of the constant
+        model and that of the start.
+    """
+    objective = solver.objective
+    rising = _Divergence(solver, block, start, rng)
+    state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, start), block, rng, False)
+    stopping = None if solver.n_passes else Stopping(limits, block, rising.constant_loss, rng)
+    stopped = np.zeros(block.n_targets, dtype=bool)
+    coef = np.zeros((block.n_targets, block.n_features + 1))
+    curve: list[float] = []
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverging fit is told below, in one error
+        for epoch in range(1, (solver.n_passes or limits.max_iter) + 1):
+            state = solver.update(state, ready, rng)
+            losses = solver.losses_of(state, block)
+            fitted = solver.fitted(state)
+            rising.check(epoch, losses, fitted.coef)
+            coef[~stopped] = fitted.coef[~stopped]
+            curve.append(float(losses.mean()))
+            report(epoch, curve[-1])
+            if stopping:
+                earlier = solver.earlier_coef(state)
+                stopped |= stopping.met(fitted.coef, earlier, losses, solver.compares_models(state))
+                if stopped.all():
+                    break
+        suspicious = losses > rising.constant_loss
+        final = objective.value(coef, block) if suspicious.any() else losses
+        rising.check_final(epoch, final)
+    converged = bool(stopped.all()) or solver.n_passes == 1 or limits.tol is None
+    worse = bool(np.any(final > rising.constant_loss * (1 + 1e-6)))
+    return TrainingResult(
+        solver.finish(state), coef, fitted.column_means, fitted.summary, curve, converged, worse
+    )
+
+
+def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generator) -> TrainingResult:
+    """Take in one block of a stream: one pass, after which the model is that of all blocks so far.
+
+    Raises
+    ------
+    ValueError
+        If the objective is not finite.
+    """
+    if state is None:
+        state = solver.init(block.n_features, block.n_targets, None)
+    state, ready = solver.prepare(state, block, rng, True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        state = solver.update(state, ready, rng)
+        losses = solver.losses_of(state, block)
+        fitted = solver.fitted(state)
+    if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
+        raise _diverged(solver, block, rng, "in this call of partial_fit the objective is not finite")
+    return TrainingResult(
+        solver.finish(state), fitted.coef, fitted.column_means, fitted.summary, [float(losses.mean())]
+    )
+
+
+class _Divergence:
+    """Tells a fit that moves away from the solution."""
+
+    def __init__(self, solver, block, start, rng):
+        self.solver, self.block, self.rng = solver, block, rng
+        self.constant_loss = 0.5 * target_statistics(block).variance
+        self.limit = self.constant_loss
+        if not solver.n_passes:
+            if start is None:
+                at_zero = solver.objective.loss.value(-block.y)
+                at_start = np.average(at_zero, axis=0, weights=block.sample_weight)
+            else:
+                at_start = solver.objective.value(start, block)
+            at_start = np.maximum(self.constant_loss, at_start)
+            # rounding of a start that is the solution already is no divergence
+            self.limit = at_start * (1 + 1e-6) + np.finfo(float).eps * np.square(block.y).mean(axis=0)
+
+    def check(self, epoch, losses, coef):
+        if not (np.isfinite(losses).all() and np.isfinite(coef).all()):
+            raise self.error(epoch, "is not finite")
+        if epoch > 1:
+            self.check_final(epoch, losses)
+
+    def check_final(self, epoch, losses):
+        if not np.isfinite(losses).all():
+            raise self.error(epoch, "is not finite")
+        if not self.solver.n_passes and np.any(losses > self.limit):
+            worst = int(np.argmax(losses - self.limit))
+            raise self.error(
+                epoch,
+                f"is {losses[worst]:.3g}, above {self.constant_loss[worst]:.3g}, that of predicting the mean of y, "
+                "and above where the fit started",
+            )
+
+    def error(self, epoch, what):
+        return _diverged(self.solver, self.block, self.rng, f"the objective in epoch {epoch} {what}")
+
+
+def _diverged(solver, block, rng, what) -> ValueError:
+    if solver.n_passes == 1:
+        return ValueError(f"The closed form overflowed: {what}. Rescale X or y, their values are too large.")
+    if solver.options.eta0 == "auto":
+        return ValueError(f"SGD diverged: {what}. Use solver='normal_equation', or rescale X or y.")
+    with np.errstate(all="ignore"):
+        stable = largest_stable_step(block, solver.objective, solver.batch_size(block.n_rows), rng)
+    return ValueError(
+        f"SGD diverged: {what}. For this data and batch_size the largest stable eta0 is about {stable:.2g}, got "
+        f"eta0={solver.options.eta0}. Use eta0='auto', a smaller eta0, or scale the features first, for instance "
+        "with StandardScaler."
+    )

@@ -1,0 +1,110 @@
+"""The edge: what users pass becomes a checked Block, or an error before any work."""
+
+from contextlib import contextmanager
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from sgdlinreg._blocks import CSR, Block
+
+FLOATS = [np.float64, np.float32]
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Leave the estimator as it was if the body raises."""
+    before = estimator.__dict__.copy()
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__.clear()
+        estimator.__dict__.update(before)
+        raise
+
+
+def check_rows(estimator, X, y, sample_weight, *, reset) -> Block:
+    """Check training data.
+
+    Parameters
+    ----------
+    estimator : MiniBatchSGDRegressor
+        Its n_features_in_ and feature_names_in_ are set (reset=True) or checked.
+    X : array-like or sparse of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+    sample_weight : array-like of shape (n_samples,), float or None
+    reset : bool
+
+    Returns
+    -------
+    Block
+        Without the rows of weight 0. X is not copied unless its type or sparse format asks for it.
+    """
+    X, y = validate_data(
+        estimator, X, y, accept_sparse="csr", dtype=FLOATS, multi_output=True, y_numeric=True, reset=reset
+    )
+    y = np.ascontiguousarray(y, dtype=np.float64)
+    y = y[:, None] if y.ndim == 1 else y
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        kept = sample_weight > 0
+        if not kept.any():
+            raise ValueError("All sample weights are zero: there is nothing to fit. Give some rows a positive weight.")
+        if not kept.all():
+            X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
+    return Block(_plain(X), y, sample_weight)
+
+
+def _plain(X):
+    if not sparse.issparse(X):
+        return X
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return CSR(X.data, X.indices, X.indptr, X.shape[1])
+
+
+def check_start(coef_init, intercept_init, n_features, n_targets, fit_intercept) -> np.ndarray | None:
+    """Check where to start.
+
+    Parameters
+    ----------
+    coef_init : array-like of shape (n_features,) or (n_targets, n_features), or None
+    intercept_init : float, array-like of shape (n_targets,) or None
+    n_features, n_targets : int
+    fit_intercept : bool
+
+    Returns
+    -------
+    ndarray of shape (n_targets, n_features + 1) or None
+        None if neither is given; what is not given starts at 0.
+    """
+    if coef_init is None and intercept_init is None:
+        return None
+    start = np.zeros((n_targets, n_features + 1))
+    if coef_init is not None:
+        coef = np.asarray(coef_init, dtype=np.float64)
+        allowed = [(n_targets, n_features)] + ([(n_features,)] if n_targets == 1 else [])
+        if coef.shape not in allowed:
+            raise ValueError(
+                f"coef_init has shape {coef.shape}, should be {' or '.join(map(str, allowed))}: that of coef_."
+            )
+        start[:, :-1] = coef
+    if intercept_init is not None:
+        if not fit_intercept:
+            raise ValueError("intercept_init is given but fit_intercept=False. Leave one of them out.")
+        intercept = np.asarray(intercept_init, dtype=np.float64)
+        if intercept.shape not in [(n_targets,)] + ([()] if n_targets == 1 else []):
+            raise ValueError(
+                f"intercept_init has shape {intercept.shape}, should be ({n_targets},)"
+                + (" or a number." if n_targets == 1 else ".")
+            )
+        start[:, -1] = intercept
+    if not np.isfinite(start).all():
+        raise ValueError("coef_init and intercept_init must be finite, got NaN or infinity.")
+    return start
+
+
+def check_new_rows(estimator, X):
+    """Check data to predict on; columns must be those of fit."""
+    return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=False)
