@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from sgdlinreg._solvers.base import Solver
 PROBE_ROWS = 2048
 """Rows on which predictions of two models are compared."""
 CHANGES_IN_A_ROW = 2
+DIVERGED = 1.1
+"""A fit has diverged where its objective is this many times that of the constant model and that of the start."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,15 @@ class Stopping:
     def __init__(self, limits: Limits, block: Block, constant_loss: np.ndarray, rng: np.random.Generator):
         self.limits = limits
         self.constant_loss = constant_loss
-        rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, PROBE_ROWS), replace=False))
-        self.probe = take_rows(block.X, rows)
-        self.weight = None if block.sample_weight is None else block.sample_weight[rows]
+        self.block = block
+        self.rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, PROBE_ROWS), replace=False))
         self.best = np.full(block.n_targets, np.inf)
         self.in_a_row = np.zeros(block.n_targets, dtype=int)
+
+    @cached_property
+    def probe(self):
+        """Rows on which models are compared."""
+        return take_rows(self.block.X, self.rows)
 
     def met(self, coef: np.ndarray, earlier: np.ndarray | None, losses: np.ndarray, comparable: bool) -> np.ndarray:
         """Which targets have stopped, shape (n_targets,) of bool."""
@@ -79,8 +86,10 @@ class Stopping:
         if comparable:
             if earlier is None:
                 return np.zeros(len(losses), dtype=bool)
-            change = self.probe @ (coef - earlier)[:, :-1].T + (coef - earlier)[:, -1]
-            moved = np.average(np.square(change), axis=0, weights=self.weight)
+            difference = coef - earlier
+            change = self.probe @ difference[:, :-1].T + difference[:, -1]
+            weight = None if self.block.sample_weight is None else self.block.sample_weight[self.rows]
+            moved = np.average(np.square(change), axis=0, weights=weight)
             still = moved <= GAP_SHARE * self.limits.tol * 2 * self.constant_loss
             needed = CHANGES_IN_A_ROW
         else:
@@ -120,7 +129,7 @@ def train(
     objective = solver.objective
     rising = _Divergence(solver, block, start, rng)
     state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, start), block, rng, False)
-    stopping = None if solver.n_passes else Stopping(limits, block, rising.constant_loss, rng)
+    stopping = None if solver.n_passes else Stopping(limits, block, rising.constant_loss, rng.spawn(1)[0])
     stopped = np.zeros(block.n_targets, dtype=bool)
     coef = np.zeros((block.n_targets, block.n_features + 1))
     curve: list[float] = []
@@ -140,7 +149,7 @@ def train(
                     break
         suspicious = losses > rising.constant_loss
         final = objective.value(coef, block) if suspicious.any() else losses
-        rising.check_final(epoch, final)
+        rising.check_model(epoch, final)
     converged = bool(stopped.all()) or solver.n_passes == 1 or limits.tol is None
     worse = bool(np.any(final > rising.constant_loss * (1 + 1e-6)))
     return TrainingResult(
@@ -184,16 +193,17 @@ class _Divergence:
             else:
                 at_start = solver.objective.value(start, block)
             at_start = np.maximum(self.constant_loss, at_start)
-            # rounding of a start that is the solution already is no divergence
-            self.limit = at_start * (1 + 1e-6) + np.finfo(float).eps * np.square(block.y).mean(axis=0)
+            # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
+            self.limit = DIVERGED * at_start + np.finfo(float).eps * np.square(block.y).mean(axis=0)
 
     def check(self, epoch, losses, coef):
+        """Check one epoch. ``losses`` may be a mean over noisy iterates, so the model itself is looked at."""
         if not (np.isfinite(losses).all() and np.isfinite(coef).all()):
             raise self.error(epoch, "is not finite")
-        if epoch > 1:
-            self.check_final(epoch, losses)
+        if epoch > 1 and np.any(losses > self.limit):
+            self.check_model(epoch, self.solver.objective.value(coef, self.block))
 
-    def check_final(self, epoch, losses):
+    def check_model(self, epoch, losses):
         if not np.isfinite(losses).all():
             raise self.error(epoch, "is not finite")
         if not self.solver.n_passes and np.any(losses > self.limit):

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from sgdlinreg._blocks import Block, as_scipy, panels
+from sgdlinreg._conditioning import centre_panel
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Options
 
@@ -87,8 +88,7 @@ class NormalEquation:
         for rows, X, weight in panels(block):
             panel = np.column_stack([X, block.y[rows]])
             total = weight.sum()
-            mean = (weight @ panel) / total
-            panel -= mean
+            mean = centre_panel(panel, weight)
             panel *= np.sqrt(weight)[:, None]
             state = state.merge(total, mean, panel.T @ panel, len(panel))
         return state

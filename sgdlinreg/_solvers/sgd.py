@@ -203,7 +203,7 @@ class SGD:
             coef = state.marks[end][1]
         else:
             end = max(end, 1)
-            begin = min(bisect_right(times, n_steps / 2) - 1, end - 1)
+            begin = max(min(bisect_right(times, n_steps / 2) - 1, end - 1), 0)
             coef = (state.marks[end][1] - state.marks[begin][1]) / (times[end] - times[begin])
         return self._close_intercept(state, coef)
 

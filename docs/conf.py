@@ -1,0 +1,59 @@
+"""Configuration of Sphinx. Build with ``python -m sphinx -W --keep-going -b html docs docs/_build/html``."""
+
+import re
+
+from docutils import nodes
+
+import sgdlinreg
+
+project = "sgdlinreg"
+author = "The sgdlinreg developers"
+copyright = author
+version = release = sgdlinreg.__version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.doctest", "numpydoc"]
+templates_path = ["_templates"]
+exclude_patterns = ["_build"]
+default_role = "literal"
+smartquotes = False  # values are typed with straight quotes
+maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
+autosummary_generate = True
+
+numpydoc_show_class_members = False
+# Not asked for: extended summaries, See Also sections and examples everywhere, and descriptions where name
+# and type say it all, as in "self".
+numpydoc_validation_checks = {"all", "ES01", "SA01", "EX01", "PR07", "RT02", "RT03"}
+
+html_theme = "pydata_sphinx_theme"
+html_title = project
+html_show_sourcelink = False
+html_copy_source = False
+html_sidebars = {"**": []}
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+    "show_toc_level": 2,
+    "show_prev_next": False,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+
+
+def link_scikit_learn(app, env, node, contnode):
+    """Resolve references to scikit-learn by the address of its API pages: a build needs no network."""
+    target = node.get("reftarget", "")
+    if not target.startswith("sklearn."):
+        return None
+    address = f"https://scikit-learn.org/stable/modules/generated/{target}.html"
+    return nodes.reference("", "", contnode, internal=False, refuri=address)
+
+
+def keep_attribute_names(app, what, name, obj, options, lines):
+    """Make ``name_`` in a shape a literal: reST takes a bare one for a link."""
+    lines[:] = [re.sub(r"(?<=shape \()(\w+_)(?=[,)])", r"`\1`", line) for line in lines]
+
+
+def setup(app):
+    app.connect("missing-reference", link_scikit_learn)
+    app.connect("autodoc-process-docstring", keep_attribute_names, priority=400)  # before numpydoc, at 500

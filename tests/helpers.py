@@ -1,0 +1,43 @@
+"""What several test modules share: the solvers that are installed, problems, and plain second ways of computing."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+RTOL = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-10}
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+SGD_SOLVERS = ["numba", pytest.param("torch", marks=needs_torch)]
+SOLVERS = ["normal_equation", *SGD_SOLVERS]
+ALL_SOLVERS = ["auto", *SOLVERS]
+
+
+def make_problem(seed, n_rows=301, n_features=7, n_targets=1, weighted=True, noise=0.5):
+    """A random problem with an intercept, correlated columns and uneven scales: X, y, sample_weight."""
+    rng = np.random.default_rng(seed)
+    mix = np.eye(n_features) + 0.3 * rng.standard_normal((n_features, n_features))
+    X = rng.standard_normal((n_rows, n_features)) @ mix * rng.uniform(0.5, 2.0, n_features) + rng.uniform(-1, 1, n_features)
+    coef = rng.uniform(-2.0, 2.0, (n_features, n_targets))
+    y = X @ coef + 3.0 + noise * rng.standard_normal((n_rows, n_targets))
+    weight = rng.uniform(0.2, 3.0, n_rows) if weighted else None
+    return X, (y[:, 0] if n_targets == 1 else y), weight
+
+
+def as_csr(X, index_dtype=np.int32):
+    """X as a CSR array with indices of the given type."""
+    X = sparse.csr_array(X)
+    X.indices, X.indptr = X.indices.astype(index_dtype), X.indptr.astype(index_dtype)
+    return X
+
+
+def weighted_least_squares(X, y, weight=None, alpha=0.0):
+    """Coefficients and intercept by SVD of the augmented system; alpha in our scale."""
+    weight = np.ones(len(X)) if weight is None else weight
+    root = np.sqrt(weight / weight.sum())[:, None]
+    x_mean, y_mean = np.average(X, axis=0, weights=weight), np.average(y, axis=0, weights=weight)
+    rows = np.vstack([root * (X - x_mean), np.sqrt(alpha) * np.eye(X.shape[1])])
+    target = np.concatenate([root * (np.reshape(y - y_mean, (len(X), -1))), np.zeros((X.shape[1], y[0].size))])
+    coef = np.linalg.lstsq(rows, target, rcond=None)[0].T.reshape(*np.shape(y_mean), X.shape[1])
+    return coef, y_mean - coef @ x_mean

@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+
+from sgdlinreg import _conditioning
+from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._conditioning import (
+    ColumnStatistics,
+    column_statistics,
+    condition,
+    largest_stable_step,
+    no_conditioning,
+    safe_step,
+)
+from sgdlinreg._objective import LOSSES, Objective
+
+from .helpers import as_csr, make_problem
+
+SQUARED = LOSSES["squared_error"]()
+
+
+def block_of(X, y, weight=None, sparse=False):
+    if weight is not None:
+        weight = weight / weight.mean()
+    if sparse:
+        csr = as_csr(X)
+        X = CSR(csr.data, csr.indices, csr.indptr, X.shape[1])
+    return Block(X, np.reshape(y, (len(y), -1)).astype(float), weight)
+
+
+def measured(block, objective=None, batch_size=16, gap=2.5e-4, seed=0):
+    objective = objective or Objective(SQUARED)
+    rng = np.random.default_rng(seed)
+    return condition(block, column_statistics(block), objective, batch_size, gap, rng)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_column_statistics(sparse, weighted):
+    X, y, weight = make_problem(0, weighted=weighted)
+    found = column_statistics(block_of(X, y, weight, sparse))
+    np.testing.assert_allclose(found.mean, np.average(X, axis=0, weights=weight), rtol=1e-12)
+    expected = np.average((X - found.mean) ** 2, axis=0, weights=weight)
+    np.testing.assert_allclose(found.variance, expected, rtol=1e-10)
+
+
+def test_statistics_of_parts_merge_to_those_of_the_whole(monkeypatch):
+    X, y, weight = make_problem(1)
+    X = X + 1e6
+    whole = column_statistics(block_of(X, y, weight))
+    merged = None
+    for rows in np.array_split(np.arange(301), 7):
+        part = column_statistics(Block(X[rows], y[rows, None], weight[rows] / weight.mean()))
+        merged = part.merge(merged)
+    np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-14)
+    np.testing.assert_allclose(merged.variance, whole.variance, rtol=1e-9)
+    np.testing.assert_allclose(whole.variance, np.average((X - whole.mean) ** 2, axis=0, weights=weight), rtol=1e-9)
+
+
+def test_variance_of_a_constant_column_is_exactly_zero():
+    X = np.full((1000, 3), [0.1, 1e9 / 3, 0.0])
+    assert not column_statistics(Block(X, X[:, :1], None)).variance.any()
+
+
+def test_safe_step_between_its_limits():
+    steps = [safe_step(20.0, 2.0, m, 1000) for m in (1, 2, 10, 100, 999, 1000)]
+    assert steps[0] == pytest.approx(1 / 20)
+    assert steps[-1] == pytest.approx(1 / 2)
+    assert np.all(np.diff(steps) > 0)
+    assert safe_step(20.0, 2.0, 1000, np.inf) < 1 / 2
+
+
+def test_coordinates_there_and_back():
+    X, y, weight = make_problem(2)
+    conditioning = measured(block_of(X * 1e3 + 1e4, y, weight))
+    coef = np.random.default_rng(0).standard_normal((2, 8))
+    scaled = conditioning.to_scaled(coef)
+    np.testing.assert_allclose(conditioning.to_raw(scaled), coef, rtol=1e-9)
+    x = X[:5] * 1e3 + 1e4
+    z = (x - conditioning.centre) / conditioning.scale
+    np.testing.assert_allclose(z @ scaled[:, :-1].T + scaled[:, -1], x @ coef[:, :-1].T + coef[:, -1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1e6])
+@pytest.mark.parametrize("batch_size", [1, 16, 301])
+def test_step_is_the_rule_on_dense_matrices(sparse, alpha, batch_size):
+    X, y, weight = make_problem(3)
+    block = block_of(X, y, weight, sparse)
+    objective = Objective(SQUARED, alpha)
+    found = measured(block, objective, batch_size, gap=np.inf)
+    s = block.sample_weight
+    Z = np.column_stack([(X - found.centre) / found.scale, np.ones(301)])
+    penalty = np.append(alpha / found.scale**2, 0.0)
+    curvature = (Z.T * s) @ Z / 301 + np.diag(penalty)
+    lam = np.linalg.eigvalsh(curvature)[-1]
+    norms = np.sort(s * (Z**2).sum(axis=1))[::-1] + penalty.max()
+    norm = norms[len(found.extreme_rows)]
+    without = (301 - batch_size) / 300
+    expected = 1 / lam if batch_size == 301 else 1 / (lam + (norm - lam) / batch_size * without)
+    assert found.step == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(np.diag(curvature)[:-1], 1.0, rtol=1e-9)  # each coordinate has curvature 1
+    if sparse:
+        assert not found.centre.any()
+
+
+def test_units_do_not_change_the_step():
+    X, y, _ = make_problem(4)
+    step = measured(block_of(X, y)).step
+    units = 10.0 ** np.arange(-6, 8, 2)
+    assert measured(block_of(X * units + 3 * units, 1e5 * y)).step == pytest.approx(step, rel=1e-6)
+
+
+def test_few_extreme_rows_join_every_batch():
+    X, y, _ = make_problem(5, n_rows=2000)
+    X[[10, 500, 1500]] *= 300.0
+    found = measured(block_of(X, y))
+    assert {10, 500, 1500} <= set(found.extreme_rows)
+    np.testing.assert_array_equal(np.sort(np.r_[found.extreme_rows, found.regular_rows]), np.arange(2000))
+    assert len(measured(block_of(*make_problem(5, n_rows=2000)[:2])).extreme_rows) == 0
+
+
+def test_collinear_columns_are_whitened():
+    rng = np.random.default_rng(6)
+    base = rng.standard_normal((500, 1))
+    X = base + 1e-3 * rng.standard_normal((500, 4))
+    y = X @ [1.0, -2.0, 3.0, -2.0] * 1e3
+    found = measured(block_of(X, y))
+    assert found.whitener.shape == (4, 4)
+    Z = (X - found.centre) / found.scale @ found.whitener
+    np.testing.assert_allclose(Z.T @ Z / 500, np.eye(4), atol=1e-6)
+    independent = rng.standard_normal((4000, 4))
+    assert measured(block_of(independent, independent @ np.ones(4))).whitener.shape[1] == 0
+
+
+def test_directions_without_variance_stay_as_they_are():
+    X, _, _ = make_problem(7, n_rows=20, n_features=40)
+    found = measured(block_of(X, X[:, 0] * 100), batch_size=20, gap=1e-9)
+    assert found.whitener.shape == (40, 19)
+
+
+def test_large_blocks_are_measured_on_a_sample(monkeypatch):
+    X, y, _ = make_problem(8, n_rows=4000)
+    exact = measured(block_of(X, y), batch_size=4000, gap=np.inf)
+    monkeypatch.setattr(_conditioning, "SAMPLE_ROWS", 500)
+    monkeypatch.setattr(_conditioning, "SAMPLE_EXTREME", 50)
+    sampled = measured(block_of(X, y), batch_size=4000, gap=np.inf)
+    assert sampled.step == pytest.approx(exact.step / _conditioning.SAMPLE_MARGIN, rel=0.15)
+
+
+def test_wide_and_sparse_data_use_lanczos():
+    rng = np.random.default_rng(9)
+    X = (rng.uniform(size=(300, 1300)) < 0.02) * rng.uniform(1, 2, (300, 1300))
+    y = rng.standard_normal(300)
+    dense_step = measured(block_of(X, y), Objective(SQUARED, fit_intercept=False), 300, gap=np.inf).step
+    sparse_step = measured(block_of(X, y, sparse=True), Objective(SQUARED, fit_intercept=False), 300).step
+    scale = np.sqrt((X**2).mean(axis=0))
+    scale[scale == 0] = 1
+    expected = 300 / np.linalg.norm(X / scale, 2) ** 2
+    assert dense_step == pytest.approx(expected, rel=2e-3)
+    assert sparse_step == pytest.approx(expected, rel=2e-3)
+
+
+def test_largest_stable_step_is_that_of_the_raw_data():
+    X, y, _ = make_problem(10)
+    found = largest_stable_step(block_of(X, y), Objective(SQUARED, 0.2), 301, np.random.default_rng(0))
+    rows = np.column_stack([X, np.ones(301)])
+    curvature = rows.T @ rows / 301 + np.diag([0.2] * 7 + [0.0])
+    assert found == pytest.approx(1 / np.linalg.eigvalsh(curvature)[-1], rel=1e-9)
+
+
+def test_no_conditioning_changes_nothing():
+    coef = np.random.default_rng(0).standard_normal((2, 8))
+    plain = no_conditioning(7)
+    np.testing.assert_array_equal(plain.to_scaled(coef), coef)
+    np.testing.assert_array_equal(plain.to_raw(coef), coef)
+
+
+def test_merge_with_nothing():
+    statistics = ColumnStatistics(2.0, np.ones(1), np.ones(1))
+    assert statistics.merge(None) is statistics

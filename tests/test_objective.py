@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._objective import LOSSES, Objective
+
+from .helpers import as_csr, make_problem
+
+
+def block_of(X, y, weight, sparse=False):
+    if sparse:
+        csr = as_csr(X)
+        X = CSR(csr.data, csr.indices, csr.indptr, X.shape[1])
+    return Block(X, np.reshape(y, (len(y), -1)), weight)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_value_is_the_formula_row_by_row(weighted, sparse):
+    X, y, weight = make_problem(1, n_rows=23, n_targets=3, weighted=weighted)
+    coef = np.random.default_rng(2).standard_normal((3, 8))
+    s = np.ones(23) if weight is None else weight
+    expected = [
+        sum(s[i] * 0.5 * (X[i] @ coef[t, :-1] + coef[t, -1] - y[i, t]) ** 2 for i in range(23)) / s.sum()
+        + 0.7 * 0.5 * sum(w * w for w in coef[t, :-1])
+        for t in range(3)
+    ]
+    objective = Objective(LOSSES["squared_error"](), alpha=0.7)
+    np.testing.assert_allclose(objective.value(coef, block_of(X, y, weight, sparse)), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_gradient_is_the_slope_of_the_value(loss, fit_intercept, sparse):
+    X, y, weight = make_problem(3, n_rows=40, n_targets=2)
+    block = block_of(X, y, weight, sparse)
+    coef = np.random.default_rng(4).standard_normal((2, 8))
+    if not fit_intercept:
+        coef[:, -1] = 0.0
+    objective = Objective(LOSSES[loss](), alpha=0.3, fit_intercept=fit_intercept)
+    gradient = objective.gradient(coef, block)
+    for t in range(2):
+        for j in range(8 if fit_intercept else 7):
+            step = np.zeros_like(coef)
+            step[t, j] = 1e-5
+            up, down = objective.value(coef + step, block)[t], objective.value(coef - step, block)[t]
+            assert gradient[t, j] == pytest.approx((up - down) / 2e-5, rel=1e-7, abs=1e-7)
+    if not fit_intercept:
+        np.testing.assert_array_equal(gradient[:, -1], 0.0)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_slope_is_the_derivative_of_the_loss(loss):
+    residual = np.linspace(-3.05, 3.05, 41)
+    loss = LOSSES[loss]()
+    numeric = (loss.value(residual + 1e-6) - loss.value(residual - 1e-6)) / 2e-6
+    np.testing.assert_allclose(loss.slope(residual), numeric, atol=1e-8)

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from sgdlinreg._ordering import BLOCK_ROWS, CACHE_BYTES, LONG_ROW_BYTES, WINDOW_BLOCKS, epoch_order
+
+LARGE = 3 * BLOCK_ROWS * WINDOW_BLOCKS * 10 + 7
+BIG_ROW = CACHE_BYTES / LARGE + 1
+
+
+@pytest.mark.parametrize("shuffle", [True, "full", False])
+@pytest.mark.parametrize("n_rows", [1, 2, 301, 4096, 8191, 8192, LARGE])
+@pytest.mark.parametrize("row_bytes", [8, BIG_ROW, LONG_ROW_BYTES])
+def test_every_row_once_and_reproducible(shuffle, n_rows, row_bytes):
+    row_bytes = max(row_bytes, CACHE_BYTES / n_rows + 1) if row_bytes == BIG_ROW else row_bytes
+    order = epoch_order(n_rows, row_bytes, shuffle, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.sort(order), np.arange(n_rows))
+    np.testing.assert_array_equal(order, epoch_order(n_rows, row_bytes, shuffle, np.random.default_rng(0)))
+    if not shuffle:
+        np.testing.assert_array_equal(order, np.arange(n_rows))
+
+
+def test_two_levels_read_in_windows_of_blocks():
+    order = epoch_order(LARGE, BIG_ROW, True, np.random.default_rng(0))
+    window = LARGE // BLOCK_ROWS // 30 * BLOCK_ROWS
+    for start in range(0, 29 * window, window):
+        blocks, counts = np.unique(order[start : start + window] // BLOCK_ROWS, return_counts=True)
+        assert len(blocks) >= WINDOW_BLOCKS
+        np.testing.assert_array_equal(counts, BLOCK_ROWS)
+    assert LARGE - 29 * window >= window  # what is left over makes the last window longer, never shorter
+
+
+def test_batches_of_two_levels_mix_rows_from_everywhere():
+    order = epoch_order(LARGE, BIG_ROW, True, np.random.default_rng(0))
+    batches = order[: len(order) // 32 * 32].reshape(-1, 32)
+    spread = batches.mean(axis=1).std() / LARGE
+    assert spread < 1.2 / np.sqrt(12 * 32)  # of means of 32 independent uniform draws, plus a fifth
+
+
+def test_full_differs_from_two_levels_only_on_large_data():
+    small = [epoch_order(301, 8, kind, np.random.default_rng(0)) for kind in (True, "full")]
+    np.testing.assert_array_equal(*small)
+    large = [epoch_order(LARGE, BIG_ROW, kind, np.random.default_rng(0)) for kind in (True, "full")]
+    assert not np.array_equal(*large)

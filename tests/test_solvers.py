@@ -1,0 +1,165 @@
+"""Every kernel against the NumPy reference, step by step."""
+
+import pickle
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._objective import LOSSES, Objective
+from sgdlinreg._solvers import Options, choose_solver, make_solver
+from sgdlinreg._solvers.sgd import State
+
+from .helpers import RTOL, SGD_SOLVERS, SOLVERS, as_csr, make_problem
+
+SQUARED = LOSSES["squared_error"]
+
+
+def layouts(X):
+    wide = np.zeros((X.shape[0] * 2, X.shape[1] * 3), dtype=X.dtype)
+    wide[::2, 1::3] = X
+    int32, int64 = as_csr(X), as_csr(X, np.int64)
+    return {
+        "C": np.ascontiguousarray(X),
+        "F": np.asfortranarray(X),
+        "strided": wide[::2, 1::3],
+        "int32": CSR(int32.data, int32.indices, int32.indptr, X.shape[1]),
+        "int64": CSR(int64.data, int64.indices, int64.indptr, X.shape[1]),
+    }
+
+
+def run(name, block, objective, options, n_epochs=5, seed=0, stream=False):
+    solver = make_solver(name, "squared_error", objective, options)
+    rng = np.random.default_rng(seed)
+    state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, None), block, rng, stream)
+    path, losses = [], []
+    for _ in range(n_epochs):
+        state = solver.update(state, ready, rng)
+        path.append(np.stack([state.coef, state.coef_sum / state.n_steps]))
+        losses.append(solver.losses_of(state, block))
+    return np.array(path), np.array(losses), state
+
+
+def assert_same_path(name, block, objective, options, **kwargs):
+    path, losses, _ = run(name, block, objective, options, **kwargs)
+    expected_path, expected_losses, _ = run("reference", block, objective, options, **kwargs)
+    rtol = RTOL[block.dtype]
+    np.testing.assert_allclose(path, expected_path, rtol=rtol, atol=rtol * np.abs(expected_path).max())
+    np.testing.assert_allclose(losses, expected_losses, rtol=rtol, atol=rtol * expected_losses.max())
+
+
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "int32", "int64"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_kernels_follow_the_reference(name, dtype, layout, weighted, n_targets):
+    X, y, weight = make_problem(0, n_targets=n_targets, weighted=weighted)
+    block = Block(layouts(X.astype(dtype))[layout], y.reshape(301, -1), weight)
+    for eta0 in ("auto", 0.01):  # 301 rows, batches of 16: the last batch is ragged
+        assert_same_path(name, block, Objective(SQUARED(), 0.1), Options(batch_size=16, eta0=eta0))
+
+
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+@pytest.mark.parametrize("batch_size", [1, 7, 301])
+def test_kernels_follow_the_reference_over_options(name, fit_intercept, alpha, batch_size):
+    X, y, weight = make_problem(1)
+    block = Block(X, y[:, None], weight)
+    objective = Objective(SQUARED(), alpha, fit_intercept)
+    for shuffle in (True, False, "full"):
+        assert_same_path(name, block, objective, Options(batch_size=batch_size, shuffle=shuffle))
+    assert_same_path(name, block, objective, Options(batch_size=batch_size), stream=True)
+
+
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_kernels_follow_the_reference_with_extreme_rows_and_whitening(name, dtype):
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((1000, 1)) + 1e-2 * rng.standard_normal((1000, 5))
+    X[[3, 700]] *= 100
+    y = X @ [[1.0], [-2.0], [3.0], [0.5], [-2.5]] * 300
+    block = Block(X.astype(dtype), y + rng.standard_normal((1000, 1)), rng.uniform(0.5, 2, 1000))
+    solver = make_solver("reference", "squared_error", Objective(SQUARED()), Options(batch_size=16))
+    state, _ = solver.prepare(solver.init(5, 1, None), block, np.random.default_rng(0), False)
+    assert len(state.conditioning.extreme_rows)
+    assert state.conditioning.whitener.shape[1]
+    assert_same_path(name, block, Objective(SQUARED()), Options(batch_size=16), n_epochs=2)
+
+
+def test_reference_takes_the_textbook_step():
+    X, y, weight = make_problem(3, n_targets=2)
+    options = Options(batch_size=16, eta0=0.01, shuffle=False)
+    _, _, state = run("reference", Block(X, y, weight), Objective(SQUARED(), 0.1), options, n_epochs=1)
+    w, b, s = np.zeros((7, 2)), np.zeros(2), weight / weight.mean()
+    for start in range(0, 301, 16):
+        rows = slice(start, min(start + 16, 301))
+        residual = s[rows, None] * (X[rows] @ w + b - y[rows])
+        w = w - 0.01 * (X[rows].T @ residual / len(residual) + 0.1 * w)
+        b = b - 0.01 * residual.mean(axis=0)
+    np.testing.assert_allclose(state.coef, np.column_stack([w.T, b]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+def test_update_leaves_the_old_state_as_it_was(name):
+    X, y, _ = make_problem(4)
+    block = Block(X, y[:, None], None)
+    solver = make_solver(name, "squared_error", Objective(SQUARED()), Options())
+    rng = np.random.default_rng(0)
+    empty = solver.init(7, 1, None)
+    state, ready = solver.prepare(empty, block, rng, False)
+    before = pickle.dumps([state, empty])
+    first = solver.update(state, ready, rng)
+    again = pickle.dumps(first)
+    solver.update(first, ready, rng)
+    assert pickle.dumps([state, empty]) == before
+    assert pickle.dumps(first) == again
+
+
+def test_state_is_numpy_at_the_boundary():
+    X, y, _ = make_problem(4)
+    _, _, state = run("numba", Block(X, y[:, None], None), Objective(SQUARED()), Options())
+    assert isinstance(state, State)
+    for field in fields(state):
+        assert type(getattr(state, field.name)).__module__.split(".")[0] in ("builtins", "numpy", "sgdlinreg")
+
+
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+def test_read_only_data(name):
+    X, y, weight = make_problem(5)
+    for array in (X, y, weight):
+        array.flags.writeable = False
+    block = Block(X, y[:, None], weight)
+    assert_same_path(name, block, Objective(SQUARED()), Options(batch_size=16), n_epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "expected"),
+    [
+        ({}, "normal_equation"),
+        ({"n_features": 1000}, "normal_equation"),
+        ({"n_features": 1001}, "numba"),
+        ({"steps_are_default": False}, "numba"),
+        ({"has_start": True}, "numba"),
+        ({"device": "cpu"}, "normal_equation"),
+        ({"device": "cuda"}, "torch"),
+        ({"solver": "numba"}, "numba"),
+        ({"solver": "normal_equation", "steps_are_default": False}, "normal_equation"),
+    ],
+)
+def test_rule_of_auto(kwargs, expected):
+    asked = {"solver": "auto", "n_features": 5, "device": "auto", "steps_are_default": True, "has_start": False}
+    assert choose_solver(**(asked | kwargs))[0] == expected
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_make_solver_refuses_what_a_solver_cannot_do(name):
+    with pytest.raises(ValueError, match=r"cannot minimise loss='poisson'; use solver='numba'"):
+        make_solver(name, "poisson", Objective(SQUARED()), Options())
+
+
+def test_make_solver_refuses_unknown_names():
+    with pytest.raises(ValueError, match="No solver 'adam'; there are normal_equation, numba, torch"):
+        make_solver("adam", "squared_error", Objective(SQUARED()), Options())
