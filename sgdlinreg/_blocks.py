@@ -1,7 +1,7 @@
 """Rows in memory: the only shape of data that solvers see."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -73,13 +73,13 @@ def as_scipy(X: CSR) -> sparse.csr_array:
     return sparse.csr_array((X.data, X.indices, X.indptr), shape=shape, copy=False)
 
 
-def panels(block: Block) -> Iterator[tuple[slice, np.ndarray | sparse.csr_array, np.ndarray]]:
+def panels(block: Block) -> Iterator[tuple[slice, Any, np.ndarray]]:
     """Cut a block into panels of rows that fit into the cache.
 
     Yields the slice of rows, those rows of X in float64 (a new dense array, or a SciPy CSR array) and their weights
     (ones where the block has none). Both kinds of X answer ``X @ v`` and ``X.T @ e``, so formulas stand once.
     """
-    whole = as_scipy(block.X) if block.is_sparse else block.X
+    whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
     step = SPARSE_PANEL_ROWS if block.is_sparse else max(32, PANEL_BYTES // (8 * max(1, block.n_features)))
     for start in range(0, block.n_rows, step):
         rows = slice(start, min(start + step, block.n_rows))
@@ -87,12 +87,12 @@ def panels(block: Block) -> Iterator[tuple[slice, np.ndarray | sparse.csr_array,
         yield rows, whole[rows].astype(np.float64), weight
 
 
-def take_rows(X: np.ndarray | CSR, rows: np.ndarray) -> np.ndarray | sparse.csr_array:
+def take_rows(X: np.ndarray | CSR, rows: np.ndarray) -> Any:
     """Copy some rows of X in float64, dense or as a SciPy CSR array like X itself."""
-    whole = as_scipy(X) if isinstance(X, CSR) else X
+    whole: Any = as_scipy(X) if isinstance(X, CSR) else X
     return whole[rows].astype(np.float64)
 
 
-def squared(X: np.ndarray | sparse.csr_array) -> np.ndarray | sparse.csr_array:
-    """Square a panel elementwise."""
+def squared(X: Any) -> Any:
+    """Square a panel elementwise, dense or SciPy CSR."""
     return X.power(2) if sparse.issparse(X) else np.square(X)

@@ -79,7 +79,7 @@ def centre_panel(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def column_statistics(block: Block) -> ColumnStatistics:
     """Measure the columns of X in one sequential pass, in float64."""
-    total: ColumnStatistics | None = None
+    total = None
     for _, X, weight in panels(block):
         panel_weight = weight.sum()
         if sparse.issparse(X):
@@ -89,11 +89,12 @@ def column_statistics(block: Block) -> ColumnStatistics:
             mean = centre_panel(X, weight)
             squares = weight @ np.square(X)
         total = ColumnStatistics(panel_weight, mean, np.maximum(squares, 0.0)).merge(total)
+    assert total is not None, "a block has rows"
     return total
 
 
 def target_statistics(block: Block) -> ColumnStatistics:
-    """Measure the columns of y."""
+    """Measure the columns of y, by the same formulas."""
     return column_statistics(Block(block.y, block.y, block.sample_weight))
 
 
@@ -140,7 +141,12 @@ class Conditioning:
 def no_conditioning(n_features: int) -> Conditioning:
     """Coordinates of the data as they are, for a step size that the user gives."""
     return Conditioning(
-        np.zeros(n_features), np.ones(n_features), np.empty((n_features, 0)), np.empty(0, np.intp), None, np.nan
+        np.zeros(n_features),
+        np.ones(n_features),
+        np.empty((n_features, 0)),
+        np.empty(0, np.intp),
+        None,
+        np.nan,
     )
 
 
@@ -216,8 +222,10 @@ def _norms_and_moment(block, coordinates, whitener=None):
 
 
 def _sample(block, norms, coordinates, rng):
-    """Rows in these coordinates times the root of their weight, so that Z'Z is the second moment or an unbiased
-    estimate of it: all rows of a small block, else those of largest norm and a random part of the others.
+    """Take rows whose Z'Z is the second moment or an unbiased estimate of it, and say whether they are all rows.
+
+    All rows of a small block, else those of largest norm and a random part of the others; in these coordinates, times
+    the root of their weight.
     """
     n_rows = block.n_rows
     n_random = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE * block.n_features)
@@ -266,6 +274,8 @@ def _whitener(Z, penalty, moment, target_variance, complete, decay, gap) -> np.n
         values, vectors = singular**2, vectors.T
     else:
         values, vectors = np.linalg.eigh(Z.T @ Z)
+    if values.max() <= 0.0:
+        return None
     present = values > NULL_EIGENVALUE * values.max()
     floored = np.maximum(values, EIGENVALUE_FLOOR * values.max())
     explained = np.where(present[:, None], (vectors.T @ moment) ** 2 / floored[:, None], 0.0)
@@ -323,9 +333,7 @@ def condition(block, statistics, objective, batch_size, gap, rng) -> Conditionin
     if not block.is_sparse and 1 < min(n_rows, n_features) <= MAX_WHITENED:
         decay = 2 * step * np.ceil(n_rows / batch_size)
         variance = target_statistics(block).variance
-        whitener = _whitener(
-            Z[:, :n_features], coordinates.penalty, moment, variance, complete, decay, gap
-        )
+        whitener = _whitener(Z[:, :n_features], coordinates.penalty, moment, variance, complete, decay, gap)
     if whitener is not None:
         norms, _ = _norms_and_moment(block, coordinates, whitener)
         curvature = whitener * np.sqrt(coordinates.penalty)[:, None]
@@ -364,19 +372,25 @@ def condition_stream(block, statistics, objective, batch_size, rng) -> tuple[Con
     Z, complete = _sample(block, norms, coordinates, rng)
     eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * _largest_eigenvalue(Z, coordinates.penalty)
     plain = no_conditioning(block.n_features)
-    conditioning = Conditioning(
-        coordinates.centre, coordinates.scale, plain.whitener, plain.extreme_rows, None, np.nan
-    )
+    conditioning = Conditioning(coordinates.centre, coordinates.scale, plain.whitener, plain.extreme_rows, None, np.nan)
     return conditioning, float(norms.max()), eigenvalue
 
 
 def largest_stable_step(block, objective, batch_size, rng) -> float:
-    """Give the safe step for the data as they are: the eta0 that a diverged fit should not have exceeded."""
+    """Give the safe step for the data as they are: the eta0 that a diverged fit should not have exceeded.
+
+    0 if squares of the data overflow.
+    """
     n_features = block.n_features
     as_they_are = _Coordinates(
-        np.zeros(n_features), np.ones(n_features), np.full(n_features, objective.alpha), objective.fit_intercept
+        np.zeros(n_features),
+        np.ones(n_features),
+        np.full(n_features, objective.alpha),
+        objective.fit_intercept,
     )
     norms, _ = _norms_and_moment(block, as_they_are)
+    if not np.isfinite(norms.sum()):
+        return 0.0
     Z, complete = _sample(block, norms, as_they_are, rng)
     eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * _largest_eigenvalue(Z, as_they_are.penalty)
     return safe_step(norms.max() + objective.alpha, eigenvalue, batch_size, block.n_rows)

@@ -4,12 +4,14 @@ import inspect
 import time
 import warnings
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options as OptionsConstraint, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Options as OptionsConstraint
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg import _solvers
@@ -44,8 +46,8 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Parameters
     ----------
     loss : {"squared_error"}, default="squared_error"
-        ``0.5 * (prediction - y)**2``. Code whose loss is the mean squared error without the 1/2 (Keras, torch's
-        MSELoss) has half our eta0 and twice our alpha.
+        ``0.5 * (prediction - y)**2``. Where the loss is the mean squared error without the 1/2 (Keras, torch's
+        MSELoss), a step size of lr is ``eta0=2 * lr`` here, and torch's weight_decay is ``alpha=weight_decay / 2``.
 
     solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
         - "normal_equation": the closed form, one pass over the data.
@@ -120,7 +122,7 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         The solver that ran.
 
     n_iter_ : int
-        Epochs run; 1 after the closed form.
+        Epochs run by fit, 1 for the closed form, plus the calls of partial_fit since.
 
     t_ : int
         Number of the next step, counted from 1.
@@ -142,16 +144,17 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Smallest value of `loss_curve_`.
 
     rank_ : int
-        Rank of the centred columns; after the closed form only.
+        Rank of the columns, centred if there is an intercept; n_features_in_ if alpha > 0. After the closed form
+        only.
 
     condition_number_ : float
-        Condition number of the centred columns scaled to unit norm, estimated; inf if they are linearly dependent.
-        After the closed form only.
+        Condition number of the same columns scaled to unit norm, with the rows of the penalty if alpha > 0,
+        estimated; inf if they are linearly dependent. After the closed form only.
 
     n_features_in_ : int
         Number of features.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X has string column names.
 
     See Also
@@ -163,7 +166,8 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Notes
     -----
     Cost: the closed form takes n_samples * n_features**2 operations; an epoch of SGD n_samples * n_features. Beside
-    the data, memory is O(n_features**2) for the closed form and O(n_samples + n_features) for SGD.
+    the data, memory is O(n_features**2) for the closed form and O(n_samples + n_features) for SGD; solver="torch"
+    copies the data to its device.
 
     Rows of weight 0 are dropped first. Only ratios of weights matter.
 
@@ -178,14 +182,14 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     >>> from sgdlinreg.datasets import make_linear
     >>> X, y = make_linear(n_samples=1000, random_state=0)
     >>> model = MiniBatchSGDRegressor().fit(X, y)
-    >>> model.solver_, model.coef_.round(2), round(model.intercept_, 2)
-    ('normal_equation', array([ 2. , -3.4]), np.float64(4.2))
+    >>> model.solver_, model.coef_.round(2), float(round(model.intercept_, 2))
+    ('normal_equation', array([ 2. , -3.4]), 4.2)
     >>> model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y)
     >>> model.coef_.round(2), round(model.score(X, y), 3)
     (array([ 2. , -3.4]), 1.0)
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar[dict] = {
         "loss": [StrOptions(set(LOSSES))],
         "solver": [StrOptions({"auto", *_solvers.NAMES})],
         "penalty": [StrOptions({"l2"}), None],
@@ -261,6 +265,7 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         self : MiniBatchSGDRegressor
+            The fitted estimator.
 
         Raises
         ------
@@ -272,7 +277,7 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If max_iter epochs were not enough for tol.
+            If max_iter epochs were not enough for tol, or the model is worse than the best constant one.
         """
         with all_or_nothing(self):
             block = check_rows(self, X, y, sample_weight, reset=True)
@@ -285,7 +290,7 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self.loss_curve_, self.n_iter_, self.n_samples_seen_ = [], 0, 0
             self._drop_summary()
             self._keep(result, block, name, reason)
-            if not result.converged or result.worse_than_mean:
+            if not result.converged or result.worse_than_constant:
                 self._warn(result)
         return self
 
@@ -307,11 +312,12 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         self : MiniBatchSGDRegressor
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            If an argument or parameter is invalid, or the steps diverge. The estimator is then as it was before.
+            If an argument or parameter is invalid, or the result is not finite. The estimator is then as it was before.
 
         Notes
         -----
@@ -392,14 +398,13 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _keep(self, result: TrainingResult, block, name, reason):
         """Turn a result into fitted attributes."""
         exact = result.coef[:, :-1]
-        coef = exact.astype(block.dtype)
+        with np.errstate(over="ignore"):
+            coef = exact.astype(block.dtype)
         intercept = result.coef[:, -1]
         if result.column_means is not None:
             intercept = intercept + (exact - coef) @ result.column_means
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-            raise ValueError(
-                f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit."
-            )
+            raise ValueError(f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit.")
         single = len(coef) == 1
         self.coef_ = coef[0] if single else coef
         self.intercept_ = intercept[0] if single else intercept
@@ -424,9 +429,9 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 f"The stopping rule (tol={self.tol}) was not met in max_iter={self.max_iter} epochs: "
                 "increase max_iter or tol, or set tol=None if the number of epochs is meant."
             )
-        if result.worse_than_mean:
+        if result.worse_than_constant:
             advice.append(
-                "The model is worse than predicting the mean of y: it is far from the solution. Use eta0='auto', a "
+                "The model is worse than the best constant one: it is far from the solution. Use eta0='auto', a "
                 "larger eta0 or more epochs."
             )
         warnings.warn(" ".join(advice), ConvergenceWarning, stacklevel=3)

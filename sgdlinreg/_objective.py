@@ -30,7 +30,7 @@ class SquaredError(NamedTuple):
 
     @staticmethod
     def slope(residual):
-        """Derivative of the loss by the prediction."""
+        """Give the derivative of the loss by the prediction."""
         return residual
 
 
@@ -72,6 +72,12 @@ class Objective:
             residual = X @ coef[:, :-1].T + coef[:, -1] - block.y[rows]
             total += weight @ self.loss.value(residual)
         return total / block.total_weight + self.penalty(coef)
+
+    def constant_value(self, block: Block) -> np.ndarray:
+        """Loss of the constant model, shape (n_targets,): the mean of y, or 0 where there is no intercept."""
+        weight = block.sample_weight
+        mean = np.average(block.y, axis=0, weights=weight) if self.fit_intercept else 0.0
+        return np.average(self.loss.value(mean - block.y), axis=0, weights=weight)
 
     def gradient(self, coef: np.ndarray, block: Block) -> np.ndarray:
         """Gradient of F, shape (n_targets, n_features + 1). Costs one pass over the block."""

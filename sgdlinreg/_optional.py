@@ -27,6 +27,5 @@ def import_optional(name: str, extra: str, purpose: str) -> ModuleType:
         if error.name != name.split(".")[0]:
             raise
         raise ImportError(
-            f"{purpose} needs {name!r}, which is not installed. "
-            f"Install it with: pip install 'sgdlinreg[{extra}]'"
+            f"{purpose} needs {name!r}, which is not installed. Install it with: pip install 'sgdlinreg[{extra}]'"
         ) from error

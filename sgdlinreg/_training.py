@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sgdlinreg._blocks import Block, take_rows
-from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step, target_statistics
+from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step
 from sgdlinreg._solvers.base import Solver
 
 PROBE_ROWS = 2048
@@ -16,6 +16,9 @@ PROBE_ROWS = 2048
 CHANGES_IN_A_ROW = 2
 DIVERGED = 1.1
 """A fit has diverged where its objective is this many times that of the constant model and that of the start."""
+
+WORSE = 1.01
+"""A model is told to be worse than the constant one from here on: data without signal give a little above 1."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class TrainingResult:
         Objective of each epoch, mean over the targets.
     converged : bool
         Whether the stopping rule was met.
-    worse_than_mean : bool
-        Whether the model is worse than predicting the mean of y.
+    worse_than_constant : bool
+        Whether the model is worse than the constant one.
     """
 
     state: Any
@@ -54,7 +57,7 @@ class TrainingResult:
     summary: dict
     loss_curve: list[float] = field(default_factory=list)
     converged: bool = True
-    worse_than_mean: bool = False
+    worse_than_constant: bool = False
 
 
 class Stopping:
@@ -128,7 +131,8 @@ def train(
     """
     objective = solver.objective
     rising = _Divergence(solver, block, start, rng)
-    state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, start), block, rng, False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, start), block, rng, False)
     stopping = None if solver.n_passes else Stopping(limits, block, rising.constant_loss, rng.spawn(1)[0])
     stopped = np.zeros(block.n_targets, dtype=bool)
     coef = np.zeros((block.n_targets, block.n_features + 1))
@@ -151,10 +155,8 @@ def train(
         final = objective.value(coef, block) if suspicious.any() else losses
         rising.check_model(epoch, final)
     converged = bool(stopped.all()) or solver.n_passes == 1 or limits.tol is None
-    worse = bool(np.any(final > rising.constant_loss * (1 + 1e-6)))
-    return TrainingResult(
-        solver.finish(state), coef, fitted.column_means, fitted.summary, curve, converged, worse
-    )
+    worse = not solver.n_passes and bool(np.any(final > WORSE * rising.constant_loss))
+    return TrainingResult(solver.finish(state), coef, fitted.column_means, fitted.summary, curve, converged, worse)
 
 
 def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generator) -> TrainingResult:
@@ -167,8 +169,8 @@ def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generato
     """
     if state is None:
         state = solver.init(block.n_features, block.n_targets, None)
-    state, ready = solver.prepare(state, block, rng, True)
     with np.errstate(over="ignore", invalid="ignore"):
+        state, ready = solver.prepare(state, block, rng, True)
         state = solver.update(state, ready, rng)
         losses = solver.losses_of(state, block)
         fitted = solver.fitted(state)
@@ -184,7 +186,7 @@ class _Divergence:
 
     def __init__(self, solver, block, start, rng):
         self.solver, self.block, self.rng = solver, block, rng
-        self.constant_loss = 0.5 * target_statistics(block).variance
+        self.constant_loss = solver.objective.constant_value(block)
         self.limit = self.constant_loss
         if not solver.n_passes:
             if start is None:
@@ -210,7 +212,7 @@ class _Divergence:
             worst = int(np.argmax(losses - self.limit))
             raise self.error(
                 epoch,
-                f"is {losses[worst]:.3g}, above {self.constant_loss[worst]:.3g}, that of predicting the mean of y, "
+                f"is {losses[worst]:.3g}, above {self.constant_loss[worst]:.3g}, that of the constant model, "
                 "and above where the fit started",
             )
 

@@ -9,6 +9,7 @@ def make_linear(n_samples=1000, *, coef=(2.0, -3.4), intercept=4.2, noise=0.01, 
     Parameters
     ----------
     n_samples : int, default=1000
+        Number of rows.
     coef : array-like of shape (n_features,), default=(2.0, -3.4)
         True coefficients.
     intercept : float, default=4.2
@@ -23,6 +24,7 @@ def make_linear(n_samples=1000, *, coef=(2.0, -3.4), intercept=4.2, noise=0.01, 
     X : ndarray of shape (n_samples, n_features), float64
         Independent standard normal features.
     y : ndarray of shape (n_samples,), float64
+        Target.
 
     Examples
     --------
@@ -40,20 +42,23 @@ def make_linear(n_samples=1000, *, coef=(2.0, -3.4), intercept=4.2, noise=0.01, 
 def make_sensor_readings(n_samples=1_000_000, *, random_state=None):
     """Draw readings in raw units: a large problem with a known solution on which unscaled SGD diverges.
 
-    Eight columns whose scales differ by ten orders of magnitude: a Unix time in seconds, a pressure in pascal, a
-    temperature in kelvin, a relative humidity, a voltage, a 0/1 flag, a concentration as a fraction and a count with
-    a heavy tail. y is their linear combination with normal noise that leaves an R2 of 0.9.
+    Eight columns whose standard deviations differ by eleven orders of magnitude: a Unix time in seconds, a pressure
+    in pascal, a temperature in kelvin, a relative humidity, a voltage, a 0/1 flag, a concentration as a fraction and a
+    count with a heavy tail. y is their linear combination with normal noise that leaves an R2 of 0.9.
 
     Parameters
     ----------
     n_samples : int, default=1_000_000
+        Number of rows.
     random_state : int, numpy.random.Generator or None, default=None
         Seed.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 8), float64
+        Readings.
     y : ndarray of shape (n_samples,), float64
+        Target.
     coef : ndarray of shape (8,), float64
         True coefficients.
     intercept : float

@@ -18,7 +18,9 @@ def make_problem(seed, n_rows=301, n_features=7, n_targets=1, weighted=True, noi
     """A random problem with an intercept, correlated columns and uneven scales: X, y, sample_weight."""
     rng = np.random.default_rng(seed)
     mix = np.eye(n_features) + 0.3 * rng.standard_normal((n_features, n_features))
-    X = rng.standard_normal((n_rows, n_features)) @ mix * rng.uniform(0.5, 2.0, n_features) + rng.uniform(-1, 1, n_features)
+    X = rng.standard_normal((n_rows, n_features)) @ mix * rng.uniform(0.5, 2.0, n_features) + rng.uniform(
+        -1, 1, n_features
+    )
     coef = rng.uniform(-2.0, 2.0, (n_features, n_targets))
     y = X @ coef + 3.0 + noise * rng.standard_normal((n_rows, n_targets))
     weight = rng.uniform(0.2, 3.0, n_rows) if weighted else None

@@ -14,9 +14,7 @@ N_SEEDS = 60
 
 def plain_sgd(solver, eta0, batch_size, n_epochs, **kwargs):
     """Steps of a fixed size for a fixed number of epochs."""
-    return MiniBatchSGDRegressor(
-        solver=solver, eta0=eta0, batch_size=batch_size, max_iter=n_epochs, tol=None, **kwargs
-    )
+    return MiniBatchSGDRegressor(solver=solver, eta0=eta0, batch_size=batch_size, max_iter=n_epochs, tol=None, **kwargs)
 
 
 def losses_after_epochs(solver, n_samples, eta0, n_epochs, seeds, coef=(2.0, -3.4)):
@@ -66,7 +64,10 @@ def test_loss_curve_is_the_running_mean_of_the_epoch():
 
 
 def test_concise():
-    for n_samples, medians in ((1500, [0.000101, 0.000100, 0.000101]), (1000, [0.000237, 0.000101, 0.000100])):
+    for n_samples, medians in (
+        (1500, [0.000101, 0.000100, 0.000101]),
+        (1000, [0.000237, 0.000101, 0.000100]),
+    ):
         losses = 2 * losses_after_epochs("numba", n_samples, 0.06, 3, N_SEEDS)
         np.testing.assert_allclose(np.median(losses, axis=0), medians, rtol=0.05 if n_samples == 1500 else 0.15)
     after_five = 2 * losses_after_epochs("numba", 1000, 0.06, 5, 5)[:, -1]
@@ -116,7 +117,7 @@ def test_full_batch_descent(solver):
     np.testing.assert_allclose(found, np.polyfit(x, y, 1), rtol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:The model is worse than predicting the mean")  # it starts far away
+@pytest.mark.filterwarnings("ignore:The model is worse than the best constant")  # it starts far away
 @pytest.mark.parametrize("solver", SGD_SOLVERS)
 @pytest.mark.parametrize(("n_samples", "n_steps"), [(1000, 200), (2000, 300)])
 def test_full_batch_descent_from_far_away_step_by_step(solver, n_samples, n_steps):

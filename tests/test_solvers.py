@@ -150,7 +150,13 @@ def test_read_only_data(name):
     ],
 )
 def test_rule_of_auto(kwargs, expected):
-    asked = {"solver": "auto", "n_features": 5, "device": "auto", "steps_are_default": True, "has_start": False}
+    asked = {
+        "solver": "auto",
+        "n_features": 5,
+        "device": "auto",
+        "steps_are_default": True,
+        "has_start": False,
+    }
     assert choose_solver(**(asked | kwargs))[0] == expected
 
 

@@ -14,14 +14,18 @@ NAMES = ("normal_equation", "numba", "torch")
 def kernel_class(name: str) -> type[Kernel]:
     """Class of a kernel; imports numba only for the kernel that needs it."""
     if name == "numba":
-        from sgdlinreg._solvers.sgd_numba import NumbaKernel as Kernel
-    elif name == "torch":
-        from sgdlinreg._solvers.sgd_torch import TorchKernel as Kernel
-    elif name == "reference":
-        from sgdlinreg._solvers.sgd_reference import ReferenceKernel as Kernel
-    else:
-        raise ValueError(f"No solver {name!r}; there are {', '.join(NAMES)}.")
-    return Kernel
+        from sgdlinreg._solvers.sgd_numba import NumbaKernel
+
+        return NumbaKernel
+    if name == "torch":
+        from sgdlinreg._solvers.sgd_torch import TorchKernel
+
+        return TorchKernel
+    if name == "reference":
+        from sgdlinreg._solvers.sgd_reference import ReferenceKernel
+
+        return ReferenceKernel
+    raise ValueError(f"No solver {name!r}; there are {', '.join(NAMES)}.")
 
 
 def choose_solver(
@@ -77,8 +81,8 @@ def make_solver(name: str, loss: str, objective: Objective, options: Options, *,
     ImportError
         If its library is not installed.
     """
-    exact = name == "normal_equation"
-    declares = NormalEquation if exact else kernel_class(name)
+    kernel = None if name == "normal_equation" else kernel_class(name)
+    declares = kernel or NormalEquation
     if loss not in declares.losses:
         raise ValueError(f"solver={name!r} cannot minimise loss={loss!r}; use solver='numba'.")
     if options.device not in ("auto", "cpu") and not declares.devices:
@@ -86,13 +90,13 @@ def make_solver(name: str, loss: str, objective: Objective, options: Options, *,
             f"solver={name!r} runs on the CPU only, got device={options.device!r}; use solver='torch' for a device, "
             "or device='auto'."
         )
-    if has_start and exact:
+    if has_start and kernel is None:
         raise ValueError(
             f"solver={name!r} has nothing to start from: coef_init and intercept_init need solver='numba' or 'torch'."
         )
-    if exact:
+    if kernel is None:
         return NormalEquation(objective, options)
-    return SGD(objective, options, declares(options.device))
+    return SGD(objective, options, kernel(options.device))
 
 
 __all__ = ["Fitted", "Options", "Solver", "choose_solver", "make_solver"]

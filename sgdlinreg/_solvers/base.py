@@ -48,11 +48,11 @@ class Fitted(NamedTuple):
 class Kernel(Protocol):
     """Runs the batches of an epoch, one step each; holds no random generator, no schedule and no state."""
 
-    losses: ClassVar[frozenset[str]]
+    losses: frozenset[str]
     """Names of the losses that it can minimise."""
-    devices: ClassVar[bool]
+    devices: bool
     """Whether it can run anywhere but on the CPU."""
-    auto_batch_size: ClassVar[int]
+    auto_batch_size: int
     """What batch_size="auto" means: at least 32, so that tiny data are one full batch for every solver."""
 
     def __init__(self, device: str): ...
@@ -60,9 +60,7 @@ class Kernel(Protocol):
     def to_device(self, block: Block) -> Any:
         """Give the block in the form that `run_batches` wants."""
 
-    def run_batches(
-        self, block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum
-    ) -> np.ndarray:
+    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum) -> np.ndarray:
         """Do what `sgd_reference.run_batches` does, where the parameters are described."""
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import linalg, sparse
 
-from sgdlinreg._blocks import Block, as_scipy, panels
+from sgdlinreg._blocks import CSR, Block, as_scipy, panels
 from sgdlinreg._conditioning import centre_panel
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Options
@@ -83,8 +83,8 @@ class NormalEquation:
 
     def update(self, state, block: Block, rng):
         """Add the moments of a block."""
-        if block.is_sparse:
-            return state.merge(*_sparse_moments(block), block.n_rows)
+        if isinstance(block.X, CSR):
+            return state.merge(*_sparse_moments(block.X, block), block.n_rows)
         for rows, X, weight in panels(block):
             panel = np.column_stack([X, block.y[rows]])
             total = weight.sum()
@@ -147,9 +147,9 @@ class NormalEquation:
         return Fitted(coef, mean[:d] if self.objective.fit_intercept else None, summary)
 
 
-def _sparse_moments(block: Block):
+def _sparse_moments(csr: CSR, block: Block):
     """Total weight, mean and products about the mean of [X, y]; X stays sparse, the products are dense."""
-    X = as_scipy(block.X).astype(np.float64)
+    X = as_scipy(csr).astype(np.float64)
     weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
     total = weight.sum()
     y_mean = (weight @ block.y) / total

@@ -105,13 +105,13 @@ class SGD:
 
     def prepare(self, state, block, rng, stream):
         """Take note of a block: scale its weights to mean one over all rows seen, measure it, choose the step."""
-        state = replace(
-            state, n_rows=state.n_rows + block.n_rows, total_weight=state.total_weight + block.total_weight
-        )
+        state = replace(state, n_rows=state.n_rows + block.n_rows, total_weight=state.total_weight + block.total_weight)
         state.targets = target_statistics(block).merge(state.targets)
         if self.auto_step:
             columns = column_statistics(block)
             state.columns = columns.merge(state.columns) if stream else columns
+            _check_range(state.columns, "X")
+        _check_range(state.targets, "y")
         if block.sample_weight is not None or state.total_weight != state.n_rows:
             mean_one = state.n_rows / state.total_weight
             weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
@@ -123,9 +123,7 @@ class SGD:
             self._measure_stream(state, block, rng)
         else:
             tol = 1e-3 if self.options.tol is None else self.options.tol
-            state.conditioning = condition(
-                block, state.columns, self.objective, state.batch_size, GAP_SHARE * tol, rng
-            )
+            state.conditioning = condition(block, state.columns, self.objective, state.batch_size, GAP_SHARE * tol, rng)
             state.step_size = state.conditioning.step
         full_batch = state.batch_size >= block.n_rows and not stream
         averaged = self.options.average == "auto" and self.auto_step and not full_batch
@@ -177,7 +175,14 @@ class SGD:
             scaled_sum = np.zeros_like(scaled)
             rows = order[start * size : stop * size]
             loss += self.kernel.run_batches(
-                block, rows, step_sizes[start:stop], size, self.objective, state.conditioning, scaled, scaled_sum
+                block,
+                rows,
+                step_sizes[start:stop],
+                size,
+                self.objective,
+                state.conditioning,
+                scaled,
+                scaled_sum,
             )
             state.n_steps += stop - start
             state.coef_sum = state.coef_sum + state.conditioning.to_raw(scaled_sum)
@@ -192,7 +197,7 @@ class SGD:
         return state.n_steps, (state.coef_sum if state.averaged else state.coef)
 
     def losses_of(self, state, block):
-        """Running mean of the objective over the batches of the last pass."""
+        """Give the running mean of the objective over the batches of the last pass."""
         return state.losses
 
     def _model(self, state: State, n_steps: float) -> np.ndarray:
@@ -208,7 +213,7 @@ class SGD:
         return self._close_intercept(state, coef)
 
     def _close_intercept(self, state: State, coef: np.ndarray) -> np.ndarray:
-        if not (self.auto_step and self.objective.fit_intercept):
+        if not (self.auto_step and self.objective.fit_intercept) or state.columns is None or state.targets is None:
             return coef
         closed = coef.copy()
         closed[:, -1] = state.targets.mean - coef[:, :-1] @ state.columns.mean
@@ -233,6 +238,14 @@ class SGD:
     def finish(self, state):
         """Drop the coordinates: they hold row numbers of data that are gone."""
         return replace(state, conditioning=None)
+
+
+def _check_range(statistics: ColumnStatistics, name: str) -> None:
+    too_large = np.flatnonzero(~np.isfinite(statistics.squares))
+    if len(too_large):
+        raise ValueError(
+            f"The squares of column {too_large[0]} of {name} overflow float64: its values are too large. Rescale it."
+        )
 
 
 def _row_bytes(block) -> float:

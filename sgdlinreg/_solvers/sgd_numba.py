@@ -28,9 +28,11 @@ class NumbaKernel:
     def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum):
         """Run the kernel; arrays go in read-only, so that writable and read-only data share one compilation."""
         X = block.X
-        X = X._replace(data=_frozen(X.data), indices=_frozen(X.indices), indptr=_frozen(X.indptr)) if (
-            block.is_sparse
-        ) else _frozen(X)
+        X = (
+            X._replace(data=_frozen(X.data), indices=_frozen(X.indices), indptr=_frozen(X.indptr))
+            if (block.is_sparse)
+            else _frozen(X)
+        )
         weight = np.empty(0) if block.sample_weight is None else block.sample_weight
         n_targets, n_columns = coef.shape
         losses = np.zeros(n_targets)
@@ -127,7 +129,7 @@ def loss_value(loss, residual):  # pragma: no cover - the compiled form is below
 
 
 def loss_slope(loss, residual):  # pragma: no cover - the compiled form is below
-    """Derivative of the loss by the prediction."""
+    """Give the derivative of the loss by the prediction."""
     return loss.slope(residual)
 
 

@@ -47,15 +47,13 @@ class TorchKernel:
         def copy(array, dtype=None):
             return self.torch.tensor(np.ascontiguousarray(array, dtype=dtype), device=self.device)
 
-        if block.is_sparse:
+        if isinstance(block.X, CSR):
             indices, indptr = copy(block.X.indices, np.int64), copy(block.X.indptr, np.int64)
-            X = CSR(copy(block.X.data), indices, indptr, block.n_features)
+            X: object = CSR(copy(block.X.data), indices, indptr, block.n_features)
         else:
             X = copy(block.X)
         weight = None if block.sample_weight is None else copy(block.sample_weight)
-        return DeviceBlock(
-            X, copy(block.y), weight, block.is_sparse, block.n_rows, block.n_features, block.dtype
-        )
+        return DeviceBlock(X, copy(block.y), weight, block.is_sparse, block.n_rows, block.n_features, block.dtype)
 
     def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum):
         """Run the kernel on the device and bring coefficients and losses back once at the end."""
@@ -87,9 +85,7 @@ class _Folding(NamedTuple):
     whitener: object
 
 
-def _run_batches(
-    torch, block, order, step_sizes, batch_size, objective, folding, extreme_rows, coef, coef_sum
-):
+def _run_batches(torch, block, order, step_sizes, batch_size, objective, folding, extreme_rows, coef, coef_sum):
     """Do what `sgd_reference.run_batches` does, with no synchronisation between host and device."""
     n_extreme = extreme_rows.shape[0]
     share = (block.n_rows - n_extreme) / block.n_rows

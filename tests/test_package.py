@@ -1,0 +1,157 @@
+"""What the package promises as a whole: lazy imports, layers, public names, versions."""
+
+import ast
+import importlib.metadata
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import sgdlinreg
+from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg._optional import import_optional
+
+from .helpers import make_problem, needs_torch
+
+ROOT = pathlib.Path(sgdlinreg.__file__).parent
+LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "skl2onnx"}
+
+FLOORS = [
+    {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "datasets"},
+    {"_objective"},
+    {"_conditioning", "_solvers.base", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch"},
+    {"_training", "_solvers.normal_equation", "_solvers.sgd"},
+    {"_solvers", "_validation"},
+    {"_estimator"},
+    {""},
+    {"__main__"},
+]
+"""Modules by floor, the lowest first: a module imports only from lower floors."""
+
+
+def modules():
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), ast.parse(path.read_text())
+
+
+def imports_of(tree, *, top_only):
+    nodes = tree.body if top_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def floor_of(name):
+    found = [floor for floor, names in enumerate(FLOORS) if name in names]
+    assert len(found) == 1, f"{name} should stand on one floor"
+    return found[0]
+
+
+def test_modules_import_only_from_lower_floors():
+    names = {name for name, _ in modules()}
+    assert names == set().union(*FLOORS)
+    for name, tree in modules():
+        for module, item in imports_of(tree, top_only=False):
+            if module.split(".")[0] != "sgdlinreg":
+                continue
+            target = module.removeprefix("sgdlinreg").removeprefix(".")
+            inner = f"{target}.{item}".removeprefix(".")
+            target = inner if inner in names else target
+            assert floor_of(target) < floor_of(name), f"{name} imports {target}"
+
+
+def test_optional_libraries_are_never_imported_at_the_top():
+    for name, tree in modules():
+        allowed = {"numba"} if name == "_solvers.sgd_numba" else set()
+        top = {module.split(".")[0] for module, _ in imports_of(tree, top_only=True)}
+        assert not top & (LAZY - allowed), name
+
+
+def test_solvers_do_not_import_scikit_learn():
+    for name, tree in modules():
+        if name.startswith("_solvers") or name in ("_blocks", "_objective", "_conditioning", "_ordering"):
+            assert not any(module.startswith("sklearn") for module, _ in imports_of(tree, top_only=False)), name
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import sgdlinreg", LAZY),
+        ("import sgdlinreg; sgdlinreg.MiniBatchSGDRegressor().fit([[0.], [1.]], [0., 1.])", LAZY),
+        (
+            "import sgdlinreg; sgdlinreg.MiniBatchSGDRegressor(solver='numba').fit([[0.], [1.]], [0., 1.])",
+            LAZY - {"numba"},
+        ),
+    ],
+)
+def test_what_an_import_loads(code, absent):
+    # scikit-learn itself imports pandas where it is installed
+    check = f"import sys, sklearn.linear_model\nbefore = set(sys.modules)\n{code}"
+    check += f"\nprint(sorted((set(sys.modules) - before) & {absent!r}))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_torch_is_optional(monkeypatch):
+    X, y, _ = make_problem(0)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"solver='torch' needs 'torch'.*pip install 'sgdlinreg\[torch\]'"):
+        MiniBatchSGDRegressor(solver="torch").fit(X, y)
+    assert MiniBatchSGDRegressor().fit(X, y).solver_ == "normal_equation"
+    assert MiniBatchSGDRegressor(solver="numba").fit(X, y).solver_ == "numba"
+
+
+def test_a_broken_optional_library_tells_its_own_error(tmp_path, monkeypatch):
+    (tmp_path / "broken_library.py").write_text("import a_library_that_does_not_exist\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="a_library_that_does_not_exist"):
+        import_optional("broken_library", "extra", "This test")
+
+
+@needs_torch
+@pytest.mark.parametrize("solver", ["auto", "torch"])
+def test_a_device_that_is_not_there_is_an_error(solver):
+    import torch
+
+    device = "cuda:63" if torch.cuda.is_available() else "cuda"
+    X, y, _ = make_problem(0)
+    with pytest.raises(ValueError, match=r"device='cuda.*' is not available.*Use solver='numba'"):
+        MiniBatchSGDRegressor(solver=solver, device=device).fit(X, y)
+    with pytest.raises(ValueError, match="device='nonsense' is not available"):
+        MiniBatchSGDRegressor(solver="torch", device="nonsense").fit(X, y)
+
+
+@pytest.mark.parametrize("solver", ["numba", "normal_equation"])
+def test_solvers_of_the_cpu_refuse_a_device(solver):
+    X, y, _ = make_problem(0)
+    with pytest.raises(ValueError, match=f"solver='{solver}' runs on the CPU only.*use solver='torch'"):
+        MiniBatchSGDRegressor(solver=solver, device="cuda").fit(X, y)
+    assert MiniBatchSGDRegressor(solver=solver, device="cpu").fit(X, y).solver_ == solver
+
+
+@needs_torch
+@pytest.mark.gpu
+def test_cuda_follows_the_cpu():
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    X, y, weight = make_problem(1)
+    fits = [
+        MiniBatchSGDRegressor(solver="torch", device=device, random_state=0, tol=None, max_iter=5).fit(X, y, weight)
+        for device in ("cpu", "cuda")
+    ]
+    np.testing.assert_allclose(fits[1].coef_, fits[0].coef_, rtol=1e-10)
+
+
+def test_public_names_and_version():
+    assert sgdlinreg.__all__ == ["MiniBatchSGDRegressor", "__version__"]
+    assert importlib.metadata.version("sgdlinreg") == sgdlinreg.__version__
+    changelog = (ROOT.parent / "CHANGELOG.md").read_text()
+    assert "## [Unreleased]" in changelog or f"## [{sgdlinreg.__version__}]" in changelog

@@ -1,0 +1,175 @@
+"""What scikit-learn asks of an estimator, and the company it keeps there."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import StackingRegressor
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_inplace_ensure_writeable,
+    check_param_validation,
+    parametrize_with_checks,
+)
+
+from sgdlinreg import MiniBatchSGDRegressor
+
+from .helpers import ALL_SOLVERS, SGD_SOLVERS, make_problem, needs_torch
+
+NAMES = ["auto", "normal_equation", "numba", "torch"]
+
+
+@needs_torch
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API is not set")
+@parametrize_with_checks([MiniBatchSGDRegressor(solver=name) for name in NAMES])
+def test_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+@pytest.mark.parametrize(
+    "check",
+    [check_param_validation, check_dataframe_column_names_consistency, check_inplace_ensure_writeable],
+)
+def test_checks_that_check_estimator_leaves_out(check, solver):
+    check("MiniBatchSGDRegressor", MiniBatchSGDRegressor(solver=solver))
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+def test_pickle_joblib_clone(solver, tmp_path):
+    X, y, weight = make_problem(0)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X, y, weight)
+    joblib.dump(model, tmp_path / "model.joblib")
+    for copy in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model.joblib")):
+        np.testing.assert_array_equal(copy.predict(X), model.predict(X))
+        copy.partial_fit(X, y)
+    assert not hasattr(clone(model), "coef_")
+    np.testing.assert_array_equal(clone(model).fit(X, y, weight).coef_, model.coef_)
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+def test_pipeline_and_cross_validation(solver):
+    X, y, _ = make_problem(1)
+    model = make_pipeline(StandardScaler(), MiniBatchSGDRegressor(solver=solver, random_state=0))
+    expected = cross_val_score(LinearRegression(), X, y, cv=KFold(5))
+    np.testing.assert_allclose(cross_val_score(model, X, y, cv=KFold(5)), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+def test_meta_estimators(solver):
+    X, y, _ = make_problem(2, n_targets=3)
+    base = MiniBatchSGDRegressor(solver=solver, random_state=0)
+    columns = MultiOutputRegressor(base).fit(X, y)
+    reference = LinearRegression().fit(X, y)
+    assert columns.score(X, y) == pytest.approx(reference.score(X, y), abs=1e-3)
+    logged = TransformedTargetRegressor(base, func=np.exp, inverse_func=np.log, check_inverse=False)
+    scaled = y[:, 0] / 20
+    assert logged.fit(X, scaled).score(X, scaled) > 0.5
+    stack = StackingRegressor([("ours", base), ("theirs", LinearRegression())], final_estimator=base)
+    assert stack.fit(X, y[:, 0]).score(X, y[:, 0]) == pytest.approx(
+        LinearRegression().fit(X, y[:, 0]).score(X, y[:, 0]), abs=5e-3
+    )
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("eta0", ["auto", 0.01])
+def test_multi_output_is_columns_one_by_one(solver, eta0):
+    X, y, weight = make_problem(3, n_targets=3, n_rows=4000)
+    model = MiniBatchSGDRegressor(solver=solver, eta0=eta0, random_state=0).fit(X, y, weight)
+    assert model.coef_.shape == (3, 7)
+    assert model.intercept_.shape == (3,)
+    assert model.predict(X).shape == y.shape
+    epochs = []
+    for t in range(3):
+        column = clone(model).fit(X, y[:, t], weight)
+        epochs.append(column.n_iter_)
+        np.testing.assert_allclose(model.coef_[t], column.coef_, rtol=1e-9)
+        assert model.intercept_[t] == pytest.approx(column.intercept_, rel=1e-9)
+    assert model.n_iter_ == max(epochs)
+
+
+def test_multi_output_closed_form_is_columns_one_by_one():
+    X, y, weight = make_problem(3, n_targets=3)
+    model = MiniBatchSGDRegressor().fit(X, y, weight)
+    columns = [MiniBatchSGDRegressor().fit(X, y[:, t], weight).coef_ for t in range(3)]
+    np.testing.assert_allclose(model.coef_, columns, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"alpha": [0.0, 1.0, 100.0]},
+        {"eta0": ["auto", 1e-5, 1e-4]},
+        {"batch_size": [1, 301]},
+        {"max_iter": [1, 5]},
+    ],
+    ids=lambda grid: next(iter(grid)),
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_grid_search_from_the_default_constructor(grid):
+    X, y, _ = make_problem(4)
+    search = GridSearchCV(MiniBatchSGDRegressor(random_state=0), grid, cv=3, n_jobs=2).fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all()
+    assert len(set(scores)) == len(scores)
+    for parameters in search.cv_results_["params"]:
+        default = "alpha" in parameters or parameters.get("eta0") == "auto"
+        fitted = MiniBatchSGDRegressor(random_state=0, **parameters).fit(X, y)
+        assert fitted.solver_ == ("normal_equation" if default else "numba")
+
+
+def test_grid_search_scores_nan_where_steps_diverge_and_says_why():
+    X, y, _ = make_problem(5)
+    grid = {"eta0": [1e-2, 10.0]}
+    search = GridSearchCV(MiniBatchSGDRegressor(random_state=0), grid, cv=3)
+    with pytest.warns((FitFailedWarning, UserWarning), match="") as caught:
+        search.fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert scores[0] > 0.9
+    assert np.isnan(scores[1])
+    assert any("largest stable eta0" in str(warning.message) for warning in caught)
+    assert search.best_params_ == {"eta0": 1e-2}
+
+
+@needs_torch
+def test_grid_search_over_solvers():
+    X, y, _ = make_problem(6)
+    search = GridSearchCV(MiniBatchSGDRegressor(random_state=0), {"solver": NAMES}, cv=3).fit(X, y)
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], search.best_score_, atol=1e-3)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_convergence_warning_says_what_to_change(solver):
+    X, y, _ = make_problem(7)
+    with pytest.warns(ConvergenceWarning, match=r"tol=1e-09.*max_iter=1 epochs.*increase max_iter or tol"):
+        MiniBatchSGDRegressor(solver=solver, max_iter=1, tol=1e-9).fit(X, y)
+
+
+def test_not_fitted():
+    with pytest.raises(NotFittedError):
+        MiniBatchSGDRegressor().predict([[1.0]])
+
+
+def test_html_representation_shows_the_parameters():
+    X, y, _ = make_problem(8)
+    assert "solver" in MiniBatchSGDRegressor().fit(X, y)._repr_html_()
+
+
+def test_feature_names():
+    pandas = pytest.importorskip("pandas")
+    X, y, _ = make_problem(9)
+    frame = pandas.DataFrame(X, columns=list("abcdefg"))
+    model = MiniBatchSGDRegressor().fit(frame, y)
+    assert list(model.feature_names_in_) == list("abcdefg")
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[list("gfedcba")])

@@ -1,0 +1,188 @@
+"""Divergence, stopping, and what a failed fit leaves behind."""
+
+import re
+
+import numpy as np
+import pytest
+
+from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg._blocks import Block
+from sgdlinreg._objective import LOSSES, Objective
+from sgdlinreg._solvers.base import Options
+from sgdlinreg._solvers.sgd import SGD
+from sgdlinreg._solvers.sgd_reference import ReferenceKernel
+from sgdlinreg.datasets import make_linear
+
+from .helpers import ALL_SOLVERS, SGD_SOLVERS, make_problem
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize(("eta0", "max_iter"), [(1e3, 3), (1e3, 1), (10.0, 100), (1e9, 1000)])
+def test_diverging_steps_are_an_error_with_advice(solver, eta0, max_iter):
+    X, y = make_linear(1000, random_state=0)
+    model = MiniBatchSGDRegressor(solver=solver, eta0=eta0, batch_size=10, max_iter=max_iter, random_state=0)
+    with pytest.raises(ValueError, match=r"SGD diverged: the objective in epoch \d+ is .*eta0='auto'") as caught:
+        model.fit(X, y)
+    stable = float(re.search(r"largest stable eta0 is about ([\d.e+-]+)", str(caught.value))[1])
+    model.set_params(eta0=stable, max_iter=100).fit(X, y)
+    assert model.score(X, y) > 0.999
+    with pytest.raises(ValueError, match="diverged"):
+        model.set_params(eta0=20 * stable).fit(X, y)
+
+
+def test_the_numbers_can_still_be_finite():
+    X, y = make_linear(100, random_state=0)
+    model = MiniBatchSGDRegressor(solver="numba", eta0=1e3, batch_size="full", max_iter=3, random_state=0)
+    with pytest.raises(ValueError, match=r"epoch 2 is \d\.\d+e\+\d+, above 6\.\d+, that of the constant model"):
+        model.fit(X, y)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_raw_units_diverge_with_a_fixed_step_and_not_with_auto(solver):
+    X, y, _ = make_problem(0)
+    X = X * 1e3
+    with pytest.raises(ValueError, match="diverged"):
+        MiniBatchSGDRegressor(solver=solver, eta0=0.01, random_state=0).fit(X, y)
+    assert MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X, y).score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_is_no_divergence(solver, seed):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((200, 10)), rng.standard_normal(200)
+    for eta0 in ("auto", 0.01):
+        model = MiniBatchSGDRegressor(solver=solver, eta0=eta0, random_state=seed).fit(X, y)
+        assert model.score(X, y) >= -0.01
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_slow_steps_are_no_divergence(solver):
+    X, y = make_linear(1000, random_state=0)
+    model = MiniBatchSGDRegressor(solver=solver, eta0=1e-6, max_iter=3, tol=None, random_state=0)
+    with pytest.warns(UserWarning, match="worse than the best constant"):
+        model.fit(X, y)
+    assert np.all(np.diff(model.loss_curve_) < 0)
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_failed_fit_leaves_the_estimator_as_it_was(solver, method):
+    X, y, weight = make_problem(1)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X, y, weight)
+    before = model.predict(X)
+    attributes = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    bad = X.copy()
+    bad[5, 3] = np.nan
+    for arguments in (
+        (bad, y),
+        (X, y[:-1]),
+        (X, y, -weight),
+        (X, y, np.zeros(301)),
+        (X[:, :0], y),
+        (X[:0], y[:0]),
+    ):
+        with pytest.raises(ValueError, match=r"NaN|inconsistent|[Nn]egative|zero|minimum"):
+            getattr(model, method)(*arguments)
+        assert {name: value for name, value in vars(model).items() if name.endswith("_")} == attributes
+        np.testing.assert_array_equal(model.predict(X), before)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_a_diverged_fit_leaves_the_estimator_as_it_was(solver):
+    X, y, weight = make_problem(2)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X, y, weight)
+    before = model.predict(X)
+    model.set_params(eta0=1e3)
+    for method in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="diverged"):
+            method(1e150 * X if method == model.partial_fit else X, y)
+        np.testing.assert_array_equal(model.predict(X), before)
+        assert model.n_samples_seen_ == 301
+
+
+def test_an_unfitted_estimator_stays_unfitted():
+    X, y, _ = make_problem(3)
+    model = MiniBatchSGDRegressor()
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(X * np.nan, y)
+    assert set(vars(model)) == set(model.get_params())
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_tol_is_in_units_of_r2(solver):
+    X, y, _ = make_problem(4)
+    for eta0 in ("auto", 0.01):
+        epochs, gaps = [], []
+        best = MiniBatchSGDRegressor().fit(X, y).score(X, y)
+        for tol in (1e-2, 1e-4):
+            model = MiniBatchSGDRegressor(solver=solver, eta0=eta0, tol=tol, batch_size=32, random_state=0).fit(X, y)
+            epochs.append(model.n_iter_)
+            gaps.append(best - model.score(X, y))
+            if eta0 == "auto":
+                assert model.set_params(random_state=0).fit(X, 1e6 * y).n_iter_ == epochs[-1]
+        assert epochs[0] < epochs[1]
+        assert gaps[1] < 1e-3
+
+
+class Recording(ReferenceKernel):
+    """Takes the batches one by one and keeps every iterate."""
+
+    def __init__(self):
+        super().__init__()
+        self.iterates = []
+
+    def run_batches(self, block, order, step_sizes, batch_size, *rest):
+        total = 0.0
+        for batch, step in enumerate(step_sizes):
+            rows = order[batch * batch_size : (batch + 1) * batch_size]
+            total = total + super().run_batches(block, rows, np.array([step]), batch_size, *rest)
+            self.iterates.append(rest[-2].copy())
+        return total
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 5, 8, 100])
+def test_the_model_is_the_mean_of_the_second_half(n_epochs):
+    X, y, _ = make_problem(5, n_rows=330)
+    block = Block(X, y[:, None], None)
+    kernel = Recording()
+    solver = SGD(Objective(LOSSES["squared_error"]()), Options(batch_size=5), kernel)
+    rng = np.random.default_rng(0)
+    state, ready = solver.prepare(solver.init(7, 1, None), block, rng, False)
+    for _ in range(n_epochs):
+        state = solver.update(state, ready, rng)
+    found = solver.fitted(state).coef
+    n_steps = 66 * n_epochs
+    first = {1: 0, 2: 66, 5: 132, 8: 264, 100: 66 * 49}[n_epochs]  # the last mark in the first half
+    assert len(kernel.iterates) == n_steps
+    if n_epochs == 100:  # marks have been thinned out by then
+        assert len(state.marks) <= 65
+        first = max(time for time, _ in state.marks if time <= n_steps / 2)
+        assert n_steps / 2 - first <= 4 * 66
+    mean = state.conditioning.to_raw(np.mean(kernel.iterates[first:], axis=0))
+    np.testing.assert_allclose(found[0, :-1], mean[0, :-1], rtol=1e-9)
+    assert found[0, -1] == pytest.approx(y.mean() - found[0, :-1] @ X.mean(axis=0), rel=1e-12)
+
+
+def test_without_averaging_the_model_is_the_last_iterate():
+    X, y, _ = make_problem(5)
+    options = Options(batch_size=16, average=False)
+    solver = SGD(Objective(LOSSES["squared_error"]()), options, ReferenceKernel())
+    rng = np.random.default_rng(0)
+    state, ready = solver.prepare(solver.init(7, 1, None), Block(X, y[:, None], None), rng, False)
+    state = solver.update(state, ready, rng)
+    np.testing.assert_array_equal(solver.fitted(state).coef[:, :-1], state.coef[:, :-1])
+
+
+def test_values_whose_squares_overflow():
+    X, y, _ = make_problem(6)
+    X[:, 2] *= 1e180
+    with pytest.raises(ValueError, match="squares of column 2 of X overflow"):
+        MiniBatchSGDRegressor(solver="numba").fit(X, y)
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+def test_without_an_intercept_there_is_no_false_warning(solver):
+    X, y, _ = make_problem(7)
+    model = MiniBatchSGDRegressor(solver=solver, fit_intercept=False, random_state=0)
+    assert model.fit(X, y + 1e3).n_iter_ < 1000
