@@ -154,7 +154,7 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     n_features_in_ : int
         Number of features.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X has string column names.
 
     See Also
