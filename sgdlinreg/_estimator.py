@@ -144,7 +144,7 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Smallest value of `loss_curve_`.
 
     rank_ : int
-        Rank of the columns, centred if there is an intercept; n_features_in_ if alpha > 0. After the closed form
+        Rank of the columns, centred if there is an intercept; all of them if alpha > 0. After the closed form
         only.
 
     condition_number_ : float
