@@ -197,11 +197,11 @@ def _coordinates(block: Block, statistics: ColumnStatistics, objective: Objectiv
     centred = objective.fit_intercept and not block.is_sparse
     variance = statistics.variance + (0.0 if centred else statistics.mean**2)
     # with the penalty inside, the curvature along each coordinate is exactly 1
-    scale = np.sqrt(variance + objective.alpha)
+    scale = np.sqrt(variance + objective.l2)
     constant = scale == 0.0
     scale[constant] = np.where(statistics.mean[constant] == 0.0, 1.0, np.abs(statistics.mean[constant]))
     centre = statistics.mean if centred else np.zeros_like(statistics.mean)
-    return _Coordinates(centre, scale, objective.alpha / scale**2, objective.fit_intercept)
+    return _Coordinates(centre, scale, objective.l2 / scale**2, objective.fit_intercept)
 
 
 def _norms_and_moment(block, coordinates, whitener=None):
@@ -330,7 +330,7 @@ def condition(block, statistics, objective, batch_size, gap, rng) -> Conditionin
     step = safe_step(norm, eigenvalue, batch_size, n_rows)
 
     whitener = None
-    if not block.is_sparse and 1 < min(n_rows, n_features) <= MAX_WHITENED:
+    if objective.is_smooth and not block.is_sparse and 1 < min(n_rows, n_features) <= MAX_WHITENED:
         decay = 2 * step * np.ceil(n_rows / batch_size)
         variance = target_statistics(block).variance
         whitener = _whitener(Z[:, :n_features], coordinates.penalty, moment, variance, complete, decay, gap)
@@ -385,7 +385,7 @@ def largest_stable_step(block, objective, batch_size, rng) -> float:
     as_they_are = _Coordinates(
         np.zeros(n_features),
         np.ones(n_features),
-        np.full(n_features, objective.alpha),
+        np.full(n_features, objective.l2),
         objective.fit_intercept,
     )
     norms, _ = _norms_and_moment(block, as_they_are)
@@ -393,4 +393,4 @@ def largest_stable_step(block, objective, batch_size, rng) -> float:
         return 0.0
     Z, complete = _sample(block, norms, as_they_are, rng)
     eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * _largest_eigenvalue(Z, as_they_are.penalty)
-    return safe_step(norms.max() + objective.alpha, eigenvalue, batch_size, block.n_rows)
+    return safe_step(norms.max() + objective.l2, eigenvalue, batch_size, block.n_rows)

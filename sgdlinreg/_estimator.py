@@ -4,22 +4,31 @@ import inspect
 import time
 import warnings
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils._param_validation import Options as OptionsConstraint
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg import _solvers
-from sgdlinreg._objective import LOSSES, Objective
+from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
 from sgdlinreg._schedules import SCHEDULES
-from sgdlinreg._training import Limits, TrainingResult, train, train_once
-from sgdlinreg._validation import all_or_nothing, check_new_rows, check_rows, check_start
+from sgdlinreg._training import Limits, TrainingResult, Validation, train, train_once
+from sgdlinreg._validation import (
+    all_or_nothing,
+    check_new_rows,
+    check_parameters,
+    check_rows,
+    check_start,
+    check_validation_rows,
+    split_rows,
+)
 
 STEP_PARAMETERS = (
     "batch_size",
@@ -27,46 +36,65 @@ STEP_PARAMETERS = (
     "tol",
     "n_iter_no_change",
     "shuffle",
+    "drop_last",
     "learning_rate",
     "eta0",
+    "power_t",
+    "momentum",
+    "nesterovs_momentum",
     "average",
+    "early_stopping",
+    "validation_fraction",
+    "warm_start",
 )
 """Parameters that mean nothing to the closed form: solver="auto" takes SGD where one of them is set."""
 
 
-class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Linear regression: exact where exact is affordable, mini-batch SGD everywhere else.
 
     Minimises, by one of three solvers,
 
-    ``F(w, b) = sum_i s_i * loss(x_i @ w + b, y_i) / sum_i s_i + alpha * 0.5 * ||w||_2^2``
+    ``F(w, b) = sum_i s_i * loss(x_i @ w + b, y_i) / sum_i s_i + alpha * R(w)``
 
-    with the sample weights s. Features need no scaling and the step size no tuning.
+    with the sample weights s and ``R(w) = (1 - l1_ratio) * 0.5 * ||w||_2^2 + l1_ratio * ||w||_1``.
+    Features need no scaling and the step size no tuning.
 
     Parameters
     ----------
-    loss : {"squared_error"}, default="squared_error"
-        ``0.5 * (prediction - y)**2``. Where the loss is the mean squared error without the 1/2 (Keras, torch's
+    loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"}, default="squared_error"
+        With the residual ``r = prediction - y``: ``0.5 * r**2``; the same up to epsilon and linear beyond; ``max(0,
+        |r| - epsilon)``; its square. Where the loss is the mean squared error without the 1/2 (Keras, torch's
         MSELoss), a step size of lr is ``eta0=2 * lr`` here, and torch's weight_decay is ``alpha=weight_decay / 2``.
 
     solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
         - "normal_equation": the closed form, one pass over the data.
         - "numba": mini-batch SGD on one CPU core.
         - "torch": mini-batch SGD in torch operations, on `device`.
-        - "auto": "torch" for an explicit device other than the CPU; else "normal_equation" if there are at most 1000
-          features, every one of batch_size, max_iter, tol, n_iter_no_change, shuffle, learning_rate, eta0 and average
-          has its default and there is no coef_init or intercept_init; else "numba". The number of rows does not
-          count, so that the folds of a cross-validation agree.
+        - "auto": "torch" for an explicit device other than the CPU; else "normal_equation" if the loss is the squared
+          error, the penalty has no l1 part, there are at most 1000 features, every parameter of the steps (from
+          batch_size to warm_start below) has its default and there is no coef_init, intercept_init or X_val; else
+          "numba". The number of rows does not count, so that the folds of a cross-validation agree.
 
-    penalty : {"l2", None}, default="l2"
-        Penalty on the coefficients; the intercept is never penalised.
+    penalty : {"l2", "l1", "elasticnet", None}, default="l2"
+        Penalty on the coefficients; the intercept is never penalised. "l1" and "elasticnet" act by a proximal step, so
+        that coefficients become exactly 0; the closed form cannot.
 
     alpha : float, default=0.0
         Strength of the penalty, in [0, inf). 0 is least squares. ``Ridge(alpha=alpha * sample_weight.sum())`` has the
         same solution.
 
+    l1_ratio : float, default=0.15
+        Share of the l1 part for penalty="elasticnet", in [0, 1].
+
+    epsilon : float, default=0.1
+        Where the losses but the squared error change their shape, in the unit of y, in [0, inf).
+
     fit_intercept : bool, default=True
         Whether to fit an intercept. If not, data are taken to be centred.
+
+    positive : bool, default=False
+        Whether coefficients are kept from being negative.
 
     batch_size : int, "auto" or "full", default="auto"
         Rows of one step, in [1, inf), at most the number of rows. "auto" is 32 for numba and 256 for torch, "full"
@@ -89,17 +117,49 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         cache; else rows are shuffled in two levels, blocks of 16 rows and inside windows of at least 256 such blocks,
         which reads memory nearly in sequence. False: file order.
 
-    learning_rate : {"constant"}, default="constant"
-        Shape of the step size over the steps.
+    drop_last : bool, default=False
+        Whether to leave out the last batch of an epoch where it is shorter than batch_size.
+
+    learning_rate : {"constant", "optimal", "invscaling", "adaptive"} or callable, default="constant"
+        Shape of the step size over the steps t = 1, 2, ...; the step is the shape times the scale of eta0.
+
+        - "constant": 1.
+        - "invscaling": ``t ** -power_t``.
+        - "optimal": ``1 / (alpha * (t0 + t - 1))`` with t0 from alpha, as in SGDRegressor; a float eta0 does not
+          matter then, and with eta0="auto" the first step is the safe one.
+        - "adaptive": 1, divided by 5 each time the stopping rule is met, until the step is below 1e-6 (of the safe
+          step with eta0="auto").
+        - callable: called with an array of step numbers, gives as many factors.
 
     eta0 : float or "auto", default="auto"
         Scale of the step size. "auto": coordinates are scaled and centred on the fly and the step is the safe one for
-        this data; the model is the least-squares model whatever the units. A float in (0, inf) is the step size on
+        this data; the model is the least-squares model whatever the units. With an l1 penalty and mini-batches it
+        also falls as "adaptive" does, because averages have no exact zeros. A float in (0, inf) is the step size on
         the data as they are, as in SGDRegressor.
 
-    average : {"auto", False}, default="auto"
-        Whether the model is the mean of the iterates over the second half of all steps. "auto": with eta0="auto" and
-        batches smaller than the data.
+    power_t : float, default=0.25
+        Exponent of "invscaling", in [0, inf).
+
+    momentum : float, default=0.0
+        Factor of the last step that is added to a step, in [0, 1). The safe step takes it into account.
+
+    nesterovs_momentum : bool, default=False
+        Whether momentum looks ahead, as in MLPRegressor.
+
+    average : bool, int or "auto", default="auto"
+        Whether the model is a mean of iterates. "auto": over the second half of all steps, with eta0="auto", a
+        constant learning_rate, no l1 penalty and batches smaller than the data; else the last iterate. True: over all
+        steps. An int counts samples: over the steps from there on, as in SGDRegressor.
+
+    early_stopping : bool, default=False
+        Whether to stop where R2 on validation data has not risen by tol for n_iter_no_change epochs, and to keep the
+        best model. The data are X_val or, without it, a part of the training data.
+
+    validation_fraction : float, default=0.1
+        Share of the training data that is set aside for early stopping, by ShuffleSplit, in (0, 1).
+
+    warm_start : bool, default=False
+        Whether fit starts at the coefficients of the last fit.
 
     device : str, default="auto"
         Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0"; "auto" is the CPU.
@@ -142,6 +202,12 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     best_loss_ : float
         Smallest value of `loss_curve_`.
+
+    validation_scores_ : list of float
+        R2 on the validation data after each epoch, mean over the targets; only if there are such data.
+
+    best_validation_score_ : float
+        Largest value of `validation_scores_`, target by target; only with them.
 
     rank_ : int
         Rank of the columns, centred if there is an intercept; all of them if alpha > 0. After the closed form
@@ -192,17 +258,27 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "loss": [StrOptions(set(LOSSES))],
         "solver": [StrOptions({"auto", *_solvers.NAMES})],
-        "penalty": [StrOptions({"l2"}), None],
+        "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "epsilon": [Interval(Real, 0, None, closed="left")],
         "fit_intercept": ["boolean"],
+        "positive": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "full"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left"), None],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean", StrOptions({"full"})],
-        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "drop_last": ["boolean"],
+        "learning_rate": [StrOptions(set(SCHEDULES)), callable],
         "eta0": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "average": [StrOptions({"auto"}), OptionsConstraint(bool, {False})],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "average": ["boolean", Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "warm_start": ["boolean"],
         "device": [str],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -215,15 +291,25 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         solver="auto",
         penalty="l2",
         alpha=0.0,
+        l1_ratio=0.15,
+        epsilon=0.1,
         fit_intercept=True,
+        positive=False,
         batch_size="auto",
         max_iter=1000,
         tol=1e-3,
         n_iter_no_change=5,
         shuffle=True,
+        drop_last=False,
         learning_rate="constant",
         eta0="auto",
+        power_t=0.25,
+        momentum=0.0,
+        nesterovs_momentum=False,
         average="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        warm_start=False,
         device="auto",
         random_state=None,
         verbose=0,
@@ -232,21 +318,46 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.solver = solver
         self.penalty = penalty
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.epsilon = epsilon
         self.fit_intercept = fit_intercept
+        self.positive = positive
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.shuffle = shuffle
+        self.drop_last = drop_last
         self.learning_rate = learning_rate
         self.eta0 = eta0
+        self.power_t = power_t
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
         self.average = average
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
+    loss_curve_: list[float]
+    n_iter_: int
+    n_samples_seen_: int
+
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, coef_init=None, intercept_init=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        coef_init=None,
+        intercept_init=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Fit the model from scratch.
 
         Parameters
@@ -261,6 +372,13 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Coefficients to start from, for SGD.
         intercept_init : float or array-like of shape (n_targets,), default=None
             Intercept to start from, for SGD. If only one of the two is given, the other starts at 0.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation data, scored after each epoch. In a Pipeline they arrive as they are given, unless its
+            transform_input names them.
+        y_val : array-like of shape (n_val,) or (n_val, n_targets), default=None
+            Targets of the validation data.
+        sample_weight_val : array-like of shape (n_val,) or float, default=None
+            Weights of the validation data.
 
         Returns
         -------
@@ -280,18 +398,28 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If max_iter epochs were not enough for tol, or the model is worse than the best constant one.
         """
         with all_or_nothing(self):
+            check_parameters(self)
+            if self.warm_start and hasattr(self, "coef_") and coef_init is None and intercept_init is None:
+                coef_init, intercept_init = self._dense_coef(), self.intercept_ if self.fit_intercept else None
             block = check_rows(self, X, y, sample_weight, reset=True)
             start = check_start(coef_init, intercept_init, block.n_features, block.n_targets, self.fit_intercept)
-            name, reason = self._choose_solver(block.n_features, start is not None)
-            solver = self._make_solver(name, start is not None)
-            limits = Limits(self.max_iter, self.tol, self.n_iter_no_change)
-            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
-            result = train(solver, block, start, limits, rng, self._report(name))
-            self.loss_curve_, self.n_iter_, self.n_samples_seen_ = [], 0, 0
-            self._drop_summary()
+            given = check_validation_rows(self, X_val, y_val, sample_weight_val, block.n_targets)
+            name, reason = self._choose_solver(block.n_features, start is not None or given is not None)
+            needs_epochs = start is not None or given is not None or self.early_stopping
+            solver = self._make_solver(name, needs_epochs)
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            if self.early_stopping and given is None:
+                block, given = split_rows(block, self.validation_fraction, seed)
+            validation = None if given is None else Validation(given)
+            limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
+            rng = np.random.default_rng(seed)
+            result = train(solver, block, start, limits, rng, self._report(name), validation)
+            self._forget()
             self._keep(result, block, name, reason)
-            if not result.converged or result.worse_than_constant:
-                self._warn(result)
+            if validation is not None:
+                self.validation_scores_ = validation.scores
+                self.best_validation_score_ = float(validation.best.mean())
+            self._warn(result, validation_is_given=X_val is not None)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -325,11 +453,14 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         far. Rows should come in random order: steps on sorted rows forget.
         """
         with all_or_nothing(self):
+            if self.early_stopping:
+                raise ValueError("early_stopping should be False with partial_fit")
+            check_parameters(self)
             first = not hasattr(self, "_state")
             block = check_rows(self, X, y, sample_weight, reset=first)
             if first:
                 name, reason = self._choose_solver(block.n_features, False)
-                self.loss_curve_, self.n_iter_, self.n_samples_seen_ = [], 0, 0
+                self._forget()
             else:
                 name, reason = self._kept_solver(block)
             solver = self._make_solver(name, False)
@@ -361,7 +492,15 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If the columns are not those of fit.
         """
         check_is_fitted(self)
-        return predict_rows(check_new_rows(self, X), self.coef_, self.intercept_)
+        return predict_rows(check_new_rows(self, X), self._dense_coef(), self.intercept_)
+
+    def _dense_coef(self):
+        """Give coef_ as an array, also after sparsify."""
+        coef: Any = self.coef_
+        if not sparse.issparse(coef):
+            return coef
+        dense = coef.toarray()
+        return dense.ravel() if np.ndim(self.intercept_) == 0 else dense
 
     def _choose_solver(self, n_features, has_start):
         defaults = inspect.signature(type(self).__init__).parameters
@@ -369,13 +508,14 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self.solver,
             n_features=n_features,
             device=self.device,
+            least_squares=self.loss == "squared_error" and self._l1_ratio() * self._alpha() == 0.0,
             steps_are_default=all(getattr(self, name) == defaults[name].default for name in STEP_PARAMETERS),
             has_start=has_start,
         )
 
     def _kept_solver(self, block):
         """Solver for a further call of partial_fit: the one before, or one that can go on from its state."""
-        n_targets = 1 if self.coef_.ndim == 1 else len(self.coef_)
+        n_targets = np.size(self.intercept_)
         if block.n_targets != n_targets:
             raise ValueError(f"y has {block.n_targets} targets, but the model was fitted with {n_targets}.")
         if self.solver in ("auto", self.solver_):
@@ -387,13 +527,34 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         return self.solver, "as asked"
 
-    def _make_solver(self, name, has_start):
-        alpha = 0.0 if self.penalty is None else float(self.alpha)
-        objective = Objective(LOSSES[self.loss](), alpha, bool(self.fit_intercept))
-        options = _solvers.Options(
-            self.batch_size, self.eta0, self.learning_rate, self.shuffle, self.average, self.tol, self.device
+    def _alpha(self):
+        return 0.0 if self.penalty is None else float(self.alpha)
+
+    def _l1_ratio(self):
+        return {"l1": 1.0, "elasticnet": float(self.l1_ratio)}.get(self.penalty, 0.0)
+
+    def _make_solver(self, name, needs_epochs):
+        objective = Objective(
+            make_loss(self.loss, float(self.epsilon)),
+            self._alpha(),
+            bool(self.fit_intercept),
+            self._l1_ratio(),
+            bool(self.positive),
         )
-        return _solvers.make_solver(name, self.loss, objective, options, has_start=has_start)
+        options = _solvers.Options(
+            batch_size=self.batch_size,
+            eta0=self.eta0,
+            learning_rate=self.learning_rate,
+            shuffle=self.shuffle,
+            average=self.average,
+            tol=self.tol,
+            device=self.device,
+            power_t=float(self.power_t),
+            momentum=float(self.momentum),
+            nesterovs_momentum=bool(self.nesterovs_momentum),
+            drop_last=bool(self.drop_last),
+        )
+        return _solvers.make_solver(name, self.loss, objective, options, has_start=needs_epochs)
 
     def _keep(self, result: TrainingResult, block, name, reason):
         """Turn a result into fitted attributes."""
@@ -417,12 +578,13 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         for attribute, value in result.summary.items():
             setattr(self, attribute, value)
 
-    def _drop_summary(self):
-        """Drop what the last fit's solver had and this one's may not have."""
-        for attribute in ("rank_", "condition_number_"):
+    def _forget(self):
+        """Drop what belongs to the last fit and may not belong to this one."""
+        for attribute in ("rank_", "condition_number_", "validation_scores_", "best_validation_score_"):
             self.__dict__.pop(attribute, None)
+        self.loss_curve_, self.n_iter_, self.n_samples_seen_ = [], 0, 0
 
-    def _warn(self, result):
+    def _warn(self, result, validation_is_given):
         advice = []
         if not result.converged:
             advice.append(
@@ -434,7 +596,16 @@ class MiniBatchSGDRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "The model is worse than the best constant one: it is far from the solution. Use eta0='auto', a "
                 "larger eta0 or more epochs."
             )
-        warnings.warn(" ".join(advice), ConvergenceWarning, stacklevel=3)
+        if advice:
+            warnings.warn(" ".join(advice), ConvergenceWarning, stacklevel=4)
+        bad = validation_is_given and self.validation_scores_[-1] < -1.0
+        if bad and not result.worse_than_constant:
+            warnings.warn(
+                f"R2 on X_val is {self.validation_scores_[-1]:.3g} although the model fits the training data. In a "
+                "Pipeline X_val arrives untransformed: name it in transform_input=['X_val'].",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _report(self, name):
         begin = time.perf_counter()

@@ -3,13 +3,18 @@
 ::
 
     F(w, b) = sum_i s_i * loss(x_i @ w + b, y_i) / sum_i s_i  +  alpha * R(w)
+    R(w) = (1 - l1_ratio) * 0.5 * ||w||_2^2 + l1_ratio * ||w||_1
 
-with R(w) = 0.5 * ||w||_2^2. The intercept b is never penalised. Inside the package coefficients are one array
-``coef`` of shape (n_targets, n_features + 1) with the intercept last; the targets are independent problems.
+perhaps subject to w >= 0. The intercept b is never penalised. Inside the package coefficients are one array ``coef``
+of shape (n_targets, n_features + 1) with the intercept last; the targets are independent problems.
+
+A loss is a NamedTuple type, so that a compiled kernel is specialised by it and stays in numba's cache. Its ``value``
+and ``slope``, of ``residual = prediction - y``, and `proximal` are arithmetic and comparisons only: the same text
+serves NumPy arrays, torch tensors and numba's scalars.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,24 +22,110 @@ from sgdlinreg._blocks import Block, panels
 
 
 class SquaredError(NamedTuple):
-    """``0.5 * residual**2`` with ``residual = prediction - y``.
+    """``0.5 * residual**2``: the mean of y, normal noise."""
 
-    A loss is a NamedTuple type, so that a compiled kernel is specialised by it and stays in numba's cache. Its
-    ``value`` and ``slope`` are plain functions of scalars or tensors: NumPy, numba and torch run the same text.
-    """
-
-    @staticmethod
-    def value(residual):
-        """Loss of one prediction."""
+    def value(self, residual):
+        """Give the loss of one prediction."""
         return 0.5 * residual * residual
 
-    @staticmethod
-    def slope(residual):
+    def slope(self, residual):
         """Give the derivative of the loss by the prediction."""
         return residual
 
+    def curvature(self, residual) -> float:
+        """Give a typical second derivative."""
+        return 1.0
 
-LOSSES = {"squared_error": SquaredError}
+
+class Huber(NamedTuple):
+    """``0.5 * residual**2`` up to epsilon, linear beyond: the mean, but for outliers (Huber 1964)."""
+
+    epsilon: float
+
+    def value(self, residual):
+        """Give the loss of one prediction."""
+        clipped = (
+            residual * (abs(residual) <= self.epsilon)
+            + self.epsilon * (residual > self.epsilon)
+            - self.epsilon * (residual < -self.epsilon)
+        )
+        return clipped * (residual - 0.5 * clipped)
+
+    def slope(self, residual):
+        """Give the derivative of the loss by the prediction."""
+        return (
+            residual * (abs(residual) <= self.epsilon)
+            + self.epsilon * (residual > self.epsilon)
+            - self.epsilon * (residual < -self.epsilon)
+        )
+
+    def curvature(self, residual) -> float:
+        """Give a typical second derivative: the mean of slope / residual, the curvature of the tangent parabolas."""
+        return float(np.mean(self.epsilon / np.maximum(np.abs(residual), self.epsilon)))
+
+
+class EpsilonInsensitive(NamedTuple):
+    """``max(0, |residual| - epsilon)``: the median, what support vector regression minimises."""
+
+    epsilon: float
+
+    def value(self, residual):
+        """Give the loss of one prediction."""
+        return (abs(residual) - self.epsilon) * (abs(residual) > self.epsilon)
+
+    def slope(self, residual):
+        """Give a subgradient of the loss by the prediction."""
+        return 1.0 * (residual > self.epsilon) - 1.0 * (residual < -self.epsilon)
+
+    def curvature(self, residual) -> float:
+        """Give a typical second derivative: the mean of slope / residual, at least that of a tenth of the rows."""
+        size = np.abs(residual)
+        typical = 1.0 / max(self.epsilon + float(size.mean()), np.finfo(float).tiny)
+        smallest = np.maximum(size, 0.1 / typical)  # a row on the line would count without bound
+        return max(float(np.mean((size > self.epsilon) / smallest)), 0.1 * typical)
+
+
+class SquaredEpsilonInsensitive(NamedTuple):
+    """``max(0, |residual| - epsilon)**2``, without a factor 1/2, as in scikit-learn."""
+
+    epsilon: float
+
+    def value(self, residual):
+        """Give the loss of one prediction."""
+        excess = (abs(residual) - self.epsilon) * (abs(residual) > self.epsilon)
+        return excess * excess
+
+    def slope(self, residual):
+        """Give the derivative of the loss by the prediction."""
+        above = (residual - self.epsilon) * (residual > self.epsilon)
+        below = (residual + self.epsilon) * (residual < -self.epsilon)
+        return 2.0 * (above + below)
+
+    def curvature(self, residual) -> float:
+        """Give the second derivative outside of the tube."""
+        return 2.0
+
+
+LOSSES = {
+    "squared_error": SquaredError,
+    "huber": Huber,
+    "epsilon_insensitive": EpsilonInsensitive,
+    "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
+}
+
+
+def make_loss(name: str, epsilon: float) -> Any:
+    """Make a loss; ``epsilon`` is for those that have one."""
+    cls: Any = LOSSES[name]
+    return cls(epsilon) if cls._fields else cls()
+
+
+def proximal(weight, threshold, positive):
+    """Proximal operator of ``threshold * |weight|``, perhaps on weight >= 0 only: soft thresholding with exact zeros.
+
+    ``positive`` is 0 or 1 (Parikh and Boyd, "Proximal algorithms", 2014, section 6.5.2).
+    """
+    return (weight - threshold) * (weight > threshold) + (1.0 - positive) * (weight + threshold) * (weight < -threshold)
 
 
 @dataclass(frozen=True)
@@ -46,22 +137,49 @@ class Objective:
     loss : NamedTuple
         One of the types in `LOSSES`.
     alpha : float
-        Strength of the squared l2 penalty, 0 for none.
+        Strength of the penalty, 0 for none.
     fit_intercept : bool
         Whether there is an intercept; if not, the last column of every ``coef`` is 0.
+    l1_ratio : float
+        Share of the l1 part in the penalty.
+    positive : bool
+        Whether coefficients must not be negative; the intercept may.
     """
 
-    loss: SquaredError
+    loss: Any
     alpha: float = 0.0
     fit_intercept: bool = True
+    l1_ratio: float = 0.0
+    positive: bool = False
+
+    @property
+    def l1(self) -> float:
+        """Factor of ``||w||_1``."""
+        return self.alpha * self.l1_ratio
+
+    @property
+    def l2(self) -> float:
+        """Factor of ``0.5 * ||w||_2^2``."""
+        return self.alpha * (1.0 - self.l1_ratio)
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether nothing but the loss and the l2 penalty is there: steps need no proximal operator."""
+        return self.l1 == 0.0 and not self.positive
+
+    @property
+    def is_least_squares(self) -> bool:
+        """Whether the loss is the squared error."""
+        return isinstance(self.loss, SquaredError)
 
     def penalty(self, coef: np.ndarray) -> np.ndarray:
         """``alpha * R(w)`` of each target, shape (n_targets,)."""
-        return 0.5 * self.alpha * np.square(coef[:, :-1]).sum(axis=1)
+        weights = coef[:, :-1]
+        return 0.5 * self.l2 * np.square(weights).sum(axis=1) + self.l1 * np.abs(weights).sum(axis=1)
 
     def penalty_gradient(self, coef: np.ndarray) -> np.ndarray:
-        """Gradient of the penalty, shape (n_targets, n_features + 1); 0 for the intercept."""
-        gradient = self.alpha * coef
+        """Gradient of the l2 penalty, shape (n_targets, n_features + 1); 0 for the intercept."""
+        gradient = self.l2 * coef
         gradient[:, -1] = 0.0
         return gradient
 
@@ -80,7 +198,7 @@ class Objective:
         return np.average(self.loss.value(mean - block.y), axis=0, weights=weight)
 
     def gradient(self, coef: np.ndarray, block: Block) -> np.ndarray:
-        """Gradient of F, shape (n_targets, n_features + 1). Costs one pass over the block."""
+        """Gradient of F without the l1 penalty, shape (n_targets, n_features + 1). Costs one pass over the block."""
         gradient = np.zeros_like(coef)
         for rows, X, weight in panels(block):
             residual = X @ coef[:, :-1].T + coef[:, -1] - block.y[rows]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sgdlinreg._blocks import Block, take_rows
-from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step
+from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step, target_statistics
+from sgdlinreg._objective import Objective, SquaredError
 from sgdlinreg._solvers.base import Solver
 
 PROBE_ROWS = 2048
@@ -17,17 +18,23 @@ CHANGES_IN_A_ROW = 2
 DIVERGED = 1.1
 """A fit has diverged where its objective is this many times that of the constant model and that of the start."""
 
+MEAN_SQUARE = Objective(SquaredError())
+"""Half the mean squared error, for scores."""
 WORSE = 1.01
 """A model is told to be worse than the constant one from here on: data without signal give a little above 1."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop: after ``max_iter`` epochs, or earlier by ``tol`` (None: never), in units of R2."""
+    """When to stop: after ``max_iter`` epochs, or earlier by ``tol`` (None: never), in units of R2.
+
+    With ``early_stopping`` progress is that of the score on validation data, and the best model is kept.
+    """
 
     max_iter: int
     tol: float | None
     n_iter_no_change: int
+    early_stopping: bool = False
 
 
 @dataclass
@@ -45,6 +52,8 @@ class TrainingResult:
         Fitted attributes that the solver gives.
     loss_curve : list of float
         Objective of each epoch, mean over the targets.
+    validation_scores : list of float or None
+        R2 on the validation data after each epoch, mean over the targets; None without such data.
     converged : bool
         Whether the stopping rule was met.
     worse_than_constant : bool
@@ -56,24 +65,27 @@ class TrainingResult:
     column_means: np.ndarray | None
     summary: dict
     loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] | None = None
     converged: bool = True
     worse_than_constant: bool = False
 
 
 class Stopping:
-    """Two rules, each target for itself.
+    """When a fit makes no progress, each target for itself.
 
     Where models of different ages can be compared (eta0="auto" with averaging or full batches): the model and the one
     of half as many steps predict the same to ``tol / 4`` of y's variance, in the mean square over 2048 fixed rows, at
     two epochs in a row. Otherwise: the loss has not fallen below the best by ``tol`` times the loss of the constant
-    model for ``n_iter_no_change`` epochs.
+    model for ``n_iter_no_change`` epochs; or with early stopping, the validation score has not risen above the best
+    by ``tol``.
     """
 
-    def __init__(self, limits: Limits, block: Block, constant_loss: np.ndarray, rng: np.random.Generator):
+    def __init__(self, limits: Limits, block: Block, fit_intercept: bool, rng: np.random.Generator):
         self.limits = limits
-        self.constant_loss = constant_loss
         self.block = block
         self.rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, PROBE_ROWS), replace=False))
+        centre = np.average(block.y, axis=0, weights=block.sample_weight) if fit_intercept else 0.0
+        self.variance = np.average(np.square(block.y - centre), axis=0, weights=block.sample_weight)
         self.best = np.full(block.n_targets, np.inf)
         self.in_a_row = np.zeros(block.n_targets, dtype=int)
 
@@ -82,25 +94,52 @@ class Stopping:
         """Rows on which models are compared."""
         return take_rows(self.block.X, self.rows)
 
-    def met(self, coef: np.ndarray, earlier: np.ndarray | None, losses: np.ndarray, comparable: bool) -> np.ndarray:
-        """Which targets have stopped, shape (n_targets,) of bool."""
+    def by_change(self, coef: np.ndarray, earlier: np.ndarray | None) -> np.ndarray:
+        """Which targets predict the same as an earlier model, shape (n_targets,) of bool."""
+        if self.limits.tol is None or earlier is None:
+            return np.zeros(len(coef), dtype=bool)
+        difference = coef - earlier
+        change = self.probe @ difference[:, :-1].T + difference[:, -1]
+        weight = None if self.block.sample_weight is None else self.block.sample_weight[self.rows]
+        moved = np.average(np.square(change), axis=0, weights=weight)
+        return self._count(moved <= GAP_SHARE * self.limits.tol * self.variance, CHANGES_IN_A_ROW)
+
+    def by_progress(self, losses: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
+        """Which targets have not come down by ``tol * unit`` for n_iter_no_change epochs."""
         if self.limits.tol is None:
             return np.zeros(len(losses), dtype=bool)
-        if comparable:
-            if earlier is None:
-                return np.zeros(len(losses), dtype=bool)
-            difference = coef - earlier
-            change = self.probe @ difference[:, :-1].T + difference[:, -1]
-            weight = None if self.block.sample_weight is None else self.block.sample_weight[self.rows]
-            moved = np.average(np.square(change), axis=0, weights=weight)
-            still = moved <= GAP_SHARE * self.limits.tol * 2 * self.constant_loss
-            needed = CHANGES_IN_A_ROW
-        else:
-            still = losses > self.best - self.limits.tol * self.constant_loss
-            needed = self.limits.n_iter_no_change
+        still = losses > self.best - self.limits.tol * unit
         self.best = np.minimum(self.best, losses)
+        return self._count(still, self.limits.n_iter_no_change)
+
+    def _count(self, still, needed):
         self.in_a_row = np.where(still, self.in_a_row + 1, 0)
         return self.in_a_row >= needed
+
+    def go_on(self, targets: np.ndarray) -> None:
+        """Start counting again for some targets."""
+        self.in_a_row[targets] = 0
+
+
+class Validation:
+    """Scores on data that are not trained on, and the best model by them, each target for itself."""
+
+    def __init__(self, block: Block):
+        self.block = block
+        self.variance = target_statistics(block).variance
+        self.scores: list[float] = []
+        self.best = np.full(block.n_targets, -np.inf)
+        self.best_coef = np.zeros((block.n_targets, block.n_features + 1))
+
+    def score(self, coef: np.ndarray) -> np.ndarray:
+        """R2 of each target; as in scikit-learn, 0 where y is constant and not predicted exactly."""
+        error = MEAN_SQUARE.value(coef, self.block) * 2.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score = np.where(self.variance > 0.0, 1.0 - error / self.variance, np.where(error == 0.0, 1.0, 0.0))
+        self.scores.append(float(score.mean()))
+        better = score > self.best
+        self.best[better], self.best_coef[better] = score[better], coef[better]
+        return score
 
 
 def train(
@@ -110,6 +149,7 @@ def train(
     limits: Limits,
     rng: np.random.Generator,
     report: Callable[[int, float], None],
+    validation: Validation | None = None,
 ) -> TrainingResult:
     """Fit a block that is in memory.
 
@@ -122,6 +162,8 @@ def train(
     rng : numpy.random.Generator
     report : callable(epoch, loss)
         Called after every epoch.
+    validation : Validation or None
+        Needed for early stopping.
 
     Raises
     ------
@@ -129,15 +171,13 @@ def train(
         If the fit diverges: its objective is not finite, or after the first epoch above both that of the constant
         model and that of the start.
     """
-    objective = solver.objective
-    rising = _Divergence(solver, block, start, rng)
-    with np.errstate(over="ignore", invalid="ignore"):
-        state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, start), block, rng, False)
-    stopping = None if solver.n_passes else Stopping(limits, block, rising.constant_loss, rng.spawn(1)[0])
-    stopped = np.zeros(block.n_targets, dtype=bool)
-    coef = np.zeros((block.n_targets, block.n_features + 1))
-    curve: list[float] = []
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging fit is told below, in one error
+        rising = _Divergence(solver, block, start, rng)
+        stopping = Stopping(limits, block, solver.objective.fit_intercept, rng.spawn(1)[0])
+        state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, start), block, rng, False)
+        stopped = np.zeros(block.n_targets, dtype=bool)
+        coef = np.zeros((block.n_targets, block.n_features + 1))
+        curve: list[float] = []
         for epoch in range(1, (solver.n_passes or limits.max_iter) + 1):
             state = solver.update(state, ready, rng)
             losses = solver.losses_of(state, block)
@@ -146,17 +186,29 @@ def train(
             coef[~stopped] = fitted.coef[~stopped]
             curve.append(float(losses.mean()))
             report(epoch, curve[-1])
-            if stopping:
-                earlier = solver.earlier_coef(state)
-                stopped |= stopping.met(fitted.coef, earlier, losses, solver.compares_models(state))
-                if stopped.all():
-                    break
+            scores = validation.score(coef) if validation else None
+            if limits.early_stopping and scores is not None:
+                stalled = stopping.by_progress(-scores, 1.0)
+            elif solver.compares_models(state):
+                stalled = stopping.by_change(fitted.coef, solver.earlier_coef(state))
+            else:
+                stalled = stopping.by_progress(losses, rising.constant_loss)
+            state, slower = solver.slow_down(state, stalled & ~stopped)
+            stopping.go_on(slower)
+            stopped |= stalled & ~slower
+            if stopped.all():
+                break
+        if limits.early_stopping and validation:
+            coef = validation.best_coef
         suspicious = losses > rising.constant_loss
-        final = objective.value(coef, block) if suspicious.any() else losses
+        final = solver.objective.value(coef, block) if suspicious.any() else losses
         rising.check_model(epoch, final)
     converged = bool(stopped.all()) or solver.n_passes == 1 or limits.tol is None
     worse = not solver.n_passes and bool(np.any(final > WORSE * rising.constant_loss))
-    return TrainingResult(solver.finish(state), coef, fitted.column_means, fitted.summary, curve, converged, worse)
+    scores_by_epoch = validation.scores if validation else None
+    return TrainingResult(
+        solver.finish(state), coef, fitted.column_means, fitted.summary, curve, scores_by_epoch, converged, worse
+    )
 
 
 def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generator) -> TrainingResult:

@@ -1,12 +1,14 @@
 """The edge: what users pass becomes a checked Block, or an error before any work."""
 
+import warnings
 from contextlib import contextmanager
 
 import numpy as np
 from scipy import sparse
+from sklearn.model_selection import ShuffleSplit
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._blocks import CSR, Block, as_scipy
 
 FLOATS = [np.float64, np.float32]
 
@@ -53,6 +55,65 @@ def check_rows(estimator, X, y, sample_weight, *, reset) -> Block:
         if not kept.all():
             X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
     return Block(_plain(X), y, sample_weight)
+
+
+def check_parameters(estimator) -> None:
+    """Check what the range of a single parameter does not tell."""
+    if estimator.learning_rate == "optimal" and (estimator.penalty is None or estimator.alpha == 0):
+        raise ValueError(
+            "alpha must be > 0 since learning_rate is 'optimal': alpha is used to compute the optimal learning rate. "
+            "Set alpha, or use learning_rate='constant'."
+        )
+    if estimator.penalty in ("l1", "elasticnet") and estimator.alpha == 0:
+        warnings.warn(
+            f"penalty={estimator.penalty!r} has no effect with alpha=0.0, which is least squares. Set alpha.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def check_validation_rows(estimator, X_val, y_val, sample_weight_val, n_targets) -> Block | None:
+    """Check validation data, as `check_rows` does training data; None if there are none.
+
+    Raises
+    ------
+    ValueError
+        If only a part of them is given, or their columns or targets are not those of the training data.
+    """
+    if X_val is None:
+        if y_val is not None or sample_weight_val is not None:
+            raise ValueError("y_val or sample_weight_val is given without X_val. Give X_val too, or none of them.")
+        return None
+    if y_val is None:
+        raise ValueError("X_val is given without y_val. Give y_val too, or leave X_val out.")
+    block = check_rows(estimator, X_val, y_val, sample_weight_val, reset=False)
+    if block.n_targets != n_targets:
+        raise ValueError(f"y_val has {block.n_targets} targets, but y has {n_targets}.")
+    return block
+
+
+def split_rows(block: Block, fraction: float, seed: int) -> tuple[Block, Block]:
+    """Set a part of the rows aside, by ShuffleSplit.
+
+    Raises
+    ------
+    ValueError
+        If one of the parts would be empty.
+    """
+    try:
+        train, test = next(ShuffleSplit(1, test_size=fraction, random_state=seed).split(np.empty((block.n_rows, 1))))
+    except ValueError as error:
+        raise ValueError(
+            f"The training data have {block.n_rows} rows of positive weight, too few to set aside "
+            f"validation_fraction={fraction} of them. Use a larger validation_fraction, give X_val and y_val, or set "
+            "early_stopping=False."
+        ) from error
+    return _take(block, np.sort(train)), _take(block, np.sort(test))
+
+
+def _take(block: Block, rows: np.ndarray) -> Block:
+    X = _plain(as_scipy(block.X)[rows]) if isinstance(block.X, CSR) else block.X[rows]
+    return Block(X, block.y[rows], None if block.sample_weight is None else block.sample_weight[rows])
 
 
 def _plain(X):

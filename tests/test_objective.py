@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._objective import LOSSES, Objective
+from sgdlinreg._objective import LOSSES, Objective, make_loss, proximal
 
 from .helpers import as_csr, make_problem
 
@@ -38,7 +38,7 @@ def test_gradient_is_the_slope_of_the_value(loss, fit_intercept, sparse):
     coef = np.random.default_rng(4).standard_normal((2, 8))
     if not fit_intercept:
         coef[:, -1] = 0.0
-    objective = Objective(LOSSES[loss](), alpha=0.3, fit_intercept=fit_intercept)
+    objective = Objective(make_loss(loss, 0.7), alpha=0.3, fit_intercept=fit_intercept)
     gradient = objective.gradient(coef, block)
     for t in range(2):
         for j in range(8 if fit_intercept else 7):
@@ -52,7 +52,41 @@ def test_gradient_is_the_slope_of_the_value(loss, fit_intercept, sparse):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_slope_is_the_derivative_of_the_loss(loss):
-    residual = np.linspace(-3.05, 3.05, 41)
-    loss = LOSSES[loss]()
+    residual = np.linspace(-3.05, 3.05, 42)
+    loss = make_loss(loss, 0.7)
     numeric = (loss.value(residual + 1e-6) - loss.value(residual - 1e-6)) / 2e-6
     np.testing.assert_allclose(loss.slope(residual), numeric, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("squared_error", lambda r: 0.5 * r**2),
+        ("huber", lambda r: 0.5 * r**2 if abs(r) <= 0.7 else 0.7 * (abs(r) - 0.35)),
+        ("epsilon_insensitive", lambda r: max(0.0, abs(r) - 0.7)),
+        ("squared_epsilon_insensitive", lambda r: max(0.0, abs(r) - 0.7) ** 2),
+    ],
+)
+def test_losses_by_their_definition(name, theirs):
+    residual = np.array([-1e6, -3.0, -0.7, -0.1, 0.0, 0.5, 0.7, 0.71, 2.0, 1e150])
+    np.testing.assert_allclose(make_loss(name, 0.7).value(residual), [theirs(r) for r in residual.tolist()])
+
+
+@pytest.mark.parametrize("positive", [0.0, 1.0])
+def test_proximal_minimises_its_problem(positive):
+    grid = np.linspace(0.0 if positive else -5.0, 5.0, 100_001)
+    for weight in (-3.0, -0.4, -0.3, 0.0, 1e-20, 0.3, 2.0):
+        for threshold in (0.0, 0.4):
+            expected = grid[np.argmin(0.5 * (grid - weight) ** 2 + threshold * np.abs(grid))]
+            found = proximal(weight, threshold, positive)
+            assert found == pytest.approx(expected, abs=1e-4)
+            if threshold and abs(weight) < threshold:
+                assert found == 0.0
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_penalty_and_its_gradient(loss):
+    coef = np.array([[1.0, -2.0, 0.0, 9.0]])
+    objective = Objective(make_loss(loss, 0.7), alpha=0.5, l1_ratio=0.25)
+    assert objective.penalty(coef)[0] == pytest.approx(0.5 * (0.75 * 0.5 * 5.0 + 0.25 * 3.0))
+    np.testing.assert_allclose(objective.penalty_gradient(coef), [[0.375, -0.75, 0.0, 0.0]])

@@ -20,8 +20,8 @@ LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "
 
 FLOORS = [
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "datasets"},
-    {"_objective"},
-    {"_conditioning", "_solvers.base", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch"},
+    {"_objective", "_solvers.base", "_solvers.averaging"},
+    {"_conditioning", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch"},
     {"_training", "_solvers.normal_equation", "_solvers.sgd"},
     {"_solvers", "_validation"},
     {"_estimator"},

@@ -143,6 +143,7 @@ def test_read_only_data(name):
         ({"n_features": 1001}, "numba"),
         ({"steps_are_default": False}, "numba"),
         ({"has_start": True}, "numba"),
+        ({"least_squares": False}, "numba"),
         ({"device": "cpu"}, "normal_equation"),
         ({"device": "cuda"}, "torch"),
         ({"solver": "numba"}, "numba"),
@@ -154,6 +155,7 @@ def test_rule_of_auto(kwargs, expected):
         "solver": "auto",
         "n_features": 5,
         "device": "auto",
+        "least_squares": True,
         "steps_are_default": True,
         "has_start": False,
     }

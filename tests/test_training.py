@@ -136,8 +136,8 @@ class Recording(ReferenceKernel):
         total = 0.0
         for batch, step in enumerate(step_sizes):
             rows = order[batch * batch_size : (batch + 1) * batch_size]
-            total = total + super().run_batches(block, rows, np.array([step]), batch_size, *rest)
-            self.iterates.append(rest[-2].copy())
+            total = total + super().run_batches(block, rows, step[None], batch_size, *rest)
+            self.iterates.append(rest[-1].coef.copy())
         return total
 
 
@@ -157,7 +157,7 @@ def test_the_model_is_the_mean_of_the_second_half(n_epochs):
     assert len(kernel.iterates) == n_steps
     if n_epochs == 100:  # marks have been thinned out by then
         assert len(state.marks) <= 65
-        first = max(time for time, _ in state.marks if time <= n_steps / 2)
+        first = max(mark.n_steps for mark in state.marks if mark.n_steps <= n_steps / 2)
         assert n_steps / 2 - first <= 4 * 66
     mean = state.conditioning.to_raw(np.mean(kernel.iterates[first:], axis=0))
     np.testing.assert_allclose(found[0, :-1], mean[0, :-1], rtol=1e-9)

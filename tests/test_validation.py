@@ -40,7 +40,7 @@ def test_start_without_an_intercept():
 
 def test_the_closed_form_has_nothing_to_start_from():
     X, y, _ = make_problem(0)
-    with pytest.raises(ValueError, match=r"nothing to start from.*solver='numba' or 'torch'"):
+    with pytest.raises(ValueError, match=r"has no epochs.*solver='numba' or 'torch'"):
         MiniBatchSGDRegressor(solver="normal_equation").fit(X, y, coef_init=np.zeros(7))
 
 

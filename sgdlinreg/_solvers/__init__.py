@@ -29,7 +29,7 @@ def kernel_class(name: str) -> type[Kernel]:
 
 
 def choose_solver(
-    solver: str, *, n_features: int, device: str, steps_are_default: bool, has_start: bool
+    solver: str, *, n_features: int, device: str, least_squares: bool, steps_are_default: bool, has_start: bool
 ) -> tuple[str, str]:
     """Resolve solver="auto".
 
@@ -40,10 +40,12 @@ def choose_solver(
     n_features : int
     device : str
         The parameter.
+    least_squares : bool
+        Whether the loss is the squared error and there is no l1 part in the penalty.
     steps_are_default : bool
         Whether every parameter of the steps has its default.
     has_start : bool
-        Whether there is a coef_init or intercept_init.
+        Whether there is a coef_init, an intercept_init or an X_val.
 
     Returns
     -------
@@ -54,16 +56,18 @@ def choose_solver(
     The rule never looks at the number of rows, so that the folds of a cross-validation agree, and never imports torch:
 
     1. "torch" for an explicit device other than the CPU;
-    2. "normal_equation" if there are at most 1000 features, every parameter of the steps has its default and there
-       is no start;
+    2. "normal_equation" if the loss is the squared error, the penalty has no l1 part, there are at most 1000
+       features, every parameter of the steps has its default and there is no start and no X_val;
     3. else "numba".
     """
     if solver != "auto":
         return solver, "as asked"
     if device not in ("auto", "cpu"):
         return "torch", f"device={device!r}"
+    if not least_squares:
+        return "numba", "the closed form is for squared error without an l1 penalty"
     if has_start:
-        return "numba", "coef_init or intercept_init given"
+        return "numba", "coef_init, intercept_init or X_val given"
     if not steps_are_default:
         return "numba", "a parameter of the steps is set"
     if n_features > MAX_EXACT_FEATURES:
@@ -92,7 +96,12 @@ def make_solver(name: str, loss: str, objective: Objective, options: Options, *,
         )
     if has_start and kernel is None:
         raise ValueError(
-            f"solver={name!r} has nothing to start from: coef_init and intercept_init need solver='numba' or 'torch'."
+            f"solver={name!r} has no epochs: coef_init, intercept_init, X_val, warm_start and early_stopping need "
+            "solver='numba' or 'torch'."
+        )
+    if kernel is None and objective.l1 > 0.0:
+        raise ValueError(
+            f"solver={name!r} cannot minimise an l1 penalty; use solver='numba' or 'torch', or penalty='l2'."
         )
     if kernel is None:
         return NormalEquation(objective, options)

@@ -16,21 +16,38 @@ class Options:
     ----------
     batch_size : int, "auto" or "full"
     eta0 : float or "auto"
-    learning_rate : str
-        Name of a schedule.
+    learning_rate : str or callable
+        Name of a schedule, or a function of the step numbers.
     shuffle : True, False or "full"
-    average : bool or "auto"
+    average : bool, int or "auto"
     tol : float or None
     device : str
+    power_t, momentum : float
+    nesterovs_momentum, drop_last : bool
     """
 
     batch_size: int | str = "auto"
     eta0: float | str = "auto"
-    learning_rate: str = "constant"
+    learning_rate: Any = "constant"
     shuffle: bool | str = True
     average: bool | str = "auto"
     tol: float | None = 1e-3
     device: str = "auto"
+    power_t: float = 0.25
+    momentum: float = 0.0
+    nesterovs_momentum: bool = False
+    drop_last: bool = False
+
+
+class Iterate(NamedTuple):
+    """What steps change, in scaled coordinates: three arrays (n_targets, n_features + 1), float64, updated in place.
+
+    coef_sum is the sum of coef over the steps; velocity is what momentum multiplies.
+    """
+
+    coef: np.ndarray
+    coef_sum: np.ndarray
+    velocity: np.ndarray
 
 
 class Fitted(NamedTuple):
@@ -60,7 +77,9 @@ class Kernel(Protocol):
     def to_device(self, block: Block) -> Any:
         """Give the block in the form that `run_batches` wants."""
 
-    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum) -> np.ndarray:
+    def run_batches(
+        self, block, order, step_sizes, batch_size, objective, conditioning, momentum, iterate
+    ) -> np.ndarray:
         """Do what `sgd_reference.run_batches` does, where the parameters are described."""
 
 
@@ -99,6 +118,9 @@ class Solver(Protocol):
 
     def earlier_coef(self, state: Any) -> np.ndarray | None:
         """Coefficients of the model half as many steps ago; None where there is none yet."""
+
+    def slow_down(self, state: Any, targets: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Take smaller steps for some targets (n_targets,) of bool; returns which of them could."""
 
     def finish(self, state: Any) -> Any:
         """Drop what only a running fit needs: what is left is kept with the estimator."""

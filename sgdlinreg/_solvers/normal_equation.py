@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg, optimize, sparse
 
 from sgdlinreg._blocks import CSR, Block, as_scipy, panels
 from sgdlinreg._conditioning import centre_panel
@@ -105,6 +105,10 @@ class NormalEquation:
         """There is no path to the solution."""
         return None
 
+    def slow_down(self, state, targets):
+        """There are no steps."""
+        return state, np.zeros_like(targets)
+
     def finish(self, state):
         """Moments are all there is."""
         return state
@@ -122,7 +126,7 @@ class NormalEquation:
         if not self.objective.fit_intercept:
             products = products + state.total_weight * np.outer(mean, mean)
         gram = products[:d, :d].copy()
-        gram[np.diag_indices(d)] += self.objective.alpha * state.total_weight
+        gram[np.diag_indices(d)] += self.objective.l2 * state.total_weight
         scale = np.sqrt(np.diag(gram))
         rounding = 16 * np.finfo(float).eps * np.abs(mean[:d]) * np.sqrt(state.total_weight)
         constant = scale <= (rounding if self.objective.fit_intercept else 0.0)
@@ -132,7 +136,8 @@ class NormalEquation:
         right = products[:d, d:] / scale[:, None]
         right[constant] = 0.0
 
-        weights, rank, condition = solve_scaled(gram, right, scale)
+        solve = solve_positive if self.objective.positive else solve_scaled
+        weights, rank, condition = solve(gram, right, scale)
         coef = np.zeros((products.shape[0] - d, d + 1))
         coef[:, :d] = weights.T
         if self.objective.fit_intercept:
@@ -209,3 +214,18 @@ def solve_scaled(gram: np.ndarray, right: np.ndarray, scale: np.ndarray) -> tupl
         weights -= null @ (null.T @ weights)
         return weights, rank, np.inf
     return weights, rank, float(np.sqrt(largest / values[0]))
+
+
+def solve_positive(gram: np.ndarray, right: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, int, float]:
+    """Solve the least-squares problem of `solve_scaled` under weights >= 0, by NNLS on a square root of the moments.
+
+    Parameters and returns are those of `solve_scaled`; rank and condition are of the moments.
+    """
+    values, vectors = linalg.eigh(gram)
+    kept = values > RANK_EIGENVALUE * max(1.0, len(gram) / 50) * max(values[-1], np.finfo(float).tiny)
+    root = np.sqrt(values[kept])
+    rows = root[:, None] * vectors[:, kept].T
+    targets = (vectors[:, kept].T @ right) / root[:, None]
+    weights = np.column_stack([optimize.nnls(rows, target)[0] for target in targets.T]) if kept.any() else 0.0 * right
+    full = bool(kept.all())
+    return weights / scale[:, None], int(kept.sum()), float(np.sqrt(values[-1] / values[0])) if full else np.inf

@@ -1,12 +1,12 @@
 """Mini-batch SGD around a kernel: coordinates, order, step sizes, averaging. The kernel runs the batches."""
 
-from bisect import bisect_right
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 
-from sgdlinreg._blocks import Block
+from sgdlinreg._blocks import Block, take_rows
 from sgdlinreg._conditioning import (
     GAP_SHARE,
     ColumnStatistics,
@@ -20,14 +20,13 @@ from sgdlinreg._conditioning import (
 )
 from sgdlinreg._objective import Objective
 from sgdlinreg._ordering import epoch_order
-from sgdlinreg._schedules import SCHEDULES
-from sgdlinreg._solvers.base import Fitted, Kernel, Options
+from sgdlinreg._schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, optimal_start, step_shape
+from sgdlinreg._solvers import averaging
+from sgdlinreg._solvers.averaging import Mark
+from sgdlinreg._solvers.base import Fitted, Iterate, Kernel, Options
 
-MAX_MARKS = 64
-"""Number of earlier models kept; every second one is dropped beyond it."""
-FIRST_EPOCH_MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
-"""Shares of the first epoch after which its running sums are kept, so that averages can start early."""
-MIN_BATCHES_PER_MARK = 64
+SAMPLE_ROWS = 2048
+"""Rows on which the curvature of a loss is estimated."""
 
 
 @dataclass
@@ -36,10 +35,12 @@ class State:
 
     Attributes
     ----------
-    coef, coef_sum : ndarray of shape (n_targets, n_features + 1)
-        The iterate, and the sum of all iterates so far.
-    marks : list of (int, ndarray)
-        Earlier values of coef_sum (of coef where there is no averaging) with the number of steps at the time.
+    coef, coef_sum, velocity : ndarray of shape (n_targets, n_features + 1)
+        The iterate, the sum of all iterates so far, and the velocity of momentum.
+    marks : list of Mark
+        Earlier iterates and sums.
+    average_start : Mark or None
+        Where the average of average=True or int starts, once it is reached.
     n_steps, n_rows, total_weight
         Steps taken; rows and their weight seen.
     columns, targets : ColumnStatistics or None
@@ -50,13 +51,18 @@ class State:
         Whether the intercept has been started at the mean of y.
     averaged : bool
         Whether the model is the tail average.
+    step_scale : ndarray of shape (n_targets,)
+        Factor on the step of each target.
     batch_size, step_size, conditioning, losses
         Of the last block.
     """
 
     coef: np.ndarray
     coef_sum: np.ndarray
-    marks: list = field(default_factory=list)
+    velocity: np.ndarray
+    step_scale: np.ndarray
+    marks: list[Mark] = field(default_factory=list)
+    average_start: Mark | None = None
     n_steps: int = 0
     n_rows: int = 0
     total_weight: float = 0.0
@@ -85,8 +91,8 @@ class SGD:
     Notes
     -----
     With eta0="auto" the coordinates and the step are those of `_conditioning`, the intercept starts at the mean of y
-    and the model's intercept is closed, ``b = mean y - w @ mean x``. With a float eta0 the data stay as they are and
-    every step is ``eta0`` times the gradient: no centring, no closing.
+    and, for squared error, the model's intercept is closed, ``b = mean y - w @ mean x``. With a float eta0 the data
+    stay as they are and every step is ``eta0`` times the gradient: no centring, no closing.
     """
 
     n_passes: ClassVar[int | None] = None
@@ -96,12 +102,14 @@ class SGD:
         self.options = options
         self.kernel = kernel
         self.auto_step = options.eta0 == "auto"
+        self.sample: tuple[Any, np.ndarray] | None = None
 
     def init(self, n_features, n_targets, coef):
         """State before any data."""
         start = np.zeros((n_targets, n_features + 1)) if coef is None else np.array(coef, dtype=np.float64)
         mean_start = coef is None and self.auto_step and self.objective.fit_intercept
-        return State(start, np.zeros_like(start), started_at_mean=not mean_start)
+        zeros = np.zeros_like(start)
+        return State(start, zeros, zeros, np.ones(n_targets), started_at_mean=not mean_start)
 
     def prepare(self, state, block, rng, stream):
         """Take note of a block: scale its weights to mean one over all rows seen, measure it, choose the step."""
@@ -118,24 +126,37 @@ class SGD:
             block = block._replace(sample_weight=weight * mean_one)
         state.batch_size = self.batch_size(block.n_rows)
         if not self.auto_step:
-            state.conditioning, state.step_size = no_conditioning(block.n_features), float(self.options.eta0)
+            state.conditioning = no_conditioning(block.n_features)
+            optimal = self.options.learning_rate == "optimal"  # it has a scale of its own
+            state.step_size = optimal_start(self.objective.alpha) if optimal else float(self.options.eta0)
         elif stream:
             self._measure_stream(state, block, rng)
         else:
             tol = 1e-3 if self.options.tol is None else self.options.tol
             state.conditioning = condition(block, state.columns, self.objective, state.batch_size, GAP_SHARE * tol, rng)
-            state.step_size = state.conditioning.step
+            state.step_size = state.conditioning.step * (1.0 - self.options.momentum)
         full_batch = state.batch_size >= block.n_rows and not stream
-        averaged = self.options.average == "auto" and self.auto_step and not full_batch
-        if averaged != state.averaged:
-            state.averaged, state.marks = averaged, []
+        state.averaged = self._averages() and not full_batch
         if not state.started_at_mean:
             state.coef = state.coef.copy()
             state.coef[:, -1] = state.targets.mean
             state.started_at_mean = True
         if not state.marks:
-            state.marks = [self._mark(state)]
+            state.marks = [Mark(state.n_steps, state.coef, state.coef_sum)]
+        if self.auto_step and not self.objective.is_least_squares:
+            rows = np.sort(rng.spawn(1)[0].choice(block.n_rows, min(block.n_rows, SAMPLE_ROWS), replace=False))
+            self.sample = take_rows(block.X, rows), block.y[rows]
         return state, self.kernel.to_device(block)
+
+    def _averages(self) -> bool:
+        """Whether mini-batches end in the tail average."""
+        options = self.options
+        return (
+            options.average == "auto"
+            and self.auto_step
+            and self.objective.l1 == 0.0
+            and (options.learning_rate == "constant")
+        )
 
     def batch_size(self, n_rows: int) -> int:
         """Rows of a batch for a block of ``n_rows``."""
@@ -150,74 +171,110 @@ class SGD:
         )
         state.largest_norm = max(state.largest_norm, norm)
         state.largest_eigenvalue = max(state.largest_eigenvalue, eigenvalue)
-        state.step_size = safe_step(state.largest_norm, state.largest_eigenvalue, state.batch_size, np.inf)
+        step = safe_step(state.largest_norm, state.largest_eigenvalue, state.batch_size, np.inf)
+        state.step_size = step * (1.0 - self.options.momentum)
 
     def update(self, state, block, rng):
-        """Run one epoch over the block; the first one in parts, so that early averages can be compared."""
-        regular = state.conditioning.regular_rows
-        n_rows = block.n_rows if regular is None else len(regular)
+        """Run one epoch over the block, in parts where averages want a mark in between."""
+        order, n_batches = self._order(state, block, rng)
         size = state.batch_size
-        order = epoch_order(n_rows, _row_bytes(block), self.options.shuffle, rng)
-        if regular is not None:
-            order = regular[order]
-        n_batches = -(-n_rows // size)
-        steps = np.arange(state.n_steps + 1, state.n_steps + n_batches + 1)
-        step_sizes = SCHEDULES[self.options.learning_rate](steps, state.step_size)
-        if self.auto_step and n_rows % size:
-            step_sizes[-1] *= (n_rows % size) / size
-
-        shares = FIRST_EPOCH_MARKS if state.n_steps == 0 and state.averaged else ()
-        cuts = [int(n_batches * share) for share in shares if n_batches * share >= MIN_BATCHES_PER_MARK]
-        state = replace(state, marks=list(state.marks))
-        scaled = state.conditioning.to_scaled(state.coef)
-        loss = np.zeros(len(scaled))
-        for start, stop in zip([0, *cuts], [*cuts, n_batches], strict=True):
-            scaled_sum = np.zeros_like(scaled)
-            rows = order[start * size : stop * size]
+        step_sizes = self._step_sizes(state, n_batches, len(order))
+        state = replace(state)
+        scaled = Iterate(*map(state.conditioning.to_scaled, (state.coef, np.zeros_like(state.coef), state.velocity)))
+        momentum = self.options.momentum, self.options.nesterovs_momentum
+        loss = np.zeros(len(state.coef))
+        cuts = self._cuts(state, n_batches)
+        for start, stop in pairwise(cuts):
+            if state.average_start is None and state.n_steps + 1 >= self._first_averaged(state):
+                state.average_start = Mark(state.n_steps, state.coef, state.coef_sum)
+            scaled.coef_sum[:] = 0.0
             loss += self.kernel.run_batches(
                 block,
-                rows,
+                order[start * size : stop * size],
                 step_sizes[start:stop],
                 size,
                 self.objective,
                 state.conditioning,
+                momentum,
                 scaled,
-                scaled_sum,
             )
             state.n_steps += stop - start
-            state.coef_sum = state.coef_sum + state.conditioning.to_raw(scaled_sum)
-            state.coef = state.conditioning.to_raw(scaled)
-            state.marks.append(self._mark(state))
-        if len(state.marks) > MAX_MARKS:
-            state.marks = state.marks[:-1:2] + state.marks[-1:]
-        state.losses = loss / n_rows + self.objective.penalty(state.coef)
+            state.coef_sum = state.coef_sum + state.conditioning.to_raw(scaled.coef_sum)
+            state.coef, state.velocity = map(state.conditioning.to_raw, (scaled.coef, scaled.velocity))
+            state.marks = averaging.add_mark(state.marks, Mark(state.n_steps, state.coef, state.coef_sum))
+        state.losses = loss / len(order) + self.objective.penalty(state.coef)
         return state
 
-    def _mark(self, state: State) -> tuple[int, np.ndarray]:
-        return state.n_steps, (state.coef_sum if state.averaged else state.coef)
+    def _order(self, state, block, rng):
+        """Rows of the epoch in order, and the number of batches they make."""
+        regular = state.conditioning.regular_rows
+        n_rows = block.n_rows if regular is None else len(regular)
+        order = epoch_order(n_rows, _row_bytes(block), self.options.shuffle, rng)
+        if self.options.drop_last and n_rows > state.batch_size:
+            order = order[: n_rows // state.batch_size * state.batch_size]
+        if regular is not None:
+            order = regular[order]
+        return order, -(-len(order) // state.batch_size)
+
+    def _step_sizes(self, state, n_batches, n_rows):
+        """Step of every batch and target, (n_batches, n_targets)."""
+        options = self.options
+        steps = np.arange(state.n_steps + 1, state.n_steps + n_batches + 1)
+        alpha = self.objective.alpha
+        shape = step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)
+        scale = state.step_size * state.step_scale * self._rates(state)
+        if self.auto_step and n_rows % state.batch_size:
+            shape = shape.copy()
+            shape[-1] *= (n_rows % state.batch_size) / state.batch_size
+        return shape[:, None] * scale
+
+    def _rates(self, state) -> np.ndarray:
+        """Factor on the safe step, which is that of squared error, for the curvature of the loss at the iterate."""
+        if self.sample is None:
+            return np.ones(len(state.coef))
+        X, y = self.sample
+        residual = X @ state.coef[:, :-1].T + state.coef[:, -1] - y
+        curvature = np.array([self.objective.loss.curvature(column) for column in residual.T])
+        penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0)
+        return 1.0 / (curvature + penalty)
+
+    def _first_averaged(self, state) -> float:
+        """Give the number of the first step in the average of average=True or int; inf where there is none."""
+        average = self.options.average
+        if average is False or average == "auto":
+            return np.inf
+        return -(-int(average) // state.batch_size)
+
+    def _cuts(self, state, n_batches) -> list[int]:
+        """Batches between which a mark is set, with both ends."""
+        cuts = averaging.early_cuts(n_batches) if state.n_steps == 0 and state.averaged else []
+        first = self._first_averaged(state) - 1 - state.n_steps
+        if 0 < first < n_batches:
+            cuts.append(int(first))
+        return [0, *sorted(cuts), n_batches]
 
     def losses_of(self, state, block):
         """Give the running mean of the objective over the batches of the last pass."""
         return state.losses
 
     def _model(self, state: State, n_steps: float) -> np.ndarray:
-        """Give the model as it was after ``n_steps`` steps: the iterate, or the mean of the second half of them."""
-        times = [time for time, _ in state.marks]
-        end = bisect_right(times, n_steps) - 1
-        if not state.averaged:
-            coef = state.marks[end][1]
+        """Give the model as it was after ``n_steps`` steps."""
+        if state.averaged:
+            coef = averaging.tail_mean(state.marks, n_steps)
         else:
-            end = max(end, 1)
-            begin = max(min(bisect_right(times, n_steps / 2) - 1, end - 1), 0)
-            coef = (state.marks[end][1] - state.marks[begin][1]) / (times[end] - times[begin])
+            mark = state.marks[averaging.last_before(state.marks, n_steps)]
+            coef = mark.coef
+            if state.average_start is not None and mark.n_steps > state.average_start.n_steps:
+                coef = averaging.mean_between(state.average_start, mark)
         return self._close_intercept(state, coef)
 
     def _close_intercept(self, state: State, coef: np.ndarray) -> np.ndarray:
-        if not (self.auto_step and self.objective.fit_intercept) or state.columns is None or state.targets is None:
+        closed = self.auto_step and self.objective.fit_intercept and self.objective.is_least_squares
+        if not closed or state.columns is None or state.targets is None:
             return coef
-        closed = coef.copy()
-        closed[:, -1] = state.targets.mean - coef[:, :-1] @ state.columns.mean
-        return closed
+        coef = coef.copy()
+        coef[:, -1] = state.targets.mean - coef[:, :-1] @ state.columns.mean
+        return coef
 
     def fitted(self, state):
         """Give the model."""
@@ -227,13 +284,26 @@ class SGD:
 
     def compares_models(self, state):
         """Models change smoothly where they are averages or the batches are full, and the step is ours."""
-        return self.auto_step and (state.averaged or state.batch_size >= state.n_rows)
+        return self.auto_step and (state.averaged or (state.batch_size >= state.n_rows and not self._shrinks(state)))
 
     def earlier_coef(self, state):
         """Give the coefficients of the model half as many steps ago."""
         if len(state.marks) < 3:
             return None
         return self._model(state, state.n_steps / 2)
+
+    def _shrinks(self, state) -> bool:
+        """Whether the step falls where the loss does: "adaptive", and where noise is not averaged out (l1)."""
+        noisy = self.auto_step and self.objective.l1 > 0.0 and state.batch_size < state.n_rows
+        return self.options.learning_rate == "adaptive" or (noisy and self.options.learning_rate == "constant")
+
+    def slow_down(self, state, targets):
+        """Divide the step of some targets by 5, unless it is as small as it gets."""
+        step = state.step_scale if self.auto_step else state.step_scale * state.step_size
+        slower = targets & (step > SMALLEST_STEP) & self._shrinks(state)
+        return replace(
+            state, step_scale=np.where(slower, state.step_scale / ADAPTIVE_DIVISOR, state.step_scale)
+        ), slower
 
     def finish(self, state):
         """Drop the coordinates: they hold row numbers of data that are gone."""

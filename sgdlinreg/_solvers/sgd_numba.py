@@ -1,14 +1,25 @@
 """The batches of an epoch compiled by numba: one body for dense and CSR, float32 and float64, every loss."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, types
 from numba.extending import overload, register_jitable
 
-from sgdlinreg._objective import LOSSES
+from sgdlinreg._objective import LOSSES, proximal
 
 FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}  # no "nnan": it would make isfinite(nan) true
 FLUSH_ROWS = 256
 """Rows whose gradient is summed in X's dtype before it is added to the float64 sum."""
+
+
+class Penalty(NamedTuple):
+    """The part of the objective that acts on coefficients."""
+
+    l1: float
+    l2: float
+    positive: float
+    proximal: bool
 
 
 class NumbaKernel:
@@ -25,7 +36,7 @@ class NumbaKernel:
         """Blocks are used as they are."""
         return block
 
-    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum):
+    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, momentum, iterate):
         """Run the kernel; arrays go in read-only, so that writable and read-only data share one compilation."""
         X = block.X
         X = (
@@ -34,7 +45,7 @@ class NumbaKernel:
             else _frozen(X)
         )
         weight = np.empty(0) if block.sample_weight is None else block.sample_weight
-        n_targets, n_columns = coef.shape
+        n_targets, n_columns = iterate.coef.shape
         losses = np.zeros(n_targets)
         _run_batches(
             X,
@@ -48,11 +59,13 @@ class NumbaKernel:
             1.0 / conditioning.scale,
             conditioning.whitener,
             objective.loss,
-            objective.alpha,
+            Penalty(objective.l1, objective.l2, float(objective.positive), not objective.is_smooth),
             objective.fit_intercept,
+            (float(momentum[0]), bool(momentum[1])),
             np.empty((2, n_targets, n_columns - 1), dtype=block.dtype),
-            coef,
-            coef_sum,
+            iterate.coef,
+            iterate.coef_sum,
+            iterate.velocity,
             losses,
         )
         return losses
@@ -136,13 +149,16 @@ def loss_slope(loss, residual):  # pragma: no cover - the compiled form is below
 @overload(loss_value)
 def _loss_value(loss, residual):
     value = register_jitable(loss.instance_class.value)
-    return lambda loss, residual: value(residual)
+    return lambda loss, residual: value(loss, residual)
 
 
 @overload(loss_slope)
 def _loss_slope(loss, residual):
     slope = register_jitable(loss.instance_class.slope)
-    return lambda loss, residual: slope(residual)
+    return lambda loss, residual: slope(loss, residual)
+
+
+_proximal = register_jitable(proximal)
 
 
 @njit(cache=True, fastmath=FAST_MATH, error_model="numpy", nogil=True)
@@ -181,11 +197,13 @@ def _run_batches(
     inverse_scale,
     whitener,
     loss,
-    alpha,
+    penalty,
     fit_intercept,
+    momentum,
     scratch,
     coef,
     coef_sum,
+    velocity,
     losses,
 ):
     """Do what `sgd_reference.run_batches` does.
@@ -200,6 +218,8 @@ def _run_batches(
     intercepts = np.zeros((2, n_targets))
     gradient = np.zeros((n_targets, n_features + 1))
     inner = np.zeros(whitener.shape[1])
+    factor, nesterov = momentum
+    ahead = 1.0 + factor if nesterov else 1.0
     for batch in range(step_sizes.shape[0]):
         rows = order[batch * batch_size : min((batch + 1) * batch_size, order.shape[0])]
         for t in range(n_targets):
@@ -217,14 +237,24 @@ def _run_batches(
             losses[t] += rows.shape[0] * intercepts[1, t]
             slope = gradient[t, n_features]
             for j in range(n_features):
-                penalty = alpha * coef[t, j] * inverse_scale[j]
-                gradient[t, j] = (gradient[t, j] - centre[j] * slope + penalty) * inverse_scale[j]
+                decay = penalty.l2 * coef[t, j] * inverse_scale[j]
+                gradient[t, j] = (gradient[t, j] - centre[j] * slope + decay) * inverse_scale[j]
             if whitener.shape[1]:
                 _whiten(whitener, inner, gradient[t])
             if not fit_intercept:
                 gradient[t, n_features] = 0.0
+            step_size = step_sizes[batch, t]
             for j in range(n_features + 1):
-                coef[t, j] -= step_sizes[batch] * gradient[t, j]
+                step = step_size * gradient[t, j]
+                velocity[t, j] = factor * velocity[t, j] - step
+                coef[t, j] += factor * velocity[t, j] - step if nesterov else velocity[t, j]
+            if penalty.proximal:
+                for j in range(n_features):
+                    threshold = ahead * penalty.l1 * step_size * inverse_scale[j]
+                    moved = _proximal(coef[t, j], threshold, penalty.positive)
+                    velocity[t, j] += (moved - coef[t, j]) / ahead
+                    coef[t, j] = moved
+            for j in range(n_features + 1):
                 coef_sum[t, j] += coef[t, j]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sgdlinreg._blocks import take_rows
-from sgdlinreg._objective import LOSSES
+from sgdlinreg._objective import LOSSES, proximal
 
 
 class ReferenceKernel:
@@ -25,7 +25,7 @@ class ReferenceKernel:
         return run_batches(*args)
 
 
-def run_batches(block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum):
+def run_batches(block, order, step_sizes, batch_size, objective, conditioning, momentum, iterate):
     """Take one step for every ``batch_size`` rows of ``order``.
 
     Parameters
@@ -34,21 +34,32 @@ def run_batches(block, order, step_sizes, batch_size, objective, conditioning, c
         Weights of mean one.
     order : ndarray of intp
         Row numbers; the last batch may be short.
-    step_sizes : ndarray of shape (n_batches,)
+    step_sizes : ndarray of shape (n_batches, n_targets)
     batch_size : int
     objective : Objective
     conditioning : Conditioning
         The coordinates, and the extreme rows that join every batch.
-    coef, coef_sum : ndarray of shape (n_targets, n_features + 1), float64
-        Coefficients in those coordinates, and their sum over the steps: updated in place.
+    momentum : tuple of (float, bool)
+        Factor of the velocity, and whether the step looks ahead along it (Nesterov).
+    iterate : Iterate
+        Coefficients in those coordinates, their sum over the steps, and the velocity: updated in place.
 
     Returns
     -------
     ndarray of shape (n_targets,)
         Loss (without the penalty) of each batch before its step, times the batch's length, summed.
+
+    Notes
+    -----
+    ``v = momentum * v - step * gradient``, then ``w += v``, or with Nesterov ``w += momentum * v - step * gradient``,
+    as in MLPRegressor. What the proximal operator changes goes into the velocity too, so that a point where nothing
+    moves is a minimum of the whole objective.
     """
     n_extreme = len(conditioning.extreme_rows)
     share = (block.n_rows - n_extreme) / block.n_rows
+    factor, nesterov = momentum
+    ahead = 1.0 + factor if nesterov else 1.0
+    coef, coef_sum, velocity = iterate
     total = np.zeros(len(coef))
     for batch, step_size in enumerate(step_sizes):
         rows = order[batch * batch_size : (batch + 1) * batch_size]
@@ -71,6 +82,15 @@ def run_batches(block, order, step_sizes, batch_size, objective, conditioning, c
             gradient[:, -1] = slope.sum(axis=0)
         if conditioning.whitener.shape[1]:
             gradient[:, :-1] = gradient[:, :-1] @ conditioning.whitener @ conditioning.whitener.T
-        coef -= step_size * gradient
+
+        step = step_size[:, None] * gradient
+        velocity *= factor
+        velocity -= step
+        coef += factor * velocity - step if nesterov else velocity
+        if not objective.is_smooth:
+            threshold = ahead * objective.l1 * step_size[:, None] / conditioning.scale
+            moved = proximal(coef[:, :-1], threshold, float(objective.positive))
+            velocity[:, :-1] += (moved - coef[:, :-1]) / ahead
+            coef[:, :-1] = moved
         coef_sum += coef
     return total

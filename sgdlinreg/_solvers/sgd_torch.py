@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._objective import LOSSES
+from sgdlinreg._objective import LOSSES, proximal
 from sgdlinreg._optional import import_optional
 
 
@@ -55,27 +55,30 @@ class TorchKernel:
         weight = None if block.sample_weight is None else copy(block.sample_weight)
         return DeviceBlock(X, copy(block.y), weight, block.is_sparse, block.n_rows, block.n_features, block.dtype)
 
-    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, coef, coef_sum):
+    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, momentum, iterate):
         """Run the kernel on the device and bring coefficients and losses back once at the end."""
         torch = self.torch
 
         def put(array):
             return torch.as_tensor(array, device=self.device)
 
-        state = put(coef.copy()), put(coef_sum.copy())
+        on_device = [put(array.copy()) for array in iterate]
+        folding = _Folding(put(conditioning.centre), put(1.0 / conditioning.scale), put(conditioning.whitener))
         with torch.no_grad():
             losses = _run_batches(
                 torch,
                 block,
                 put(order),
-                step_sizes.tolist(),
+                put(step_sizes),
                 batch_size,
                 objective,
-                _Folding(put(conditioning.centre), put(1.0 / conditioning.scale), put(conditioning.whitener)),
+                folding,
                 put(conditioning.extreme_rows),
-                *state,
+                momentum,
+                on_device,
             )
-        coef[:], coef_sum[:] = state[0].cpu().numpy(), state[1].cpu().numpy()
+        for array, tensor in zip(iterate, on_device, strict=True):
+            array[:] = tensor.cpu().numpy()
         return losses.cpu().numpy()
 
 
@@ -85,38 +88,48 @@ class _Folding(NamedTuple):
     whitener: object
 
 
-def _run_batches(torch, block, order, step_sizes, batch_size, objective, folding, extreme_rows, coef, coef_sum):
+def _run_batches(torch, block, order, step_sizes, batch_size, objective, folding, extreme_rows, momentum, iterate):
     """Do what `sgd_reference.run_batches` does, with no synchronisation between host and device."""
     n_extreme = extreme_rows.shape[0]
     share = (block.n_rows - n_extreme) / block.n_rows
+    coef, coef_sum, velocity = iterate
+    factor, nesterov = momentum
+    ahead = 1.0 + factor if nesterov else 1.0
     losses = torch.zeros(len(coef), dtype=torch.float64, device=coef.device)
     whiten = folding.whitener.shape[1] > 0
-    for step_size, batch in zip(step_sizes, torch.split(order, batch_size), strict=True):
+    for step_size, batch in zip(step_sizes[:, :, None], torch.split(order, batch_size), strict=True):
         rows = torch.cat([batch, extreme_rows]) if n_extreme else batch
         folded = (coef[:, :-1] * folding.inverse_scale).to(_values(block).dtype)
         offset = coef[:, -1] - (folded.to(torch.float64) @ folding.centre)
         X = _Rows(torch, block, rows)
         residual = X.times(folded.T).to(torch.float64) + offset - block.y[rows]
 
-        factor = torch.full((len(rows), 1), share / len(batch), dtype=torch.float64, device=coef.device)
+        weight = torch.full((len(rows), 1), share / len(batch), dtype=torch.float64, device=coef.device)
         if n_extreme:
-            factor[len(batch) :] = 1.0 / block.n_rows
+            weight[len(batch) :] = 1.0 / block.n_rows
         if block.sample_weight is not None:
-            factor *= block.sample_weight[rows, None]
-        losses += len(batch) * (factor * objective.loss.value(residual)).sum(dim=0)
+            weight *= block.sample_weight[rows, None]
+        losses += len(batch) * (weight * objective.loss.value(residual)).sum(dim=0)
 
-        slope = factor * objective.loss.slope(residual)
+        slope = weight * objective.loss.slope(residual)
         slope_sum = slope.sum(dim=0)
-        gradient = X.transposed_times(slope.to(folded.dtype)).T.to(torch.float64)
-        gradient = gradient - slope_sum[:, None] * folding.centre
-        if objective.alpha:
-            gradient += objective.alpha * (coef[:, :-1] * folding.inverse_scale)
-        gradient *= folding.inverse_scale
+        features = X.transposed_times(slope.to(folded.dtype)).T.to(torch.float64)
+        features = features - slope_sum[:, None] * folding.centre
+        if objective.l2:
+            features += objective.l2 * (coef[:, :-1] * folding.inverse_scale)
+        features *= folding.inverse_scale
         if whiten:
-            gradient = (gradient @ folding.whitener) @ folding.whitener.T
-        coef[:, :-1] -= step_size * gradient
-        if objective.fit_intercept:
-            coef[:, -1] -= step_size * slope_sum
+            features = (features @ folding.whitener) @ folding.whitener.T
+        gradient = torch.cat([features, slope_sum[:, None] * float(objective.fit_intercept)], dim=1)
+
+        step = step_size * gradient
+        velocity.mul_(factor).sub_(step)
+        coef += factor * velocity - step if nesterov else velocity
+        if not objective.is_smooth:
+            threshold = ahead * objective.l1 * step_size * folding.inverse_scale
+            moved = proximal(coef[:, :-1], threshold, float(objective.positive))
+            velocity[:, :-1] += (moved - coef[:, :-1]) / ahead
+            coef[:, :-1] = moved
         coef_sum += coef
     return losses
 

@@ -1,0 +1,48 @@
+"""Averages of iterates from cumulative sums: the tail average, and that of all steps from a given one."""
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+import numpy as np
+
+MAX_MARKS = 64
+"""Number of earlier sums kept; every second one is dropped beyond it."""
+FIRST_EPOCH_MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Shares of the first epoch after which sums are kept, so that averages can start early."""
+MIN_BATCHES_PER_MARK = 64
+
+
+class Mark(NamedTuple):
+    """The coefficients after some steps, and their sum over those steps, (n_targets, n_features + 1)."""
+
+    n_steps: int
+    coef: np.ndarray
+    coef_sum: np.ndarray
+
+
+def early_cuts(n_batches: int) -> list[int]:
+    """Batches of the first epoch after which to set a mark."""
+    return [int(n_batches * share) for share in FIRST_EPOCH_MARKS if n_batches * share >= MIN_BATCHES_PER_MARK]
+
+
+def add_mark(marks: list[Mark], mark: Mark) -> list[Mark]:
+    """Give the marks with one more, thinned out where there are too many."""
+    marks = [*marks, mark]
+    return marks[:-1:2] + marks[-1:] if len(marks) > MAX_MARKS else marks
+
+
+def last_before(marks: list[Mark], n_steps: float) -> int:
+    """Index of the last mark at or before a number of steps; 0 if there is none."""
+    return max(bisect_right([mark.n_steps for mark in marks], n_steps) - 1, 0)
+
+
+def mean_between(first: Mark, last: Mark) -> np.ndarray:
+    """Mean of the iterates after ``first``, up to ``last``."""
+    return (last.coef_sum - first.coef_sum) / (last.n_steps - first.n_steps)
+
+
+def tail_mean(marks: list[Mark], n_steps: float) -> np.ndarray:
+    """Mean of the iterates over the second half of the first ``n_steps`` steps, to the precision of the marks."""
+    end = max(last_before(marks, n_steps), 1)
+    begin = min(last_before(marks, n_steps / 2), end - 1)
+    return mean_between(marks[begin], marks[end])
