@@ -44,20 +44,16 @@ class Huber(NamedTuple):
 
     def value(self, residual):
         """Give the loss of one prediction."""
-        clipped = (
-            residual * (abs(residual) <= self.epsilon)
-            + self.epsilon * (residual > self.epsilon)
-            - self.epsilon * (residual < -self.epsilon)
-        )
+        size = abs(residual)
+        sign_outside = residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
+        clipped = residual * (size <= self.epsilon) + self.epsilon * sign_outside
         return clipped * (residual - 0.5 * clipped)
 
     def slope(self, residual):
-        """Give the derivative of the loss by the prediction."""
-        return (
-            residual * (abs(residual) <= self.epsilon)
-            + self.epsilon * (residual > self.epsilon)
-            - self.epsilon * (residual < -self.epsilon)
-        )
+        """Give the derivative of the loss by the prediction: the residual, clipped."""
+        size = abs(residual)
+        sign_outside = residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
+        return residual * (size <= self.epsilon) + self.epsilon * sign_outside
 
     def curvature(self, residual) -> float:
         """Give a typical second derivative: the mean of slope / residual, the curvature of the tangent parabolas."""
@@ -74,8 +70,9 @@ class EpsilonInsensitive(NamedTuple):
         return (abs(residual) - self.epsilon) * (abs(residual) > self.epsilon)
 
     def slope(self, residual):
-        """Give a subgradient of the loss by the prediction."""
-        return 1.0 * (residual > self.epsilon) - 1.0 * (residual < -self.epsilon)
+        """Give a subgradient of the loss by the prediction: the sign outside of the tube."""
+        size = abs(residual)
+        return residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
 
     def curvature(self, residual) -> float:
         """Give a typical second derivative: the mean of slope / residual, at least that of a tenth of the rows."""

@@ -141,7 +141,7 @@ class Recording(ReferenceKernel):
         return total
 
 
-@pytest.mark.parametrize("n_epochs", [1, 2, 5, 8, 100])
+@pytest.mark.parametrize("n_epochs", [1, 2, 5, 8, 100, 1000])
 def test_the_model_is_the_mean_of_the_second_half(n_epochs):
     X, y, _ = make_problem(5, n_rows=330)
     block = Block(X, y[:, None], None)
@@ -153,12 +153,12 @@ def test_the_model_is_the_mean_of_the_second_half(n_epochs):
         state = solver.update(state, ready, rng)
     found = solver.fitted(state).coef
     n_steps = 66 * n_epochs
-    first = {1: 0, 2: 66, 5: 132, 8: 264, 100: 66 * 49}[n_epochs]  # the last mark in the first half
+    first = {1: 0, 2: 66, 5: 132, 8: 264}.get(n_epochs)  # the last mark in the first half
     assert len(kernel.iterates) == n_steps
-    if n_epochs == 100:  # marks have been thinned out by then
-        assert len(state.marks) <= 65
+    if n_epochs >= 100:  # marks have been thinned out by then
+        assert len(state.marks) <= 64
         first = max(mark.n_steps for mark in state.marks if mark.n_steps <= n_steps / 2)
-        assert n_steps / 2 - first <= 4 * 66
+        assert n_steps / 2 - first <= n_steps / 24
     mean = state.conditioning.to_raw(np.mean(kernel.iterates[first:], axis=0))
     np.testing.assert_allclose(found[0, :-1], mean[0, :-1], rtol=1e-9)
     assert found[0, -1] == pytest.approx(y.mean() - found[0, :-1] @ X.mean(axis=0), rel=1e-12)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 MAX_MARKS = 64
-"""Number of earlier sums kept; every second one is dropped beyond it."""
+"""Number of earlier sums kept; beyond it they are thinned out to an even spacing."""
 FIRST_EPOCH_MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Shares of the first epoch after which sums are kept, so that averages can start early."""
 MIN_BATCHES_PER_MARK = 64
@@ -26,9 +26,15 @@ def early_cuts(n_batches: int) -> list[int]:
 
 
 def add_mark(marks: list[Mark], mark: Mark) -> list[Mark]:
-    """Give the marks with one more, thinned out where there are too many."""
-    marks = [*marks, mark]
-    return marks[:-1:2] + marks[-1:] if len(marks) > MAX_MARKS else marks
+    """Give the marks with one more; where there are too many, those that keep three quarters of them evenly spaced."""
+    if len(marks) < MAX_MARKS:
+        return [*marks, mark]
+    spacing = mark.n_steps / (0.75 * MAX_MARKS)
+    kept = marks[:1]
+    for earlier in marks[1:]:
+        if earlier.n_steps - kept[-1].n_steps >= spacing:
+            kept.append(earlier)
+    return [*kept, mark]
 
 
 def last_before(marks: list[Mark], n_steps: float) -> int:

@@ -105,6 +105,10 @@ class NormalEquation:
         """There is no path to the solution."""
         return None
 
+    def curvature(self, state):
+        """Squared error has curvature 1."""
+        return np.ones(state.products.shape[0] - state.n_features)
+
     def slow_down(self, state, targets):
         """There are no steps."""
         return state, np.zeros_like(targets)

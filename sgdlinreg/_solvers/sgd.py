@@ -51,6 +51,8 @@ class State:
         Whether the intercept has been started at the mean of y.
     averaged : bool
         Whether the model is the tail average.
+    since_restart : int
+        Accelerated steps since the objective last rose.
     step_scale : ndarray of shape (n_targets,)
         Factor on the step of each target.
     batch_size, step_size, conditioning, losses
@@ -72,6 +74,7 @@ class State:
     largest_eigenvalue: float = 0.0
     started_at_mean: bool = True
     averaged: bool = False
+    since_restart: int = 0
     batch_size: int = 0
     step_size: float = np.nan
     conditioning: Conditioning | None = None
@@ -134,7 +137,8 @@ class SGD:
         else:
             tol = 1e-3 if self.options.tol is None else self.options.tol
             state.conditioning = condition(block, state.columns, self.objective, state.batch_size, GAP_SHARE * tol, rng)
-            state.step_size = state.conditioning.step * (1.0 - self.options.momentum)
+            noisy = state.batch_size < block.n_rows  # full batches are stable at any momentum
+            state.step_size = state.conditioning.step * (1.0 - self.options.momentum * noisy)
         full_batch = state.batch_size >= block.n_rows and not stream
         state.averaged = self._averages() and not full_batch
         if not state.started_at_mean:
@@ -154,7 +158,7 @@ class SGD:
         return (
             options.average == "auto"
             and self.auto_step
-            and self.objective.l1 == 0.0
+            and self.objective.is_smooth
             and (options.learning_rate == "constant")
         )
 
@@ -180,8 +184,10 @@ class SGD:
         size = state.batch_size
         step_sizes = self._step_sizes(state, n_batches, len(order))
         state = replace(state)
+        full_batch = n_batches == 1
+        penalty = self.objective.penalty(state.coef)  # a full batch is measured before its step
         scaled = Iterate(*map(state.conditioning.to_scaled, (state.coef, np.zeros_like(state.coef), state.velocity)))
-        momentum = self.options.momentum, self.options.nesterovs_momentum
+        momentum = self._momentum(state)
         loss = np.zeros(len(state.coef))
         cuts = self._cuts(state, n_batches)
         for start, stop in pairwise(cuts):
@@ -202,8 +208,28 @@ class SGD:
             state.coef_sum = state.coef_sum + state.conditioning.to_raw(scaled.coef_sum)
             state.coef, state.velocity = map(state.conditioning.to_raw, (scaled.coef, scaled.velocity))
             state.marks = averaging.add_mark(state.marks, Mark(state.n_steps, state.coef, state.coef_sum))
-        state.losses = loss / len(order) + self.objective.penalty(state.coef)
+        penalty = penalty if full_batch else self.objective.penalty(state.coef)
+        before, state.losses = state.losses, loss / len(order) + penalty
+        if self._accelerates(state):
+            rose = before is not None and np.any(state.losses > before)
+            state.since_restart = 0 if rose else state.since_restart + 1
+            if rose:
+                state.velocity = np.zeros_like(state.velocity)
         return state
+
+    def _momentum(self, state) -> tuple[float, bool]:
+        """Give the user's momentum; full batches of automatic steps without any are accelerated (Nesterov 1983).
+
+        The factor grows from 0 as k / (k + 3) and starts again where the objective has risen (O'Donoghue, Candes,
+        "Adaptive restart for accelerated gradient schemes", 2015).
+        """
+        options = self.options
+        if options.momentum or not self._accelerates(state):
+            return options.momentum, options.nesterovs_momentum
+        return state.since_restart / (state.since_restart + 3.0), True
+
+    def _accelerates(self, state) -> bool:
+        return self.auto_step and state.batch_size >= state.n_rows and self.options.learning_rate == "constant"
 
     def _order(self, state, block, rng):
         """Rows of the epoch in order, and the number of batches they make."""
@@ -222,21 +248,20 @@ class SGD:
         steps = np.arange(state.n_steps + 1, state.n_steps + n_batches + 1)
         alpha = self.objective.alpha
         shape = step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)
-        scale = state.step_size * state.step_scale * self._rates(state)
+        penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0) if self.sample else 0.0
+        scale = state.step_size * state.step_scale / (self.curvature(state) + penalty)
         if self.auto_step and n_rows % state.batch_size:
             shape = shape.copy()
             shape[-1] *= (n_rows % state.batch_size) / state.batch_size
         return shape[:, None] * scale
 
-    def _rates(self, state) -> np.ndarray:
-        """Factor on the safe step, which is that of squared error, for the curvature of the loss at the iterate."""
+    def curvature(self, state) -> np.ndarray:
+        """Give the curvature of the loss at the iterate, (n_targets,); 1 for squared error."""
         if self.sample is None:
             return np.ones(len(state.coef))
         X, y = self.sample
         residual = X @ state.coef[:, :-1].T + state.coef[:, -1] - y
-        curvature = np.array([self.objective.loss.curvature(column) for column in residual.T])
-        penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0)
-        return 1.0 / (curvature + penalty)
+        return np.array([self.objective.loss.curvature(column) for column in residual.T])
 
     def _first_averaged(self, state) -> float:
         """Give the number of the first step in the average of average=True or int; inf where there is none."""
@@ -293,8 +318,8 @@ class SGD:
         return self._model(state, state.n_steps / 2)
 
     def _shrinks(self, state) -> bool:
-        """Whether the step falls where the loss does: "adaptive", and where noise is not averaged out (l1)."""
-        noisy = self.auto_step and self.objective.l1 > 0.0 and state.batch_size < state.n_rows
+        """Whether the step falls where the loss does: "adaptive", and where noise is not averaged out (l1, positive)."""
+        noisy = self.auto_step and not self.objective.is_smooth and state.batch_size < state.n_rows
         return self.options.learning_rate == "adaptive" or (noisy and self.options.learning_rate == "constant")
 
     def slow_down(self, state, targets):

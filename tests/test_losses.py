@@ -1,0 +1,324 @@
+"""Losses, penalties, constraints, schedules: against SGDRegressor's steps and against optimisers of another kind."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, SGDRegressor
+
+from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg._blocks import Block
+from sgdlinreg._objective import LOSSES, Objective, make_loss
+from sgdlinreg._solvers import Options
+
+from .helpers import SGD_SOLVERS, as_csr, make_problem
+from .test_solvers import assert_same_path
+
+EPSILON = 0.3
+
+
+def objective_of(loss="squared_error", alpha=0.0, l1_ratio=0.0, epsilon=EPSILON):
+    return Objective(make_loss(loss, epsilon), alpha, True, l1_ratio)
+
+
+def value(objective, model, X, y, weight=None):
+    """Objective of a fitted model of one target."""
+    coef = np.append(model.coef_, model.intercept_)[None]
+    return objective.value(coef, Block(X, y[:, None], weight))[0]
+
+
+def optimum(objective, X, y, weight=None, positive=False):
+    """Smallest value of an objective without kinks in the penalty, by L-BFGS on standardised columns.
+
+    The loss with a kink is left to L-BFGS in a linear program's stead: rounded over a width of 1e-7 of y's spread.
+    """
+    mean, scale = X.mean(axis=0), X.std(axis=0)
+    Z = (X - mean) / scale
+    s = np.ones(len(X)) if weight is None else weight
+    s = s / s.sum()
+    name = type(objective.loss).__name__
+    unit = y.std()
+
+    def loss(residual, width):
+        if name != "EpsilonInsensitive":
+            return objective.loss.value(residual), objective.loss.slope(residual)
+        excess = (np.abs(residual) - objective.loss.epsilon) / width
+        soft = np.logaddexp(0.0, excess) * width
+        return soft, np.sign(residual) / (1.0 + np.exp(-np.clip(excess, -500, 500)))
+
+    def function(v, width):
+        values, slopes = loss(Z @ v[:-1] + v[-1] - y, width)
+        w = v[:-1] / scale
+        f = s @ values + 0.5 * objective.l2 * w @ w
+        return f / unit, np.append(Z.T @ (s * slopes) + objective.l2 * w / scale, s @ slopes) / unit
+
+    v = np.append(np.linalg.lstsq(Z, y - y.mean(), rcond=None)[0], y.mean())
+    bounds = [(0, None)] * X.shape[1] + [(None, None)] if positive else None
+    if positive:
+        v = np.maximum(v, [0.0] * X.shape[1] + [-np.inf])
+    widths = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5] if name == "EpsilonInsensitive" else [1.0, 1.0]
+    options = {"maxiter": 20_000, "maxfun": 50_000, "ftol": 1e-16, "gtol": 1e-12, "maxcor": 30}
+    for width in widths:
+        v = minimize(function, v, (width * unit,), "L-BFGS-B", jac=True, bounds=bounds, options=options).x
+    coef = np.append(v[:-1] / scale, v[-1] - v[:-1] @ (mean / scale))[None]
+    return objective.value(coef, Block(X, y[:, None], weight))[0], coef
+
+
+@pytest.mark.filterwarnings("ignore:The model is worse than the best constant")  # after a few small steps
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("schedule", ["constant", "invscaling", "adaptive", "optimal"])
+@pytest.mark.parametrize("average", [False, True, 50])
+def test_steps_are_those_of_sgd_regressor(loss, schedule, average):
+    X, y, _ = make_problem(0, n_rows=97)
+    X = 0.1 * X  # "optimal" starts with a large step
+    common = {
+        "loss": loss,
+        "epsilon": EPSILON,
+        "alpha": 0.5,
+        "learning_rate": schedule,
+        "eta0": 0.01,
+        "power_t": 0.3,
+        "average": average,
+        "shuffle": False,
+        "max_iter": 4,
+        "tol": None,
+    }
+    ours = MiniBatchSGDRegressor(solver="numba", batch_size=1, **common).fit(X, y)
+    theirs = SGDRegressor(**common).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9)
+    assert ours.intercept_ == pytest.approx(theirs.intercept_[0], rel=1e-9)
+    assert ours.t_ == theirs.t_
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+def test_adaptive_steps_stop_where_sgd_regressor_does(loss):
+    X, y, _ = make_problem(1, n_rows=97)
+    unit = Objective(make_loss(loss, EPSILON)).constant_value(Block(X, y[:, None], None))[0]
+    common = {"loss": loss, "epsilon": EPSILON, "alpha": 1e-4, "learning_rate": "adaptive", "eta0": 0.01}
+    common |= {"shuffle": False, "max_iter": 1000, "n_iter_no_change": 3}
+    ours = MiniBatchSGDRegressor(solver="numba", batch_size=1, tol=1e-4, **common).fit(X, y)
+    theirs = SGDRegressor(tol=1e-4 * unit, **common).fit(X, y)
+    assert ours.n_iter_ == theirs.n_iter_ > 3 * 3
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("alpha", "l1_ratio", "positive"), [(0.0, 0, False), (0.1, 0.4, False), (0.1, 1.0, True)])
+def test_kernels_follow_the_reference_over_losses_and_penalties(name, dtype, sparse, loss, alpha, l1_ratio, positive):
+    X, y, weight = make_problem(2, n_targets=2)
+    X = X.astype(dtype)
+    if sparse:
+        from .test_solvers import layouts
+
+        X = layouts(X)["int32"]
+    objective = Objective(make_loss(loss, EPSILON), alpha, True, l1_ratio, positive)
+    for options in (
+        Options(batch_size=16, eta0=0.01, momentum=0.8),
+        Options(batch_size=16, eta0=0.01, momentum=0.8, nesterovs_momentum=True, learning_rate="invscaling"),
+        Options(batch_size=16, momentum=0.5, drop_last=True),
+        Options(batch_size=7, eta0=0.01, average=True, learning_rate="optimal" if alpha else "constant"),
+    ):
+        assert_same_path(name, Block(X, y, weight), objective, options, n_epochs=3)
+
+
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+@pytest.mark.parametrize("schedule", ["constant", "invscaling", "adaptive", "optimal", lambda t: 1.0 / np.sqrt(t)])
+@pytest.mark.parametrize("average", [False, True, 333, "auto"])
+def test_kernels_follow_the_reference_over_schedules_and_averages(name, schedule, average):
+    X, y, weight = make_problem(3)
+    for eta0 in (0.01, "auto"):
+        options = Options(batch_size=16, eta0=eta0, learning_rate=schedule, average=average)
+        objective = objective_of("huber", 0.1)
+        assert_same_path(name, Block(X, y[:, None], weight), objective, options, n_epochs=3)
+
+
+def test_momentum_is_that_of_the_textbook():
+    X, y, _ = make_problem(4)
+    X1 = np.column_stack([X, np.ones(301)])
+    for nesterov in (False, True):
+        w, v = np.zeros(8), np.zeros(8)
+        for _ in range(20):
+            gradient = X1.T @ (X1 @ w - y) / 301
+            v = 0.9 * v - 0.01 * gradient
+            w = w + (0.9 * v - 0.01 * gradient if nesterov else v)
+        model = MiniBatchSGDRegressor(
+            eta0=0.01, momentum=0.9, nesterovs_momentum=nesterov, batch_size="full", max_iter=20, tol=None
+        ).fit(X, y)
+        np.testing.assert_allclose(np.append(model.coef_, model.intercept_), w, rtol=1e-10)
+
+
+def test_callable_schedule():
+    X, y, _ = make_problem(5)
+    common = {"solver": "numba", "eta0": 0.02, "max_iter": 3, "tol": None, "random_state": 0}
+    ours = MiniBatchSGDRegressor(learning_rate=lambda steps: steps**-0.25, **common).fit(X, y)
+    theirs = MiniBatchSGDRegressor(learning_rate="invscaling", power_t=0.25, **common).fit(X, y)
+    np.testing.assert_array_equal(ours.coef_, theirs.coef_)
+    for wrong in (lambda steps: 0.1, lambda steps: -1.0 * steps, lambda steps: steps * np.nan):
+        with pytest.raises(ValueError, match="learning_rate was called with the numbers of 10 steps"):
+            MiniBatchSGDRegressor(learning_rate=wrong, **common).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:The model is worse than the best constant")  # after a few small steps
+def test_average_of_an_int_counts_samples():
+    X, y, _ = make_problem(6, n_rows=320)
+    common = {"solver": "numba", "eta0": 0.02, "batch_size": 10, "shuffle": False, "tol": None}
+    iterates = []
+    for n_rows in range(10, 330, 10):  # 32 steps
+        iterates.append(MiniBatchSGDRegressor(max_iter=1, **common).fit(X[:n_rows], y[:n_rows]).coef_)
+    averaged = MiniBatchSGDRegressor(max_iter=1, average=101, **common).fit(X, y)
+    np.testing.assert_allclose(averaged.coef_, np.mean(iterates[10:], axis=0), rtol=1e-10)
+    late = MiniBatchSGDRegressor(max_iter=1, average=1000, **common).fit(X, y)
+    np.testing.assert_array_equal(late.coef_, iterates[-1])
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_l1_in_full_batches_has_the_support_of_lasso(solver, seed):
+    X, y, _ = make_problem(seed, n_rows=120, n_features=20, weighted=False)
+    alpha, l1_ratio = [(0.3, 1.0), (1.0, 1.0), (0.5, 0.5), (0.1, 0.9), (2.0, 0.7)][seed]
+    theirs = (Lasso(alpha, tol=1e-12) if l1_ratio == 1 else ElasticNet(alpha, l1_ratio=l1_ratio, tol=1e-12)).fit(X, y)
+    ours = MiniBatchSGDRegressor(
+        solver=solver,
+        penalty="l1" if l1_ratio == 1 else "elasticnet",
+        alpha=alpha,
+        l1_ratio=l1_ratio,
+        batch_size="full",
+        tol=1e-13,
+        max_iter=20_000,
+    ).fit(X, y)
+    assert 0 < np.count_nonzero(theirs.coef_) < 20
+    np.testing.assert_array_equal(ours.coef_ != 0, theirs.coef_ != 0)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_l1_in_mini_batches(solver, seed):
+    X, y, _ = make_problem(seed, n_rows=2000, n_features=20, weighted=False)
+    objective = objective_of(alpha=0.5, l1_ratio=1.0)
+    model = MiniBatchSGDRegressor(solver=solver, penalty="l1", alpha=0.5, random_state=seed).fit(X, y)
+    theirs = Lasso(0.5, tol=1e-12).fit(X, y)
+    best, unit = value(objective, theirs, X, y), 0.5 * np.var(y)
+    assert value(objective, model, X, y) - best < 1e-3 * unit
+    assert np.count_nonzero(model.coef_ == 0) > 0
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_full_batches_reach_the_optimum_of_lbfgs(solver, loss, alpha):
+    X, y, weight = make_problem(7)
+    objective = objective_of(loss, alpha)
+    best, _ = optimum(objective, X, y, weight)
+    schedule = {"learning_rate": "adaptive", "n_iter_no_change": 30} if loss == "epsilon_insensitive" else {}
+    model = MiniBatchSGDRegressor(
+        loss=loss,
+        epsilon=EPSILON,
+        alpha=alpha,
+        solver=solver,
+        batch_size="full",
+        tol=1e-13,
+        max_iter=20_000,
+        **schedule,
+    ).fit(X, y, weight)
+    assert value(objective, model, X, y, weight) - best < 1e-6 * max(best, 1.0)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_with_l1_in_full_batches(loss):
+    X, y, weight = make_problem(8)
+    # l1 as a linear penalty on the parts w = p - q with p, q >= 0, which L-BFGS-B can do
+    objective = objective_of(loss, 0.3, 0.5)
+    mean_one = weight / weight.sum()
+
+    def function(v):
+        w = v[:7] - v[7:14]
+        residual = X @ w + v[14] - y
+        f = mean_one @ objective.loss.value(residual) + 0.5 * objective.l2 * w @ w + objective.l1 * v[:14].sum()
+        g = X.T @ (mean_one * objective.loss.slope(residual)) + objective.l2 * w
+        return f, np.concatenate([g + objective.l1, objective.l1 - g, [mean_one @ objective.loss.slope(residual)]])
+
+    bounds = [(0, None)] * 14 + [(None, None)]
+    options = {"maxiter": 20_000, "maxfun": 100_000, "ftol": 1e-16, "gtol": 1e-12}
+    best = minimize(function, np.r_[np.zeros(14), y.mean()], jac=True, bounds=bounds, options=options).fun
+    model = MiniBatchSGDRegressor(
+        loss=loss,
+        epsilon=EPSILON,
+        penalty="elasticnet",
+        alpha=0.3,
+        l1_ratio=0.5,
+        batch_size="full",
+        tol=1e-13,
+        max_iter=20_000,
+        learning_rate="adaptive" if loss == "epsilon_insensitive" else "constant",
+    ).fit(X, y, weight)
+    found = value(objective, model, X, y, weight)
+    assert found - best < (1e-4 if loss == "epsilon_insensitive" else 1e-6)
+
+
+@pytest.mark.parametrize("solver", ["normal_equation", *SGD_SOLVERS])
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+def test_positive(solver, alpha):
+    X, y, weight = make_problem(9)
+    best, coef = optimum(objective_of(alpha=alpha), X, y, weight, positive=True)
+    step = {} if solver == "normal_equation" else {"batch_size": "full", "tol": 1e-12, "max_iter": 20_000}
+    model = MiniBatchSGDRegressor(solver=solver, positive=True, alpha=alpha, **step).fit(X, y, weight)
+    assert model.coef_.min() == 0.0
+    np.testing.assert_allclose(model.coef_, coef[0, :-1], atol=1e-5)
+    if alpha == 0:
+        theirs = LinearRegression(positive=True).fit(X, y, weight)
+        np.testing.assert_allclose(model.coef_, theirs.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_positive_in_mini_batches(solver):
+    X, y, _ = make_problem(10, n_rows=4000, n_targets=2)
+    model = MiniBatchSGDRegressor(solver=solver, positive=True, random_state=0).fit(X, y)
+    theirs = LinearRegression(positive=True).fit(X, y)
+    assert model.coef_.min() >= 0.0
+    assert theirs.score(X, y) - model.score(X, y) < 1e-3
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_weight_decay_on_coefficients_only(solver):
+    from sgdlinreg.datasets import make_linear
+
+    found = []
+    for seed in range(20):
+        X, y = make_linear(1000, random_state=seed)
+        model = MiniBatchSGDRegressor(
+            solver=solver, alpha=0.005, eta0=0.06, batch_size=10, max_iter=20, tol=None, random_state=seed
+        ).fit(X, y)
+        found.append([*model.coef_, model.intercept_])
+    np.testing.assert_allclose(np.median(found, axis=0), [1.990, -3.383, 4.200], atol=2e-3)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_recipe_with_the_incomplete_batch_dropped(solver):
+    rng = np.random.RandomState(0)
+    x = 2 * rng.rand(103, 1)
+    y = 4 + 3 * x[:, 0] + rng.randn(103)
+    common = {"solver": solver, "eta0": 0.02, "batch_size": 10, "max_iter": 50, "tol": None, "shuffle": False}
+    dropped = MiniBatchSGDRegressor(drop_last=True, **common).fit(x, y)
+    cut = MiniBatchSGDRegressor(**common).fit(x[:100], y[:100])
+    np.testing.assert_allclose(dropped.coef_, cut.coef_, rtol=1e-12)
+    assert dropped.t_ == cut.t_ == 501
+    assert MiniBatchSGDRegressor(**common).fit(x, y).t_ == 551
+
+
+@pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_other_losses_with_automatic_steps(loss, solver, sparse):
+    X, y, _ = make_problem(11, n_rows=3000)
+    y[::50] += 30.0
+    epsilon = 0.1 * y.std()
+    objective = objective_of(loss, epsilon=epsilon)
+    best, _ = optimum(objective, X, y)
+    model = MiniBatchSGDRegressor(loss=loss, epsilon=epsilon, solver=solver, random_state=0)
+    model.fit(as_csr(X) if sparse else X, y)
+    unit = objective.constant_value(Block(X, y[:, None], None))[0]
+    assert (value(objective, model, X, y) - best) / unit < 1e-3
+    assert model.n_iter_ <= 100
