@@ -84,8 +84,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Strength of the penalty, in [0, inf). 0 is least squares. ``Ridge(alpha=alpha * sample_weight.sum())`` has the
         same solution.
 
-    l1_ratio : float, default=0.15
-        Share of the l1 part for penalty="elasticnet", in [0, 1].
+    l1_ratio : float or None, default=0.15
+        Share of the l1 part for penalty="elasticnet", in [0, 1]; None for other penalties only.
 
     epsilon : float, default=0.1
         Where the losses but the squared error change their shape, in the unit of y, in [0, inf).
@@ -260,7 +260,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         "solver": [StrOptions({"auto", *_solvers.NAMES})],
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
         "epsilon": [Interval(Real, 0, None, closed="left")],
         "fit_intercept": ["boolean"],
         "positive": ["boolean"],
@@ -407,12 +407,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             name, reason = self._choose_solver(block.n_features, start is not None or given is not None)
             needs_epochs = start is not None or given is not None or self.early_stopping
             solver = self._make_solver(name, needs_epochs)
-            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            random_state = check_random_state(self.random_state)
             if self.early_stopping and given is None:
-                block, given = split_rows(block, self.validation_fraction, seed)
+                block, given = split_rows(block, self.validation_fraction, random_state)
             validation = None if given is None else Validation(given)
             limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
-            rng = np.random.default_rng(seed)
+            rng = np.random.default_rng(random_state.randint(2**31 - 1))
             result = train(solver, block, start, limits, rng, self._report(name), validation)
             self._forget()
             self._keep(result, block, name, reason)
@@ -453,6 +453,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         far. Rows should come in random order: steps on sorted rows forget.
         """
         with all_or_nothing(self):
+            self._validate_params()  # the decorator does so in the first call only
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with partial_fit")
             check_parameters(self)
@@ -531,7 +532,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         return 0.0 if self.penalty is None else float(self.alpha)
 
     def _l1_ratio(self):
-        return {"l1": 1.0, "elasticnet": float(self.l1_ratio)}.get(self.penalty, 0.0)
+        if self.penalty == "elasticnet":
+            return float(self.l1_ratio)
+        return 1.0 if self.penalty == "l1" else 0.0
 
     def _make_solver(self, name, needs_epochs):
         objective = Objective(

@@ -10,7 +10,8 @@ of shape (n_targets, n_features + 1) with the intercept last; the targets are in
 
 A loss is a NamedTuple type, so that a compiled kernel is specialised by it and stays in numba's cache. Its ``value``
 and ``slope``, of ``residual = prediction - y``, and `proximal` are arithmetic and comparisons only: the same text
-serves NumPy arrays, torch tensors and numba's scalars.
+serves NumPy arrays, torch tensors and numba's scalars. ``curvature``, for arrays, is what a second derivative is to the
+steps.
 """
 
 from dataclasses import dataclass
@@ -32,9 +33,9 @@ class SquaredError(NamedTuple):
         """Give the derivative of the loss by the prediction."""
         return residual
 
-    def curvature(self, residual) -> float:
-        """Give a typical second derivative."""
-        return 1.0
+    def curvature(self, residual):
+        """Give the second derivative."""
+        return np.ones_like(residual)
 
 
 class Huber(NamedTuple):
@@ -55,9 +56,9 @@ class Huber(NamedTuple):
         sign_outside = residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
         return residual * (size <= self.epsilon) + self.epsilon * sign_outside
 
-    def curvature(self, residual) -> float:
-        """Give a typical second derivative: the mean of slope / residual, the curvature of the tangent parabolas."""
-        return float(np.mean(self.epsilon / np.maximum(np.abs(residual), self.epsilon)))
+    def curvature(self, residual):
+        """Give slope / residual, the curvature of the parabola that touches the loss from above (Huber 1981, 7.8)."""
+        return self.epsilon / np.maximum(np.abs(residual), self.epsilon)
 
 
 class EpsilonInsensitive(NamedTuple):
@@ -74,12 +75,11 @@ class EpsilonInsensitive(NamedTuple):
         size = abs(residual)
         return residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
 
-    def curvature(self, residual) -> float:
-        """Give a typical second derivative: the mean of slope / residual, at least that of a tenth of the rows."""
+    def curvature(self, residual):
+        """Give slope / residual as for Huber's loss; it is bounded, and rows in the tube count a tenth."""
         size = np.abs(residual)
-        typical = 1.0 / max(self.epsilon + float(size.mean()), np.finfo(float).tiny)
-        smallest = np.maximum(size, 0.1 / typical)  # a row on the line would count without bound
-        return max(float(np.mean((size > self.epsilon) / smallest)), 0.1 * typical)
+        typical = 1.0 / np.maximum(self.epsilon + size.mean(), np.finfo(float).tiny)
+        return np.maximum((size > self.epsilon) / np.maximum(size, 0.1 / typical), 0.1 * typical)
 
 
 class SquaredEpsilonInsensitive(NamedTuple):
@@ -98,9 +98,9 @@ class SquaredEpsilonInsensitive(NamedTuple):
         below = (residual + self.epsilon) * (residual < -self.epsilon)
         return 2.0 * (above + below)
 
-    def curvature(self, residual) -> float:
+    def curvature(self, residual):
         """Give the second derivative outside of the tube."""
-        return 2.0
+        return np.full_like(residual, 2.0)
 
 
 LOSSES = {

@@ -74,14 +74,17 @@ class Stopping:
     """When a fit makes no progress, each target for itself.
 
     Where models of different ages can be compared (eta0="auto" with averaging or full batches): the model and the one
-    of half as many steps predict the same, in the mean square over 2048 fixed rows, to ``tol / 4`` of y's variance (for
-    other losses, of the loss of the constant model) at two epochs in a row. Otherwise: the loss has not fallen below the best by ``tol`` times the loss of the constant
-    model for ``n_iter_no_change`` epochs; or with early stopping, the validation score has not risen above the best
-    by ``tol``.
+    of half as many steps predict the same, in the mean square over 2048 fixed rows, to ``tol / 4`` of y's variance
+    (for other losses ``tol / 2`` of the loss itself) at two epochs in a row. Otherwise: the loss has not fallen below
+    the best by ``tol`` times the loss of the constant model for ``n_iter_no_change`` epochs; or with early stopping,
+    the validation score has not risen above the best by ``tol``.
     """
 
-    def __init__(self, limits: Limits, block: Block, constant_loss: np.ndarray, rng: np.random.Generator):
+    def __init__(
+        self, limits: Limits, block: Block, objective: Objective, constant_loss: np.ndarray, rng: np.random.Generator
+    ):
         self.limits = limits
+        self.objective = objective
         self.block = block
         self.rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, PROBE_ROWS), replace=False))
         self.constant_loss = constant_loss
@@ -93,7 +96,7 @@ class Stopping:
         """Rows on which models are compared."""
         return take_rows(self.block.X, self.rows)
 
-    def by_change(self, coef: np.ndarray, earlier: np.ndarray | None, curvature: np.ndarray) -> np.ndarray:
+    def by_change(self, coef: np.ndarray, earlier: np.ndarray | None, losses: np.ndarray) -> np.ndarray:
         """Which targets predict the same as an earlier model, shape (n_targets,) of bool.
 
         Half the mean square of the change, times the curvature of the loss, is what it is worth in the objective.
@@ -102,10 +105,12 @@ class Stopping:
             return np.zeros(len(coef), dtype=bool)
         difference = coef - earlier
         change = self.probe @ difference[:, :-1].T + difference[:, -1]
+        residual = self.probe @ coef[:, :-1].T + coef[:, -1] - self.block.y[self.rows]
+        curvature = np.column_stack([self.objective.loss.curvature(column) for column in residual.T])
         weight = None if self.block.sample_weight is None else self.block.sample_weight[self.rows]
-        moved = np.average(np.square(change), axis=0, weights=weight)
-        worth = 0.5 * curvature * moved
-        return self._count(worth <= GAP_SHARE * self.limits.tol * self.constant_loss, CHANGES_IN_A_ROW)
+        worth = 0.5 * np.average(curvature * np.square(change), axis=0, weights=weight)
+        unit = self.constant_loss if self.objective.is_least_squares else 2.0 * np.minimum(losses, self.constant_loss)
+        return self._count(worth <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)
 
     def by_progress(self, losses: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
         """Which targets have not come down by ``tol * unit`` for n_iter_no_change epochs."""
@@ -176,7 +181,7 @@ def train(
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging fit is told below, in one error
         rising = _Divergence(solver, block, start, rng)
-        stopping = Stopping(limits, block, rising.constant_loss, rng.spawn(1)[0])
+        stopping = Stopping(limits, block, solver.objective, rising.constant_loss, rng.spawn(1)[0])
         state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, start), block, rng, False)
         stopped = np.zeros(block.n_targets, dtype=bool)
         coef = np.zeros((block.n_targets, block.n_features + 1))
@@ -193,7 +198,7 @@ def train(
             if limits.early_stopping and scores is not None:
                 stalled = stopping.by_progress(-scores, 1.0)
             elif solver.compares_models(state):
-                stalled = stopping.by_change(fitted.coef, solver.earlier_coef(state), solver.curvature(state))
+                stalled = stopping.by_change(fitted.coef, solver.earlier_coef(state), losses)
             else:
                 share = GAP_SHARE if solver.options.eta0 == "auto" else 1.0
                 stalled = stopping.by_progress(losses, share * rising.constant_loss)

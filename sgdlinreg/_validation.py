@@ -64,6 +64,8 @@ def check_parameters(estimator) -> None:
             "alpha must be > 0 since learning_rate is 'optimal': alpha is used to compute the optimal learning rate. "
             "Set alpha, or use learning_rate='constant'."
         )
+    if estimator.penalty == "elasticnet" and estimator.l1_ratio is None:
+        raise ValueError("l1_ratio must be set when penalty is 'elasticnet', to a number in [0, 1]. Got None.")
     if estimator.penalty in ("l1", "elasticnet") and estimator.alpha == 0:
         warnings.warn(
             f"penalty={estimator.penalty!r} has no effect with alpha=0.0, which is least squares. Set alpha.",
@@ -92,7 +94,7 @@ def check_validation_rows(estimator, X_val, y_val, sample_weight_val, n_targets)
     return block
 
 
-def split_rows(block: Block, fraction: float, seed: int) -> tuple[Block, Block]:
+def split_rows(block: Block, fraction: float, random_state: np.random.RandomState) -> tuple[Block, Block]:
     """Set a part of the rows aside, by ShuffleSplit.
 
     Raises
@@ -101,7 +103,9 @@ def split_rows(block: Block, fraction: float, seed: int) -> tuple[Block, Block]:
         If one of the parts would be empty.
     """
     try:
-        train, test = next(ShuffleSplit(1, test_size=fraction, random_state=seed).split(np.empty((block.n_rows, 1))))
+        train, test = next(
+            ShuffleSplit(1, test_size=fraction, random_state=random_state).split(np.empty((block.n_rows, 1)))
+        )
     except ValueError as error:
         raise ValueError(
             f"The training data have {block.n_rows} rows of positive weight, too few to set aside "

@@ -262,7 +262,7 @@ def test_every_loss_with_l1_in_full_batches(loss):
 @pytest.mark.parametrize("alpha", [0.0, 0.2])
 def test_positive(solver, alpha):
     X, y, weight = make_problem(9)
-    best, coef = optimum(objective_of(alpha=alpha), X, y, weight, positive=True)
+    _, coef = optimum(objective_of(alpha=alpha), X, y, weight, positive=True)
     step = {} if solver == "normal_equation" else {"batch_size": "full", "tol": 1e-12, "max_iter": 20_000}
     model = MiniBatchSGDRegressor(solver=solver, positive=True, alpha=alpha, **step).fit(X, y, weight)
     assert model.coef_.min() == 0.0

@@ -119,9 +119,6 @@ class Solver(Protocol):
     def earlier_coef(self, state: Any) -> np.ndarray | None:
         """Coefficients of the model half as many steps ago; None where there is none yet."""
 
-    def curvature(self, state: Any) -> np.ndarray:
-        """Give the curvature of the loss at the model, (n_targets,), that of squared error being 1."""
-
     def slow_down(self, state: Any, targets: np.ndarray) -> tuple[Any, np.ndarray]:
         """Take smaller steps for some targets (n_targets,) of bool; returns which of them could."""
 

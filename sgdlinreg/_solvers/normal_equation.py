@@ -1,5 +1,6 @@
 """The closed form: the normal equations of centred, column-scaled moments."""
 
+import os
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -75,6 +76,12 @@ class NormalEquation:
     def init(self, n_features, n_targets, coef):
         """No rows yet. There is nothing to start from in a closed form, so ``coef`` is not used."""
         size = n_features + n_targets
+        needed, there = 4 * 8 * size**2, _memory_bytes()
+        if needed > there:
+            raise ValueError(
+                f"solver='normal_equation' needs about {needed / 2**30:.1f} GiB for the moments of {n_features} "
+                f"features, and this machine has {there / 2**30:.1f} GiB. Use solver='numba'."
+            )
         return Moments(n_features, 0, 0.0, np.zeros(size), np.zeros((size, size)))
 
     def prepare(self, state, block, rng, stream):
@@ -104,10 +111,6 @@ class NormalEquation:
     def earlier_coef(self, state):
         """There is no path to the solution."""
         return None
-
-    def curvature(self, state):
-        """Squared error has curvature 1."""
-        return np.ones(state.products.shape[0] - state.n_features)
 
     def slow_down(self, state, targets):
         """There are no steps."""
@@ -154,6 +157,14 @@ class NormalEquation:
             "condition_number_": condition,
         }
         return Fitted(coef, mean[:d] if self.objective.fit_intercept else None, summary)
+
+
+def _memory_bytes() -> float:
+    """Physical memory; inf where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return np.inf
 
 
 def _sparse_moments(csr: CSR, block: Block):

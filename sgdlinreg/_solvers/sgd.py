@@ -192,6 +192,7 @@ class SGD:
         cuts = self._cuts(state, n_batches)
         for start, stop in pairwise(cuts):
             if state.average_start is None and state.n_steps + 1 >= self._first_averaged(state):
+                state.coef_sum = np.zeros_like(state.coef_sum)  # a sum from here on loses no digits
                 state.average_start = Mark(state.n_steps, state.coef, state.coef_sum)
             scaled.coef_sum[:] = 0.0
             loss += self.kernel.run_batches(
@@ -249,19 +250,19 @@ class SGD:
         alpha = self.objective.alpha
         shape = step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)
         penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0) if self.sample else 0.0
-        scale = state.step_size * state.step_scale / (self.curvature(state) + penalty)
+        scale = state.step_size * state.step_scale / (self._curvature(state) + penalty)
         if self.auto_step and n_rows % state.batch_size:
             shape = shape.copy()
             shape[-1] *= (n_rows % state.batch_size) / state.batch_size
         return shape[:, None] * scale
 
-    def curvature(self, state) -> np.ndarray:
-        """Give the curvature of the loss at the iterate, (n_targets,); 1 for squared error."""
+    def _curvature(self, state) -> np.ndarray:
+        """Give the mean curvature of the loss at the iterate, (n_targets,); 1 for squared error."""
         if self.sample is None:
             return np.ones(len(state.coef))
         X, y = self.sample
         residual = X @ state.coef[:, :-1].T + state.coef[:, -1] - y
-        return np.array([self.objective.loss.curvature(column) for column in residual.T])
+        return np.array([self.objective.loss.curvature(column).mean() for column in residual.T])
 
     def _first_averaged(self, state) -> float:
         """Give the number of the first step in the average of average=True or int; inf where there is none."""
@@ -318,7 +319,7 @@ class SGD:
         return self._model(state, state.n_steps / 2)
 
     def _shrinks(self, state) -> bool:
-        """Whether the step falls where the loss does: "adaptive", and where noise is not averaged out (l1, positive)."""
+        """Whether the step falls where the loss does not: "adaptive", and where no average removes the noise."""
         noisy = self.auto_step and not self.objective.is_smooth and state.batch_size < state.n_rows
         return self.options.learning_rate == "adaptive" or (noisy and self.options.learning_rate == "constant")
 
