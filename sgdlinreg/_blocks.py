@@ -96,3 +96,28 @@ def take_rows(X: np.ndarray | CSR, rows: np.ndarray) -> Any:
 def squared(X: Any) -> Any:
     """Square a panel elementwise, dense or SciPy CSR."""
     return X.power(2) if sparse.issparse(X) else np.square(X)
+
+
+def sample_rows(block: Block, n_rows: int, rng: np.random.Generator) -> Block:
+    """Copy some random rows of a block, all of them where there are fewer; weights stay what they are."""
+    rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, n_rows), replace=False))
+    X = take_rows(block.X, rows)
+    if sparse.issparse(X):
+        X = CSR(X.data, X.indices, X.indptr, X.shape[1])
+    return Block(X, block.y[rows], None if block.sample_weight is None else block.sample_weight[rows])
+
+
+def join_rows(blocks: list[Block]) -> Block:
+    """Stack blocks; dense if any of them is."""
+    matrices: list[Any] = [as_scipy(block.X) if isinstance(block.X, CSR) else block.X for block in blocks]
+    if all(map(sparse.issparse, matrices)):
+        stacked = sparse.vstack(matrices, format="csr")
+        X: Any = CSR(stacked.data, stacked.indices, stacked.indptr, stacked.shape[1])
+    else:
+        X = np.vstack([matrix.toarray() if sparse.issparse(matrix) else matrix for matrix in matrices])
+    weight = None
+    if any(block.sample_weight is not None for block in blocks):
+        weight = np.concatenate(
+            [np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight for block in blocks]
+        )
+    return Block(X, np.concatenate([block.y for block in blocks]), weight)

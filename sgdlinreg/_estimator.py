@@ -19,7 +19,15 @@ from sgdlinreg import _solvers
 from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
 from sgdlinreg._schedules import SCHEDULES
-from sgdlinreg._training import Limits, TrainingResult, Validation, train, train_once
+from sgdlinreg._training import (
+    BlockInMemory,
+    BlocksOfSource,
+    Limits,
+    TrainingResult,
+    Validation,
+    train,
+    train_once,
+)
 from sgdlinreg._validation import (
     all_or_nothing,
     check_new_rows,
@@ -29,6 +37,7 @@ from sgdlinreg._validation import (
     check_validation_rows,
     split_rows,
 )
+from sgdlinreg.sources import IterableSource
 
 STEP_PARAMETERS = (
     "batch_size",
@@ -413,7 +422,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             validation = None if given is None else Validation(given)
             limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
             rng = np.random.default_rng(random_state.randint(2**31 - 1))
-            result = train(solver, block, start, limits, rng, self._report(name), validation)
+            begin = np.zeros((block.n_targets, block.n_features + 1)) if start is None else start
+            data = BlockInMemory(block)
+            result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
             self._forget()
             self._keep(result, block, name, reason)
             if validation is not None:
@@ -470,6 +481,78 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             result = train_once(solver, None if first else self._state, block, rng)
             self._keep(result, block, name, reason)
             self._report(name)(self.n_iter_, self.loss_curve_[-1])
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_source(self, source):
+        """Fit the model from scratch on blocks of rows, which may together be larger than memory.
+
+        Parameters
+        ----------
+        source : iterable of tuples
+            Gives ``(X, y)`` or ``(X, y, sample_weight)`` as `fit` takes them, in the same order in every pass. SGD
+            passes over it up to max_iter times, so it must be re-iterable: a list or an object with ``__iter__``,
+            not a generator. The closed form passes once.
+
+        Returns
+        -------
+        self : MiniBatchSGDRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a block is invalid, there is none, the source can be passed over once only and the solver needs more,
+            or the steps diverge. The estimator is then as it was before.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If max_iter epochs were not enough for tol, or the model is worse than the best constant one.
+
+        Notes
+        -----
+        One block is in memory at a time. Batches do not cross blocks, so blocks should be much larger than a batch.
+        With eta0="auto" a block is measured with the scales of all rows seen so far.
+        """
+        with all_or_nothing(self):
+            check_parameters(self)
+            if self.early_stopping:
+                raise ValueError("early_stopping should be False with fit_source: there is no validation data.")
+            source = IterableSource(source)
+            X, y, sample_weight = source.first()
+            first = check_rows(self, X, y, sample_weight, reset=True)
+            name, reason = self._choose_solver(first.n_features, False)
+            solver = self._make_solver(name, False)
+            if not solver.n_passes and source.once:
+                raise ValueError(
+                    f"solver={name!r} passes over the source more than once, but it is an iterator, which can be "
+                    "passed over once. Give a list or an object with __iter__, or use partial_fit."
+                )
+            n_seen = 0
+
+            def blocks():
+                nonlocal n_seen
+                n_seen = 0
+                for number, (X, y, sample_weight) in enumerate(source):
+                    block = check_rows(self, X, y, sample_weight, reset=False)
+                    if block.n_targets != first.n_targets:
+                        raise ValueError(
+                            f"Block {number} of the source has {block.n_targets} targets, the first one "
+                            f"{first.n_targets}."
+                        )
+                    n_seen += block.n_rows
+                    yield block
+
+            limits = Limits(self.max_iter, self.tol, self.n_iter_no_change)
+            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+            begin = np.zeros((first.n_targets, first.n_features + 1))
+            data = BlocksOfSource(blocks, rng.spawn(1)[0])
+            result = train(solver, data, begin, limits, rng, self._report(name))
+            self._forget()
+            self._keep(result, first, name, reason)
+            self.n_samples_seen_ = n_seen
+            self._warn(result, validation_is_given=False)
         return self
 
     def predict(self, X):

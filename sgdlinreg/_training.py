@@ -1,19 +1,21 @@
 """The one loop: epochs x blocks, stopping, history."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sgdlinreg._blocks import Block, take_rows
+from sgdlinreg._blocks import Block, join_rows, sample_rows, take_rows
 from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step, target_statistics
 from sgdlinreg._objective import Objective, SquaredError
 from sgdlinreg._solvers.base import Solver
 
 PROBE_ROWS = 2048
 """Rows on which predictions of two models are compared."""
+SAMPLE_OF_BLOCK = 256
+"""Rows of each block of a source that are kept to compare models on."""
 CHANGES_IN_A_ROW = 2
 DIVERGED = 1.1
 """A fit has diverged where its objective is this many times that of the constant model and that of the start."""
@@ -150,28 +152,77 @@ class Validation:
         return score
 
 
+class BlockInMemory:
+    """All rows in one block: prepared once.
+
+    ``reference`` are the rows that models are judged by.
+    """
+
+    def __init__(self, block: Block):
+        self.reference = block
+        self._ready: Any = None
+
+    def run_pass(self, solver: Solver, state: Any, rng: np.random.Generator) -> tuple[Any, np.ndarray]:
+        """Pass over all rows; gives the state and the objective of each target in the pass."""
+        if self._ready is None:
+            state, self._ready = solver.prepare(state, self.reference, rng, False)
+        state = solver.update(state, self._ready, rng)
+        return state, solver.losses_of(state, self.reference)
+
+
+class BlocksOfSource:
+    """Blocks that are read again in every pass; a sample of the first pass is the reference."""
+
+    def __init__(self, blocks: Callable[[], Iterator[Block]], rng: np.random.Generator):
+        self.blocks, self.rng = blocks, rng
+        self._samples: list[Block] = []
+
+    @cached_property
+    def reference(self) -> Block:
+        """Some rows of every block; known after the first pass."""
+        return join_rows(self._samples)
+
+    def run_pass(self, solver, state, rng):
+        """Pass over all rows; gives the state and the objective of each target in the pass."""
+        again = bool(self._samples)
+        n_rows, losses = 0, 0.0
+        for block in self.blocks():
+            state, ready = solver.prepare(state, block, rng, True, again=again)
+            state = solver.update(state, ready, rng)
+            if not again:
+                self._samples.append(sample_rows(block, SAMPLE_OF_BLOCK, self.rng))
+            if not solver.n_passes:
+                losses = losses + block.n_rows * solver.losses_of(state, block)
+            n_rows += block.n_rows
+        return state, solver.losses_of(state, self.reference) if solver.n_passes else losses / n_rows
+
+
 def train(
     solver: Solver,
-    block: Block,
-    start: np.ndarray | None,
+    data: BlockInMemory | BlocksOfSource,
+    start: np.ndarray,
     limits: Limits,
     rng: np.random.Generator,
     report: Callable[[int, float], None],
     validation: Validation | None = None,
+    start_is_given: bool = False,
 ) -> TrainingResult:
-    """Fit a block that is in memory.
+    """Fit data, in as many passes as it takes.
 
     Parameters
     ----------
     solver : Solver
-    block : Block
-    start : ndarray of shape (n_targets, n_features + 1) or None
+    data : BlockInMemory or BlocksOfSource
+    start : ndarray of shape (n_targets, n_features + 1)
+        Coefficients to start from.
     limits : Limits
     rng : numpy.random.Generator
     report : callable(epoch, loss)
         Called after every epoch.
     validation : Validation or None
         Needed for early stopping.
+    start_is_given : bool
+        Whether the start is the user's; if not, it is zeros and automatic steps may choose a better intercept.
 
     Raises
     ------
@@ -179,17 +230,19 @@ def train(
         If the fit diverges: its objective is not finite, or after the first epoch above both that of the constant
         model and that of the start.
     """
+    n_targets, n_features = start.shape[0], start.shape[1] - 1
+    state = solver.init(n_features, n_targets, start if start_is_given else None)
+    sampling = rng.spawn(1)[0]
+    stopped = np.zeros(n_targets, dtype=bool)
+    coef = np.zeros_like(start)
+    curve: list[float] = []
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging fit is told below, in one error
-        rising = _Divergence(solver, block, start, rng)
-        stopping = Stopping(limits, block, solver.objective, rising.constant_loss, rng.spawn(1)[0])
-        state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, start), block, rng, False)
-        stopped = np.zeros(block.n_targets, dtype=bool)
-        coef = np.zeros((block.n_targets, block.n_features + 1))
-        curve: list[float] = []
         for epoch in range(1, (solver.n_passes or limits.max_iter) + 1):
-            state = solver.update(state, ready, rng)
-            losses = solver.losses_of(state, block)
+            state, losses = data.run_pass(solver, state, rng)
             fitted = solver.fitted(state)
+            if epoch == 1:
+                rising = _Divergence(solver, data.reference, start, rng)
+                stopping = Stopping(limits, data.reference, solver.objective, rising.constant_loss, sampling)
             rising.check(epoch, losses, fitted.coef)
             coef[~stopped] = fitted.coef[~stopped]
             curve.append(float(losses.mean()))
@@ -209,8 +262,8 @@ def train(
                 break
         if limits.early_stopping and validation:
             coef = validation.best_coef
-        suspicious = losses > rising.constant_loss
-        final = solver.objective.value(coef, block) if suspicious.any() else losses
+        suspicious = np.any(losses > rising.constant_loss)
+        final = solver.objective.value(coef, data.reference) if suspicious else losses
         rising.check_model(epoch, final)
     converged = bool(stopped.all()) or solver.n_passes == 1 or limits.tol is None
     worse = not solver.n_passes and bool(np.any(final > WORSE * rising.constant_loss))
@@ -250,11 +303,11 @@ class _Divergence:
         self.constant_loss = solver.objective.constant_value(block)
         self.limit = self.constant_loss
         if not solver.n_passes:
-            if start is None:
+            if start.any():
+                at_start = solver.objective.value(start, block)
+            else:
                 at_zero = solver.objective.loss.value(-block.y)
                 at_start = np.average(at_zero, axis=0, weights=block.sample_weight)
-            else:
-                at_start = solver.objective.value(start, block)
             at_start = np.maximum(self.constant_loss, at_start)
             # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
             self.limit = DIVERGED * at_start + np.finfo(float).eps * np.square(block.y).mean(axis=0)

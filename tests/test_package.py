@@ -19,7 +19,7 @@ ROOT = pathlib.Path(sgdlinreg.__file__).parent
 LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "skl2onnx"}
 
 FLOORS = [
-    {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "datasets"},
+    {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "datasets", "sources"},
     {"_objective", "_solvers.base", "_solvers.averaging"},
     {"_conditioning", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch"},
     {"_training", "_solvers.normal_equation", "_solvers.sgd"},

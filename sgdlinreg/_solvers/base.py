@@ -98,10 +98,13 @@ class Solver(Protocol):
     def init(self, n_features: int, n_targets: int, coef: np.ndarray | None) -> Any:
         """State before any data; ``coef`` (n_targets, n_features + 1) is where to start, None for zeros."""
 
-    def prepare(self, state: Any, block: Block, rng: np.random.Generator, stream: bool) -> tuple[Any, Any]:
+    def prepare(
+        self, state: Any, block: Block, rng: np.random.Generator, stream: bool, again: bool = False
+    ) -> tuple[Any, Any]:
         """Take note of a block before its first pass: weights, statistics, device.
 
-        ``stream`` says that the block is one of many and seen once. Returns the state and the block to update with.
+        ``stream`` says that the block is one of many, ``again`` that it was there before. Returns the state and the
+        block to update with.
         """
 
     def update(self, state: Any, block: Any, rng: np.random.Generator) -> Any:

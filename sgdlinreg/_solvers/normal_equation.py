@@ -84,7 +84,7 @@ class NormalEquation:
             )
         return Moments(n_features, 0, 0.0, np.zeros(size), np.zeros((size, size)))
 
-    def prepare(self, state, block, rng, stream):
+    def prepare(self, state, block, rng, stream, again=False):
         """Blocks are used as they are."""
         return state, block
 

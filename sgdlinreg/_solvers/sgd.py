@@ -114,15 +114,17 @@ class SGD:
         zeros = np.zeros_like(start)
         return State(start, zeros, zeros, np.ones(n_targets), started_at_mean=not mean_start)
 
-    def prepare(self, state, block, rng, stream):
+    def prepare(self, state, block, rng, stream, again=False):
         """Take note of a block: scale its weights to mean one over all rows seen, measure it, choose the step."""
-        state = replace(state, n_rows=state.n_rows + block.n_rows, total_weight=state.total_weight + block.total_weight)
-        state.targets = target_statistics(block).merge(state.targets)
-        if self.auto_step:
-            columns = column_statistics(block)
-            state.columns = columns.merge(state.columns) if stream else columns
-            _check_range(state.columns, "X")
-        _check_range(state.targets, "y")
+        state = replace(state)
+        if not again:
+            state.n_rows += block.n_rows
+            state.total_weight += block.total_weight
+            state.targets = target_statistics(block).merge(state.targets)
+            _check_range(state.targets, "y")
+            if self.auto_step:
+                state.columns = column_statistics(block).merge(state.columns)
+                _check_range(state.columns, "X")
         if block.sample_weight is not None or state.total_weight != state.n_rows:
             mean_one = state.n_rows / state.total_weight
             weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
