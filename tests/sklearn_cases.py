@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 
-def cases(module, mentions, replaced, reason_of):
+def cases(module, mentions, replaced, reason_of, fixtures=None):
     """Parameters (name, function, arguments) of the tests in a module that are about some estimators.
 
     Parameters
@@ -19,6 +19,8 @@ def cases(module, mentions, replaced, reason_of):
         Callables among the arguments -> what stands in for them.
     reason_of : callable(name, arguments) -> str or None
         Why a case is not meant to pass; it is then expected to fail.
+    fixtures : dict of str to dict, optional
+        Values, by a label, of arguments that are fixtures in their module.
     """
     found = []
     for name, function in inspect.getmembers(module, inspect.isfunction):
@@ -32,12 +34,16 @@ def cases(module, mentions, replaced, reason_of):
                 names = [one.strip() for one in names.split(",")] if isinstance(names, str) else list(names)
                 choices.append([_named(names, value) for value in values])
                 by_class |= any(_known(value, replaced) for one in choices[-1] for value in one.values())
+        for fixture, values in (fixtures or {}).items():
+            if fixture in inspect.signature(function).parameters:
+                choices.append([{fixture: _Labelled(label, value)} for label, value in values.items()])
         for chosen in itertools.product(*choices):
             arguments = {key: value for one in chosen for key, value in one.items()}
             about = any(_known(value, replaced) for value in arguments.values())
             if not about and (by_class or mentions not in inspect.getsource(function)):
                 continue
             label = "-".join(getattr(value, "__name__", str(value)) for value in arguments.values())
+            arguments = {key: getattr(value, "labelled", value) for key, value in arguments.items()}
             reason = reason_of(name, arguments)
             arguments = {key: replaced[value] if _known(value, replaced) else value for key, value in arguments.items()}
             if "global_random_seed" in inspect.signature(function).parameters:
@@ -45,6 +51,11 @@ def cases(module, mentions, replaced, reason_of):
             marks = [pytest.mark.xfail(reason=reason)] if reason else []
             found.append(pytest.param(name, function, arguments, id=f"{name}[{label}]", marks=marks))
     return found
+
+
+class _Labelled:
+    def __init__(self, label, value):
+        self.__name__, self.labelled = label, value
 
 
 def _named(names, value):

@@ -1,17 +1,18 @@
 """What scikit-learn asks of an estimator, and the company it keeps there."""
 
 import pickle
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.linear_model import LinearRegression
-from sklearn.linear_model.tests import test_base, test_sgd
+from sklearn.linear_model.tests import test_base, test_ridge, test_sgd
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
@@ -275,4 +276,86 @@ def why_not_like_linear_regression(name, arguments):
 )
 def test_case_of_linear_regression(name, function, arguments, monkeypatch):
     monkeypatch.setattr(test_base, "LinearRegression", as_linear_regression)
+    function(**arguments)
+
+
+class AsRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """The closed form with Ridge's parameters; alpha is divided by the sum of the weights."""
+
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        fit_intercept=True,
+        copy_X=True,
+        max_iter=None,
+        tol=1e-4,
+        solver="auto",
+        positive=False,
+        random_state=None,
+    ):
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.copy_X = copy_X
+        self.max_iter = max_iter
+        self.tol = tol
+        self.solver = solver
+        self.positive = positive
+        self.random_state = random_state
+
+    def fit(self, X, y, sample_weight=None):
+        weight = 1.0 if sample_weight is None else sample_weight
+        weight = np.full(X.shape[0], weight) if np.ndim(weight) == 0 else np.asarray(weight)
+        self.model_ = MiniBatchSGDRegressor(
+            solver="normal_equation",
+            alpha=self.alpha / weight.sum(),
+            fit_intercept=self.fit_intercept,
+            positive=self.positive,
+        ).fit(X, y, weight)
+        self.coef_, self.intercept_ = self.model_.coef_, self.model_.intercept_
+        self.solver_ = self.solver
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+
+DELIBERATE_RIDGE = {
+    "test_dtype_match_cholesky": "alpha is one number for all targets",
+    "test_ridge_individual_penalties": "alpha is one number for all targets",
+    "test_ridge_cv_individual_penalties": "alpha is one number for all targets",
+    "test_ridge_shapes_type": "y of shape (n, 1) is one target: coef_ (n_features,), intercept_ a number",
+    "test_ridge_positive_error_test": "positive=True works in the closed form",
+    "test_ridge_fit_intercept_sparse_error": "the closed form fits CSR with an intercept",
+    "test_lbfgs_solver_error": "there is no lbfgs solver",
+    "test_n_iter": "n_iter_ is that of Ridge's other solvers",
+}
+OTHER_SOLVERS = {"lsqr", "sparse_cg", "sag", "saga", "lbfgs"}
+
+
+def ridge_datasets():
+    """Their data sets with a known solution."""
+    make = test_ridge.ols_ridge_dataset.__wrapped__
+    return {kind: make(42, SimpleNamespace(param=kind)) for kind in ("long", "wide")}
+
+
+def ridge_cases():
+    found = cases(
+        test_ridge,
+        "Ridge(",
+        {test_ridge.Ridge: AsRidge},
+        lambda name, arguments: DELIBERATE_RIDGE.get(name),
+        {"ols_ridge_dataset": ridge_datasets()},
+    )
+    for case in found:
+        name, _, arguments = case.values
+        solvers = {str(value) for value in arguments.values()}
+        if "array_api" not in name and "sag" not in name and not solvers & OTHER_SOLVERS:
+            yield case
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs about other solvers
+@pytest.mark.parametrize(("name", "function", "arguments"), list(ridge_cases()))
+def test_case_of_ridge(name, function, arguments, monkeypatch):
+    monkeypatch.setattr(test_ridge, "Ridge", AsRidge)
     function(**arguments)
