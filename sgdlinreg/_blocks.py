@@ -99,12 +99,15 @@ def squared(X: Any) -> Any:
 
 
 def sample_rows(block: Block, n_rows: int, rng: np.random.Generator) -> Block:
-    """Copy some random rows of a block, all of them where there are fewer; weights stay what they are."""
+    """Copy some random rows of a block, all of them where there are fewer; their weights sum to the block's."""
     rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, n_rows), replace=False))
     X = take_rows(block.X, rows)
     if sparse.issparse(X):
         X = CSR(X.data, X.indices, X.indptr, X.shape[1])
-    return Block(X, block.y[rows], None if block.sample_weight is None else block.sample_weight[rows])
+    if block.sample_weight is None and len(rows) == block.n_rows:
+        return Block(X, block.y[rows], None)
+    weight = np.ones(len(rows)) if block.sample_weight is None else block.sample_weight[rows]
+    return Block(X, block.y[rows], weight * (block.total_weight / weight.sum()))
 
 
 def join_rows(blocks: list[Block]) -> Block:

@@ -1,7 +1,8 @@
 """The safe step: what eta0="auto" measures on the data before the first step.
 
-Coordinates are centred and divided by each column's scale (CSR: scaled only), ``z = (x - centre) / scale``, so that
-the step does not depend on units; on collinear data they are whitened as well. In those coordinates
+Coordinates are centred (CSR: where a column has no zeros) and divided by each column's scale,
+``z = (x - centre) / scale``, so that the step does not depend on units; on collinear data they are whitened as well.
+In those coordinates
 
 ::
 
@@ -41,11 +42,16 @@ EXTREME_GAIN = 0.9
 
 
 class ColumnStatistics(NamedTuple):
-    """Weighted mean and sum of squared deviations of each column of some rows, and how much was seen."""
+    """Weighted mean and sum of squared deviations of each column of some rows, and how much was seen.
+
+    ``complete`` says which columns are stored in every row: all of a dense block; of CSR those that can be centred and
+    stay sparse.
+    """
 
     total_weight: float
     mean: np.ndarray
     squares: np.ndarray
+    complete: np.ndarray
 
     def merge(self, other: "ColumnStatistics | None") -> "ColumnStatistics":
         """Join the statistics of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""
@@ -55,7 +61,8 @@ class ColumnStatistics(NamedTuple):
         delta = other.mean - self.mean
         mean = self.mean + delta * (other.total_weight / total)
         between = delta * delta * (self.total_weight * other.total_weight / total)
-        return ColumnStatistics(total, mean, self.squares + other.squares + between)
+        complete = self.complete & other.complete
+        return ColumnStatistics(total, mean, self.squares + other.squares + between, complete)
 
     @property
     def variance(self) -> np.ndarray:
@@ -77,18 +84,32 @@ def centre_panel(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return first + rest
 
 
+def shift_complete(X: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Subtract its first value from each column of CSR that is stored in every row, in place.
+
+    An offset then costs no digits; in other columns the zeros keep the variance in proportion to the mean. Gives which
+    columns these are, and what was subtracted from every column.
+    """
+    complete = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
+    shift = np.where(complete, X[:1].toarray().ravel(), 0.0)
+    X.data -= shift[X.indices]
+    return complete, shift
+
+
 def column_statistics(block: Block) -> ColumnStatistics:
     """Measure the columns of X in one sequential pass, in float64."""
     total = None
     for _, X, weight in panels(block):
         panel_weight = weight.sum()
         if sparse.issparse(X):
-            mean = (weight @ X) / panel_weight
-            squares = weight @ squared(X) - panel_weight * mean**2
+            complete, shift = shift_complete(X)
+            rest = (weight @ X) / panel_weight
+            mean, squares = shift + rest, weight @ squared(X) - panel_weight * rest**2
         else:
+            complete = np.ones(X.shape[1], dtype=bool)
             mean = centre_panel(X, weight)
             squares = weight @ np.square(X)
-        total = ColumnStatistics(panel_weight, mean, np.maximum(squares, 0.0)).merge(total)
+        total = ColumnStatistics(panel_weight, mean, np.maximum(squares, 0.0), complete).merge(total)
     assert total is not None, "a block has rows"
     return total
 
@@ -170,6 +191,8 @@ def safe_step(norm: float, eigenvalue: float, batch_size: int, n_rows: float) ->
     >>> safe_step(norm=8.0, eigenvalue=2.0, batch_size=100, n_rows=100)
     0.5
     """
+    if eigenvalue <= 0.0:
+        return 1.0  # nothing but zeros: no step moves anything
     if batch_size >= n_rows:
         return 1.0 / eigenvalue
     without_replacement = 1.0 if np.isinf(n_rows) else (n_rows - batch_size) / (n_rows - 1)
@@ -187,20 +210,21 @@ class _Coordinates(NamedTuple):
     def rows(self, X):
         """Rows of X in these coordinates, with a last column of ones for the intercept."""
         if sparse.issparse(X):
-            Z = X @ sparse.diags_array(1.0 / self.scale)
+            moved = X.data - self.centre[X.indices]  # the centre is 0 where a column has zeros
+            Z = sparse.csr_array((moved / self.scale[X.indices], X.indices, X.indptr), shape=X.shape)
             return sparse.hstack([Z, np.ones((X.shape[0], 1))], format="csr") if self.intercept else Z
         Z = (X - self.centre) / self.scale
         return np.column_stack([Z, np.ones(len(Z))]) if self.intercept else Z
 
 
 def _coordinates(block: Block, statistics: ColumnStatistics, objective: Objective) -> _Coordinates:
-    centred = objective.fit_intercept and not block.is_sparse
-    variance = statistics.variance + (0.0 if centred else statistics.mean**2)
+    centred = statistics.complete & objective.fit_intercept
+    variance = statistics.variance + np.where(centred, 0.0, statistics.mean**2)
     # with the penalty inside, the curvature along each coordinate is exactly 1
     scale = np.sqrt(variance + objective.l2)
     constant = scale == 0.0
     scale[constant] = np.where(statistics.mean[constant] == 0.0, 1.0, np.abs(statistics.mean[constant]))
-    centre = statistics.mean if centred else np.zeros_like(statistics.mean)
+    centre = np.where(centred, statistics.mean, 0.0)
     return _Coordinates(centre, scale, objective.l2 / scale**2, objective.fit_intercept)
 
 
@@ -253,12 +277,12 @@ def _largest_eigenvalue(Z, penalty) -> float:
     padded[: len(penalty)] = penalty
     if not sparse.issparse(Z) and n_columns <= 2 * MAX_WHITENED:
         return float(np.linalg.eigvalsh(Z.T @ Z + np.diag(padded))[-1])
-    if min(Z.shape) <= 2:
+    if min(Z.shape) <= 2 or squared(Z).sum() == 0.0:
         return float(squared(Z).sum() + padded.max())
     operator = LinearOperator(
         (n_columns, n_columns), matvec=lambda v: Z.T @ (Z @ v) + padded * v.ravel(), dtype=np.float64
     )
-    start = np.ones(n_columns)  # a fixed start keeps fits reproducible
+    start = np.random.default_rng(0).standard_normal(n_columns)  # a fixed start keeps fits reproducible
     return float(eigsh(operator, k=1, tol=1e-3, v0=start, return_eigenvectors=False)[0])
 
 

@@ -241,8 +241,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     Notes
     -----
     Cost: the closed form takes n_samples * n_features**2 operations; an epoch of SGD n_samples * n_features. Beside
-    the data, memory is O(n_features**2) for the closed form and O(n_samples + n_features) for SGD; solver="torch"
-    copies the data to its device.
+    the data, memory is O(n_features**2) for the closed form. SGD needs O(n_samples), up to 64 times the coefficients
+    and, with eta0="auto", a sample of max(4096, 8 * n_features) rows in float64 at the start; solver="torch" copies
+    the data to its device.
 
     Rows of weight 0 are dropped first. Only ratios of weights matter.
 
@@ -414,7 +415,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             start = check_start(coef_init, intercept_init, block.n_features, block.n_targets, self.fit_intercept)
             given = check_validation_rows(self, X_val, y_val, sample_weight_val, block.n_targets)
             name, reason = self._choose_solver(block.n_features, start is not None or given is not None)
-            needs_epochs = start is not None or given is not None or self.early_stopping
+            needs_epochs = start is not None or given is not None or self.early_stopping or self.warm_start
             solver = self._make_solver(name, needs_epochs)
             random_state = check_random_state(self.random_state)
             if self.early_stopping and given is None:
@@ -461,7 +462,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Notes
         -----
         With eta0="auto" the scales, the step and the mean that closes the intercept are those of all rows seen so
-        far. Rows should come in random order: steps on sorted rows forget.
+        far. Rows should come in random order: steps on sorted rows forget. A call takes its steps from the last
+        iterate, also after early stopping.
         """
         with all_or_nothing(self):
             self._validate_params()  # the decorator does so in the first call only
@@ -512,7 +514,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
         Notes
         -----
-        One block is in memory at a time. Batches do not cross blocks, so blocks should be much larger than a batch.
+        Up to three blocks are in memory at a time. Batches do not cross blocks, and a block shorter than a batch is a
+        batch: its rows then count for more than others, so blocks should be much larger than a batch.
         With eta0="auto" a block is measured with the scales of all rows seen so far.
         """
         with all_or_nothing(self):
@@ -587,7 +590,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         return dense.ravel() if np.ndim(self.intercept_) == 0 else dense
 
     def _choose_solver(self, n_features, has_start):
-        defaults = inspect.signature(type(self).__init__).parameters
+        defaults = inspect.signature(MiniBatchSGDRegressor.__init__).parameters
         return _solvers.choose_solver(
             self.solver,
             n_features=n_features,
@@ -679,8 +682,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             )
         if result.worse_than_constant:
             advice.append(
-                "The model is worse than the best constant one: it is far from the solution. Use eta0='auto', a "
-                "larger eta0 or more epochs."
+                "The model is worse than the best constant one: it is far from the solution. "
+                + (
+                    "Scale the features, for instance with StandardScaler, or set a small alpha."
+                    if self.solver_ == "normal_equation"
+                    else "Use eta0='auto', a larger eta0 or more epochs."
+                )
             )
         if advice:
             warnings.warn(" ".join(advice), ConvergenceWarning, stacklevel=4)

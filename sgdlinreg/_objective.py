@@ -33,7 +33,7 @@ class SquaredError(NamedTuple):
         """Give the derivative of the loss by the prediction."""
         return residual
 
-    def curvature(self, residual):
+    def curvature(self, residual, weight):
         """Give the second derivative."""
         return np.ones_like(residual)
 
@@ -56,7 +56,7 @@ class Huber(NamedTuple):
         sign_outside = residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
         return residual * (size <= self.epsilon) + self.epsilon * sign_outside
 
-    def curvature(self, residual):
+    def curvature(self, residual, weight):
         """Give slope / residual, the curvature of the parabola that touches the loss from above (Huber 1981, 7.8)."""
         return self.epsilon / np.maximum(np.abs(residual), self.epsilon)
 
@@ -75,10 +75,10 @@ class EpsilonInsensitive(NamedTuple):
         size = abs(residual)
         return residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
 
-    def curvature(self, residual):
+    def curvature(self, residual, weight):
         """Give slope / residual as for Huber's loss; it is bounded, and rows in the tube count a tenth."""
         size = np.abs(residual)
-        typical = 1.0 / np.maximum(self.epsilon + size.mean(), np.finfo(float).tiny)
+        typical = 1.0 / max(self.epsilon + np.average(size, weights=weight), np.finfo(float).tiny)
         return np.maximum((size > self.epsilon) / np.maximum(size, 0.1 / typical), 0.1 * typical)
 
 
@@ -98,7 +98,7 @@ class SquaredEpsilonInsensitive(NamedTuple):
         below = (residual + self.epsilon) * (residual < -self.epsilon)
         return 2.0 * (above + below)
 
-    def curvature(self, residual):
+    def curvature(self, residual, weight):
         """Give the second derivative outside of the tube."""
         return np.full_like(residual, 2.0)
 

@@ -108,8 +108,9 @@ class Stopping:
         difference = coef - earlier
         change = self.probe @ difference[:, :-1].T + difference[:, -1]
         residual = self.probe @ coef[:, :-1].T + coef[:, -1] - self.block.y[self.rows]
-        curvature = np.column_stack([self.objective.loss.curvature(column) for column in residual.T])
-        weight = None if self.block.sample_weight is None else self.block.sample_weight[self.rows]
+        weight = self.block.sample_weight
+        weight = np.ones(len(self.rows)) if weight is None else weight[self.rows]
+        curvature = np.column_stack([self.objective.loss.curvature(column, weight) for column in residual.T])
         worth = 0.5 * np.average(curvature * np.square(change), axis=0, weights=weight)
         unit = self.constant_loss if self.objective.is_least_squares else 2.0 * np.minimum(losses, self.constant_loss)
         return self._count(worth <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)
@@ -266,7 +267,7 @@ def train(
         final = solver.objective.value(coef, data.reference) if suspicious else losses
         rising.check_model(epoch, final)
     converged = bool(stopped.all()) or solver.n_passes == 1 or limits.tol is None
-    worse = not solver.n_passes and bool(np.any(final > WORSE * rising.constant_loss))
+    worse = bool(np.any(final > WORSE * rising.constant_loss + rising.rounding))
     scores_by_epoch = validation.scores if validation else None
     return TrainingResult(
         solver.finish(state), coef, fitted.column_means, fitted.summary, curve, scores_by_epoch, converged, worse
@@ -301,6 +302,7 @@ class _Divergence:
     def __init__(self, solver, block, start, rng):
         self.solver, self.block, self.rng = solver, block, rng
         self.constant_loss = solver.objective.constant_value(block)
+        self.rounding = np.finfo(float).eps * np.square(block.y).mean(axis=0)
         self.limit = self.constant_loss
         if not solver.n_passes:
             if start.any():
@@ -310,7 +312,7 @@ class _Divergence:
                 at_start = np.average(at_zero, axis=0, weights=block.sample_weight)
             at_start = np.maximum(self.constant_loss, at_start)
             # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
-            self.limit = DIVERGED * at_start + np.finfo(float).eps * np.square(block.y).mean(axis=0)
+            self.limit = DIVERGED * at_start + self.rounding
 
     def check(self, epoch, losses, coef):
         """Check one epoch. ``losses`` may be a mean over noisy iterates, so the model itself is looked at."""
@@ -338,7 +340,8 @@ def _diverged(solver, block, rng, what) -> ValueError:
     if solver.n_passes == 1:
         return ValueError(f"The closed form overflowed: {what}. Rescale X or y, their values are too large.")
     if solver.options.eta0 == "auto":
-        return ValueError(f"SGD diverged: {what}. Use solver='normal_equation', or rescale X or y.")
+        other = "solver='normal_equation'" if solver.objective.is_least_squares else "a larger epsilon"
+        return ValueError(f"SGD diverged: {what}. Use {other}, or rescale X or y.")
     with np.errstate(all="ignore"):
         stable = largest_stable_step(block, solver.objective, solver.batch_size(block.n_rows), rng)
     return ValueError(

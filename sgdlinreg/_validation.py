@@ -64,6 +64,8 @@ def check_parameters(estimator) -> None:
             "alpha must be > 0 since learning_rate is 'optimal': alpha is used to compute the optimal learning rate. "
             "Set alpha, or use learning_rate='constant'."
         )
+    if estimator.loss == "huber" and estimator.epsilon == 0:
+        raise ValueError("epsilon should be > 0 with loss='huber', got 0. For the median use 'epsilon_insensitive'.")
     if estimator.penalty == "elasticnet" and estimator.l1_ratio is None:
         raise ValueError("l1_ratio must be set when penalty is 'elasticnet', to a number in [0, 1]. Got None.")
     if estimator.penalty in ("l1", "elasticnet") and estimator.alpha == 0:

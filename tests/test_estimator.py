@@ -342,3 +342,84 @@ def test_memory_mapped(solver, tmp_path):
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     model = MiniBatchSGDRegressor(solver=solver, random_state=0)
     np.testing.assert_array_equal(model.fit(mapped, y).coef_, model.fit(X, y).coef_)
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+def test_zeros_without_an_intercept(solver):
+    for n_rows in (20, 300):
+        model = MiniBatchSGDRegressor(solver=solver, fit_intercept=False, random_state=0)
+        assert not model.fit(np.zeros((n_rows, 3)), np.arange(float(n_rows))).coef_.any()
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.7, 2.7, 3.3])
+def test_constant_column_in_csr(constant):
+    X, y, weight = make_problem(24)
+    X = np.column_stack([X, np.full(301, constant)])
+    sparse, dense = MiniBatchSGDRegressor().fit(as_csr(X), y, weight), MiniBatchSGDRegressor().fit(X, y, weight)
+    np.testing.assert_allclose(sparse.coef_, dense.coef_, atol=1e-11)
+    assert sparse.coef_[-1] == 0.0
+    assert sparse.rank_ == dense.rank_ == 7
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e7, 1e8])
+def test_offset_columns_in_csr(offset):
+    X, y, weight = make_problem(25)
+    X = X + offset
+    sparse, dense = MiniBatchSGDRegressor().fit(as_csr(X), y, weight), MiniBatchSGDRegressor().fit(X, y, weight)
+    np.testing.assert_allclose(sparse.coef_, dense.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize(
+    "parameters", [{"penalty": "l1", "alpha": 1e-3}, {"learning_rate": "adaptive"}, {"positive": True}]
+)
+def test_partial_fit_after_fit_still_learns(solver, parameters):
+    X = np.random.default_rng(26).standard_normal((1000, 3))
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0, **parameters).fit(X, X[:, 0])
+    for _ in range(30):
+        model.partial_fit(X, 3 * X[:, 0])
+    assert model.coef_[0] == pytest.approx(3.0, abs=0.2)
+
+
+def test_partial_fit_from_plain_to_automatic_steps():
+    X, _, _ = make_problem(27, n_rows=1000, n_features=1)
+    model = MiniBatchSGDRegressor(solver="numba", eta0=0.01, random_state=0).partial_fit(X, 2 * X[:, 0] + 1)
+    model.set_params(eta0="auto")
+    for _ in range(10):
+        model.partial_fit(X + 10, 2 * (X[:, 0] + 10) + 1)
+    assert model.score(X + 10, 2 * (X[:, 0] + 10) + 1) > 0.99
+
+
+def test_a_subclass_with_parameters_of_its_own():
+    class OnlyAlpha(MiniBatchSGDRegressor):
+        def __init__(self, alpha=0.0):
+            super().__init__(alpha=alpha)
+
+    X, y, _ = make_problem(28)
+    assert OnlyAlpha(alpha=0.1).fit(X, y).solver_ == "normal_equation"
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("offset", [2.0, 100.0, 1e6])
+def test_csr_with_an_offset(solver, offset):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2000, 8))
+    X[:, :3] += offset
+    X[:, 3:] *= rng.uniform(size=(2000, 5)) < 0.2
+    y = X @ np.arange(8.0)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit(as_csr(X), y)
+    assert model.score(X, y) > 0.999
+
+
+def test_least_norm_never_costs_the_fit():
+    rng = np.random.default_rng(58)
+    X = rng.standard_normal((200, 4))
+    X[0] *= 1e4
+    X = np.column_stack([X, X[:, :3].sum(axis=1)]) * 10.0 ** rng.uniform(-8, 8, 5)
+    y = rng.standard_normal(200)
+    model = MiniBatchSGDRegressor().fit(X, y)
+    scaled = (X - X.mean(axis=0)) / X.std(axis=0)
+    fitted = scaled @ np.linalg.lstsq(scaled, y - y.mean(), rcond=1e-10)[0]
+    best = 1 - np.mean((y - y.mean() - fitted) ** 2) / y.var()
+    assert model.rank_ == 4
+    assert model.score(X, y) == pytest.approx(best, abs=1e-6)

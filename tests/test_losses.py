@@ -322,3 +322,25 @@ def test_other_losses_with_automatic_steps(loss, solver, sparse):
     unit = objective.constant_value(Block(X, y[:, None], None))[0]
     assert (value(objective, model, X, y) - best) / unit < 1e-3
     assert sparse or model.n_iter_ <= 100  # CSR is not centred, and takes longer
+
+
+@pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive"])
+@pytest.mark.parametrize("batch_size", ["full", 32])
+def test_weights_that_hide_outliers(loss, batch_size):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2000, 3))
+    outlier = np.arange(2000) >= 100
+    y = X @ [1.0, 2.0, 3.0] + outlier * 1000 * rng.standard_normal(2000) + 0.01 * rng.standard_normal(2000)
+    weight = np.where(outlier, 1e-7, 1.0)
+    model = MiniBatchSGDRegressor(loss, solver="numba", batch_size=batch_size, random_state=0).fit(X, y, weight)
+    np.testing.assert_allclose(model.coef_, [1.0, 2.0, 3.0], atol=0.1)
+
+
+def test_the_tube_in_full_batches_with_heavy_tails():
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(2.2, size=(3000, 3))
+    y = X @ [1.0, 2.0, 3.0] + 100 * rng.standard_normal(3000) * (np.linalg.norm(X, axis=1) < 3)
+    objective = objective_of("epsilon_insensitive", epsilon=0.1)
+    best, _ = optimum(objective, X, y)
+    model = MiniBatchSGDRegressor("epsilon_insensitive", solver="numba", batch_size="full").fit(X, y)
+    assert value(objective, model, X, y) - best < 1e-2 * best

@@ -114,3 +114,15 @@ def test_sampling_and_joining_rows():
     everything = sample_rows(Block(X, y[:, None], None), 1000, rng)
     np.testing.assert_array_equal(everything.X, X)
     assert join_rows([everything]).sample_weight is None
+
+
+def test_blocks_of_very_different_size():
+    rng = np.random.default_rng(0)
+    blocks = []
+    for _ in range(40):
+        X = rng.standard_normal((20, 2))
+        blocks.append((X, -3 * X[:, 0] + 0.1 * rng.standard_normal(20)))
+    X = rng.standard_normal((100_000, 2))
+    blocks.append((X, 3 * X[:, 0] + 10 * rng.standard_normal(100_000)))
+    model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit_source(blocks)
+    assert model.coef_[0] == pytest.approx(3.0, abs=0.3)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg, optimize, sparse
 
 from sgdlinreg._blocks import CSR, Block, as_scipy, panels
-from sgdlinreg._conditioning import centre_panel
+from sgdlinreg._conditioning import centre_panel, shift_complete
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Options
 
@@ -17,6 +17,9 @@ MIN_RCOND = 1e-10
 RANK_EIGENVALUE = 1e-14
 """Eigenvalues of the scaled moments below this share of the largest (times the number of features where that is more
 than 50) count as zero: in moments they are rounding."""
+
+KEPT_FIT = 1e-9
+"""Share of the explained sum of squares that the least norm in the data's units may cost."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class NormalEquation:
     beside the moments. Moments are centred on every panel's own means, so offsets cost no digits, and scaled to unit
     diagonal before they are factorised, so units decide nothing. Where the factor is poor, the eigenvalues of the
     scaled moments decide the rank and the solution of least norm in the units of the data is returned, as
-    LinearRegression and ``numpy.linalg.lstsq`` do.
+    LinearRegression and ``numpy.linalg.lstsq`` do; in scaled units where the data's differ by more than there are
+    digits.
     """
 
     losses: ClassVar[frozenset[str]] = frozenset({"squared_error"})
@@ -168,21 +172,25 @@ def _memory_bytes() -> float:
 
 
 def _sparse_moments(csr: CSR, block: Block):
-    """Total weight, mean and products about the mean of [X, y]; X stays sparse, the products are dense."""
-    X = as_scipy(csr).astype(np.float64)
+    """Total weight, mean and products about the mean of [X, y]; X stays sparse, the products are dense.
+
+    Columns without zeros are shifted first: an offset would cost digits.
+    """
+    X = as_scipy(csr).astype(np.float64, copy=True)
+    d = block.n_features
+    _, shift = shift_complete(X)
     weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
     total = weight.sum()
     y_mean = (weight @ block.y) / total
     y = block.y - y_mean
-    mean = np.concatenate([(weight @ X) / total, y_mean])
+    x_mean = (weight @ X) / total
     weighted = sparse.diags_array(weight) @ X
-    d = block.n_features
-    products = np.empty((len(mean), len(mean)))
-    products[:d, :d] = (X.T @ weighted).toarray() - total * np.outer(mean[:d], mean[:d])
+    products = np.empty((d + y.shape[1], d + y.shape[1]))
+    products[:d, :d] = (X.T @ weighted).toarray() - total * np.outer(x_mean, x_mean)
     products[:d, d:] = weighted.T @ y
     products[d:, :d] = products[:d, d:].T
     products[d:, d:] = (y * weight[:, None]).T @ y
-    return total, mean, products
+    return total, np.concatenate([shift + x_mean, y_mean]), products
 
 
 def solve_scaled(gram: np.ndarray, right: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, int, float]:
@@ -226,9 +234,17 @@ def solve_scaled(gram: np.ndarray, right: np.ndarray, scale: np.ndarray) -> tupl
         null = vectors[:, ~kept] / scale[:, None]
         # scale the columns first: units may differ by many orders of magnitude
         null, _ = linalg.qr(null / np.linalg.norm(null, axis=0), mode="economic")
-        weights -= null @ (null.T @ weights)
+        shortest = weights - null @ (null.T @ weights)
+        # units that differ by more than the digits there are: least norm in scaled units keeps the fit
+        exact, moved = (_explained(gram, right, scale[:, None] * one) for one in (weights, shortest))
+        weights = np.where(moved >= exact - KEPT_FIT * np.abs(exact), shortest, weights)
         return weights, rank, np.inf
     return weights, rank, float(np.sqrt(largest / values[0]))
+
+
+def _explained(gram, right, scaled):
+    """Give what scaled weights take off the residual sum of squares, (n_targets,)."""
+    return 2.0 * (right * scaled).sum(axis=0) - (scaled * (gram @ scaled)).sum(axis=0)
 
 
 def solve_positive(gram: np.ndarray, right: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, int, float]:

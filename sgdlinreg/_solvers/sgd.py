@@ -18,7 +18,7 @@ from sgdlinreg._conditioning import (
     safe_step,
     target_statistics,
 )
-from sgdlinreg._objective import Objective
+from sgdlinreg._objective import EpsilonInsensitive, Objective
 from sgdlinreg._ordering import epoch_order
 from sgdlinreg._schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, optimal_start, step_shape
 from sgdlinreg._solvers import averaging
@@ -105,7 +105,7 @@ class SGD:
         self.options = options
         self.kernel = kernel
         self.auto_step = options.eta0 == "auto"
-        self.sample: tuple[Any, np.ndarray] | None = None
+        self.sample: tuple[Any, np.ndarray, np.ndarray] | None = None
 
     def init(self, n_features, n_targets, coef):
         """State before any data."""
@@ -151,7 +151,8 @@ class SGD:
             state.marks = [Mark(state.n_steps, state.coef, state.coef_sum)]
         if self.auto_step and not self.objective.is_least_squares:
             rows = np.sort(rng.spawn(1)[0].choice(block.n_rows, min(block.n_rows, SAMPLE_ROWS), replace=False))
-            self.sample = take_rows(block.X, rows), block.y[rows]
+            weight = np.ones(len(rows)) if block.sample_weight is None else block.sample_weight[rows]
+            self.sample = take_rows(block.X, rows), block.y[rows], weight
         return state, self.kernel.to_device(block)
 
     def _averages(self) -> bool:
@@ -232,7 +233,9 @@ class SGD:
         return state.since_restart / (state.since_restart + 3.0), True
 
     def _accelerates(self, state) -> bool:
-        return self.auto_step and state.batch_size >= state.n_rows and self.options.learning_rate == "constant"
+        full_batch = state.batch_size >= state.n_rows
+        smooth = not isinstance(self.objective.loss, EpsilonInsensitive)
+        return self.auto_step and full_batch and smooth and self.options.learning_rate == "constant"
 
     def _order(self, state, block, rng):
         """Rows of the epoch in order, and the number of batches they make."""
@@ -262,9 +265,10 @@ class SGD:
         """Give the mean curvature of the loss at the iterate, (n_targets,); 1 for squared error."""
         if self.sample is None:
             return np.ones(len(state.coef))
-        X, y = self.sample
+        X, y, weight = self.sample
         residual = X @ state.coef[:, :-1].T + state.coef[:, -1] - y
-        return np.array([self.objective.loss.curvature(column).mean() for column in residual.T])
+        curvature = self.objective.loss.curvature
+        return np.array([np.average(curvature(column, weight), weights=weight) for column in residual.T])
 
     def _first_averaged(self, state) -> float:
         """Give the number of the first step in the average of average=True or int; inf where there is none."""
@@ -296,9 +300,15 @@ class SGD:
                 coef = averaging.mean_between(state.average_start, mark)
         return self._close_intercept(state, coef)
 
+    def _closes_intercept(self, state: State) -> bool:
+        """Whether the intercept is tied to the means: both must be of the same rows."""
+        if not (self.auto_step and self.objective.fit_intercept and self.objective.is_least_squares):
+            return False
+        columns, targets = state.columns, state.targets
+        return columns is not None and targets is not None and columns.total_weight == targets.total_weight
+
     def _close_intercept(self, state: State, coef: np.ndarray) -> np.ndarray:
-        closed = self.auto_step and self.objective.fit_intercept and self.objective.is_least_squares
-        if not closed or state.columns is None or state.targets is None:
+        if state.columns is None or state.targets is None or not self._closes_intercept(state):
             return coef
         coef = coef.copy()
         coef[:, -1] = state.targets.mean - coef[:, :-1] @ state.columns.mean
@@ -307,7 +317,7 @@ class SGD:
     def fitted(self, state):
         """Give the model."""
         summary = {"t_": state.n_steps + 1, "batch_size_": state.batch_size, "step_size_": state.step_size}
-        means = state.columns.mean if self.auto_step and self.objective.fit_intercept else None
+        means = state.columns.mean if state.columns is not None and self._closes_intercept(state) else None
         return Fitted(self._model(state, state.n_steps), means, summary)
 
     def compares_models(self, state):
@@ -322,8 +332,11 @@ class SGD:
 
     def _shrinks(self, state) -> bool:
         """Whether the step falls where the loss does not: "adaptive", and where no average removes the noise."""
-        noisy = self.auto_step and not self.objective.is_smooth and state.batch_size < state.n_rows
-        return self.options.learning_rate == "adaptive" or (noisy and self.options.learning_rate == "constant")
+        full_batch = state.batch_size >= state.n_rows
+        kink = full_batch and isinstance(self.objective.loss, EpsilonInsensitive)
+        noise = not full_batch and not self.objective.is_smooth
+        constant = self.auto_step and self.options.learning_rate == "constant"
+        return self.options.learning_rate == "adaptive" or (constant and (kink or noise))
 
     def slow_down(self, state, targets):
         """Divide the step of some targets by 5, unless it is as small as it gets."""
@@ -334,8 +347,8 @@ class SGD:
         ), slower
 
     def finish(self, state):
-        """Drop the coordinates: they hold row numbers of data that are gone."""
-        return replace(state, conditioning=None)
+        """Drop the coordinates, which hold row numbers of data that are gone, and how small steps had become."""
+        return replace(state, conditioning=None, step_scale=np.ones_like(state.step_scale), since_restart=0)
 
 
 def _check_range(statistics: ColumnStatistics, name: str) -> None:
