@@ -19,15 +19,8 @@ from sgdlinreg import _solvers
 from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
 from sgdlinreg._schedules import SCHEDULES
-from sgdlinreg._training import (
-    BlockInMemory,
-    BlocksOfSource,
-    Limits,
-    TrainingResult,
-    Validation,
-    train,
-    train_once,
-)
+from sgdlinreg._stopping import Limits, Validation
+from sgdlinreg._training import BlockInMemory, BlocksOfSource, TrainingResult, train, train_once
 from sgdlinreg._validation import (
     all_or_nothing,
     check_new_rows,

@@ -1,4 +1,4 @@
-"""The one loop: epochs x blocks, stopping, history."""
+"""The one loop: epochs x blocks, divergence, history."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,36 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from sgdlinreg._blocks import Block, join_rows, sample_rows, take_rows
-from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step, target_statistics
-from sgdlinreg._objective import Objective, SquaredError
+from sgdlinreg._blocks import Block, join_rows, sample_rows
+from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step
 from sgdlinreg._solvers.base import Solver
+from sgdlinreg._stopping import Limits, Stopping, Validation
 
-PROBE_ROWS = 2048
-"""Rows on which predictions of two models are compared."""
 SAMPLE_OF_BLOCK = 256
 """Rows of each block of a source that are kept to compare models on."""
-CHANGES_IN_A_ROW = 2
 DIVERGED = 1.1
 """A fit has diverged where its objective is this many times that of the constant model and that of the start."""
-
-MEAN_SQUARE = Objective(SquaredError())
-"""Half the mean squared error, for scores."""
 WORSE = 1.01
 """A model is told to be worse than the constant one from here on: data without signal give a little above 1."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When to stop: after ``max_iter`` epochs, or earlier by ``tol`` (None: never), in units of R2.
-
-    With ``early_stopping`` progress is that of the score on validation data, and the best model is kept.
-    """
-
-    max_iter: int
-    tol: float | None
-    n_iter_no_change: int
-    early_stopping: bool = False
 
 
 @dataclass
@@ -70,87 +51,6 @@ class TrainingResult:
     validation_scores: list[float] | None = None
     converged: bool = True
     worse_than_constant: bool = False
-
-
-class Stopping:
-    """When a fit makes no progress, each target for itself.
-
-    Where models of different ages can be compared (eta0="auto" with averaging or full batches): the model and the one
-    of half as many steps predict the same, in the mean square over 2048 fixed rows, to ``tol / 4`` of y's variance
-    (for other losses ``tol / 2`` of the loss itself) at two epochs in a row. Otherwise: the loss has not fallen below
-    the best by ``tol`` times the loss of the constant model for ``n_iter_no_change`` epochs; or with early stopping,
-    the validation score has not risen above the best by ``tol``.
-    """
-
-    def __init__(
-        self, limits: Limits, block: Block, objective: Objective, constant_loss: np.ndarray, rng: np.random.Generator
-    ):
-        self.limits = limits
-        self.objective = objective
-        self.block = block
-        self.rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, PROBE_ROWS), replace=False))
-        self.constant_loss = constant_loss
-        self.best = np.full(block.n_targets, np.inf)
-        self.in_a_row = np.zeros(block.n_targets, dtype=int)
-
-    @cached_property
-    def probe(self):
-        """Rows on which models are compared."""
-        return take_rows(self.block.X, self.rows)
-
-    def by_change(self, coef: np.ndarray, earlier: np.ndarray | None, losses: np.ndarray) -> np.ndarray:
-        """Which targets predict the same as an earlier model, shape (n_targets,) of bool.
-
-        Half the mean square of the change, times the curvature of the loss, is what it is worth in the objective.
-        """
-        if self.limits.tol is None or earlier is None:
-            return np.zeros(len(coef), dtype=bool)
-        difference = coef - earlier
-        change = self.probe @ difference[:, :-1].T + difference[:, -1]
-        residual = self.probe @ coef[:, :-1].T + coef[:, -1] - self.block.y[self.rows]
-        weight = self.block.sample_weight
-        weight = np.ones(len(self.rows)) if weight is None else weight[self.rows]
-        curvature = np.column_stack([self.objective.loss.curvature(column, weight) for column in residual.T])
-        worth = 0.5 * np.average(curvature * np.square(change), axis=0, weights=weight)
-        unit = self.constant_loss if self.objective.is_least_squares else 2.0 * np.minimum(losses, self.constant_loss)
-        return self._count(worth <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)
-
-    def by_progress(self, losses: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
-        """Which targets have not come down by ``tol * unit`` for n_iter_no_change epochs."""
-        if self.limits.tol is None:
-            return np.zeros(len(losses), dtype=bool)
-        still = losses > self.best - self.limits.tol * unit
-        self.best = np.minimum(self.best, losses)
-        return self._count(still, self.limits.n_iter_no_change)
-
-    def _count(self, still, needed):
-        self.in_a_row = np.where(still, self.in_a_row + 1, 0)
-        return self.in_a_row >= needed
-
-    def go_on(self, targets: np.ndarray) -> None:
-        """Start counting again for some targets."""
-        self.in_a_row[targets] = 0
-
-
-class Validation:
-    """Scores on data that are not trained on, and the best model by them, each target for itself."""
-
-    def __init__(self, block: Block):
-        self.block = block
-        self.variance = target_statistics(block).variance
-        self.scores: list[float] = []
-        self.best = np.full(block.n_targets, -np.inf)
-        self.best_coef = np.zeros((block.n_targets, block.n_features + 1))
-
-    def score(self, coef: np.ndarray) -> np.ndarray:
-        """R2 of each target; as in scikit-learn, 0 where y is constant and not predicted exactly."""
-        error = MEAN_SQUARE.value(coef, self.block) * 2.0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            score = np.where(self.variance > 0.0, 1.0 - error / self.variance, np.where(error == 0.0, 1.0, 0.0))
-        self.scores.append(float(score.mean()))
-        better = score > self.best
-        self.best[better], self.best_coef[better] = score[better], coef[better]
-        return score
 
 
 class BlockInMemory:

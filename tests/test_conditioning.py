@@ -3,15 +3,9 @@ import pytest
 
 from sgdlinreg import _conditioning
 from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._conditioning import (
-    ColumnStatistics,
-    column_statistics,
-    condition,
-    largest_stable_step,
-    no_conditioning,
-    safe_step,
-)
+from sgdlinreg._conditioning import condition, largest_stable_step, no_conditioning, safe_step
 from sgdlinreg._objective import LOSSES, Objective
+from sgdlinreg._statistics import ColumnStatistics, column_statistics
 
 from .helpers import as_csr, make_problem
 

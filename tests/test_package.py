@@ -20,10 +20,10 @@ LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "
 
 FLOORS = [
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "datasets", "sources"},
-    {"_objective", "_solvers.base", "_solvers.averaging"},
+    {"_objective", "_solvers.base", "_solvers.averaging", "_statistics"},
     {"_conditioning", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch"},
-    {"_training", "_solvers.normal_equation", "_solvers.sgd"},
-    {"_solvers", "_validation"},
+    {"_stopping", "_solvers.normal_equation", "_solvers.sgd"},
+    {"_training", "_solvers", "_validation"},
     {"_estimator"},
     {""},
     {"__main__"},

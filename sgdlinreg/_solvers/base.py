@@ -83,6 +83,20 @@ class Kernel(Protocol):
         """Do what `sgd_reference.run_batches` does, where the parameters are described."""
 
 
+class CPUKernel:
+    """What kernels on the CPU have in common: blocks are used as they are."""
+
+    devices = False
+    auto_batch_size = 32
+
+    def __init__(self, device="auto"):
+        pass
+
+    def to_device(self, block):
+        """Give the block as it is."""
+        return block
+
+
 class Solver(Protocol):
     """A way to take in blocks of rows.
 

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import linalg, optimize, sparse
 
 from sgdlinreg._blocks import CSR, Block, as_scipy, panels
-from sgdlinreg._conditioning import centre_panel, shift_complete
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Options
+from sgdlinreg._statistics import centre_panel, shift_complete
 
 MIN_RCOND = 1e-10
 """Below this reciprocal condition number of the scaled moments the eigenvalues decide the rank."""

@@ -7,23 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdlinreg._blocks import Block, take_rows
-from sgdlinreg._conditioning import (
-    GAP_SHARE,
-    ColumnStatistics,
-    Conditioning,
-    column_statistics,
-    condition,
-    condition_stream,
-    no_conditioning,
-    safe_step,
-    target_statistics,
-)
+from sgdlinreg._conditioning import GAP_SHARE, Conditioning, condition, condition_stream, no_conditioning, safe_step
 from sgdlinreg._objective import EpsilonInsensitive, Objective
 from sgdlinreg._ordering import epoch_order
 from sgdlinreg._schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, optimal_start, step_shape
 from sgdlinreg._solvers import averaging
 from sgdlinreg._solvers.averaging import Mark
 from sgdlinreg._solvers.base import Fitted, Iterate, Kernel, Options
+from sgdlinreg._statistics import ColumnStatistics, column_statistics, target_statistics
 
 SAMPLE_ROWS = 2048
 """Rows on which the curvature of a loss is estimated."""

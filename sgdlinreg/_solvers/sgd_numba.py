@@ -7,6 +7,7 @@ from numba import njit, types
 from numba.extending import overload, register_jitable
 
 from sgdlinreg._objective import LOSSES, proximal
+from sgdlinreg._solvers.base import CPUKernel
 
 FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}  # no "nnan": it would make isfinite(nan) true
 FLUSH_ROWS = 256
@@ -22,19 +23,10 @@ class Penalty(NamedTuple):
     proximal: bool
 
 
-class NumbaKernel:
+class NumbaKernel(CPUKernel):
     """The compiled kernel, on one core."""
 
     losses = frozenset(LOSSES)
-    devices = False
-    auto_batch_size = 32
-
-    def __init__(self, device="auto"):
-        pass
-
-    def to_device(self, block):
-        """Blocks are used as they are."""
-        return block
 
     def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, momentum, iterate):
         """Run the kernel; arrays go in read-only, so that writable and read-only data share one compilation."""

@@ -4,21 +4,13 @@ import numpy as np
 
 from sgdlinreg._blocks import take_rows
 from sgdlinreg._objective import LOSSES, proximal
+from sgdlinreg._solvers.base import CPUKernel
 
 
-class ReferenceKernel:
+class ReferenceKernel(CPUKernel):
     """The NumPy kernel. Not offered to users."""
 
     losses = frozenset(LOSSES)
-    devices = False
-    auto_batch_size = 32
-
-    def __init__(self, device="auto"):
-        pass
-
-    def to_device(self, block):
-        """Blocks are used as they are."""
-        return block
 
     def run_batches(self, *args):
         """Run the kernel."""
