@@ -108,8 +108,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     tol : float or None, default=1e-3
         Relative tolerance, in units of R2, in [0, inf); None runs max_iter epochs. With eta0="auto" and averaging or
         full batches: stop when the model and that of half as many steps predict the same, to tol / 4 of y's variance
-        in the mean square, at two epochs in a row. Otherwise: stop when the loss has not fallen below the best by
-        tol times the loss of the constant model for n_iter_no_change epochs. SGDRegressor's tol is absolute.
+        in the mean square (other losses: tol / 8 of the loss), at two epochs in a row. Otherwise: stop when the loss
+        has not fallen below the best by tol times the loss of the constant model for n_iter_no_change epochs.
+        SGDRegressor's tol is absolute.
 
     n_iter_no_change : int, default=5
         Epochs without progress before stopping, in [1, inf).
@@ -135,9 +136,11 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     eta0 : float or "auto", default="auto"
         Scale of the step size. "auto": coordinates are scaled and centred on the fly and the step is the safe one for
-        this data; the model is the least-squares model whatever the units. With an l1 penalty and mini-batches it
-        also falls as "adaptive" does, because averages have no exact zeros. A float in (0, inf) is the step size on
-        the data as they are, as in SGDRegressor.
+        this data; the model is the least-squares model whatever the units. The step also falls where a constant one
+        would leave noise: as "adaptive" does with an l1 penalty and mini-batches, because averages have no exact
+        zeros; by halves for losses but the squared error, where models of different ages differ by noise, and in
+        full batches at the kink of "epsilon_insensitive" (n_iter_no_change=30 reaches 1e-6 of the optimum there). A
+        float in (0, inf) is the step size on the data as they are, as in SGDRegressor.
 
     power_t : float, default=0.25
         Exponent of "invscaling", in [0, inf).

@@ -13,6 +13,10 @@ from sgdlinreg._statistics import target_statistics
 PROBE_ROWS = 2048
 """Rows on which predictions of two models are compared."""
 CHANGES_IN_A_ROW = 2
+OTHER_LOSSES = 0.5
+"""Unit of the change for losses but the squared error, in units of the loss itself."""
+EPOCHS_OF_NOISE = 4
+"""Epochs between two looks at whether models differ by noise."""
 MEAN_SQUARE = Objective(SquaredError())
 """Half the mean squared error, for scores."""
 
@@ -34,10 +38,10 @@ class Stopping:
     """When a fit makes no progress, each target for itself.
 
     Where models of different ages can be compared (eta0="auto" with averaging or full batches): the model and the one
-    of half as many steps predict the same, in the mean square over 2048 fixed rows, to ``tol / 4`` of y's variance
-    (for other losses ``tol / 2`` of the loss itself) at two epochs in a row. Otherwise: the loss has not fallen below
-    the best by ``tol`` times the loss of the constant model for ``n_iter_no_change`` epochs; or with early stopping,
-    the validation score has not risen above the best by ``tol``.
+    of half as many steps predict the same, in the mean square over 2048 fixed rows, to ``tol / 4`` of y's variance at
+    two epochs in a row; for other losses, the same in their own terms, to ``tol / 8`` of the loss itself. Otherwise:
+    the loss has not fallen below the best by ``tol`` times the loss of the constant model for ``n_iter_no_change``
+    epochs; or with early stopping, the validation score has not risen above the best by ``tol``.
     """
 
     def __init__(
@@ -50,28 +54,50 @@ class Stopping:
         self.constant_loss = constant_loss
         self.best = np.full(block.n_targets, np.inf)
         self.in_a_row = np.zeros(block.n_targets, dtype=int)
+        self.n_compared = 0
 
     @cached_property
     def probe(self):
         """Rows on which models are compared."""
         return take_rows(self.block.X, self.rows)
 
-    def by_change(self, coef: np.ndarray, earlier: np.ndarray | None, losses: np.ndarray) -> np.ndarray:
-        """Which targets predict the same as an earlier model, shape (n_targets,) of bool.
+    def by_change(self, models: list[np.ndarray], losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compare the predictions of models of different ages.
 
-        Half the mean square of the change, times the curvature of the loss, is what it is worth in the objective.
+        Parameters
+        ----------
+        models : list of ndarray of shape (n_targets, n_features + 1)
+            The model, that of half as many steps ago and so on; as many as there are, at most three.
+        losses : ndarray of shape (n_targets,)
+            Objective of the model.
+
+        Returns
+        -------
+        same, noisy : ndarray of shape (n_targets,) of bool
+            Targets whose model does not change any more; targets whose models differ by noise.
+
+        Notes
+        -----
+        What a change is worth in the objective is half its product with the change of the gradient; for squared error
+        half its mean square. Models on their way change in the same direction twice, noise turns back.
         """
-        if self.limits.tol is None or earlier is None:
-            return np.zeros(len(coef), dtype=bool)
-        difference = coef - earlier
-        change = self.probe @ difference[:, :-1].T + difference[:, -1]
-        residual = self.probe @ coef[:, :-1].T + coef[:, -1] - self.block.y[self.rows]
-        weight = self.block.sample_weight
-        weight = np.ones(len(self.rows)) if weight is None else weight[self.rows]
-        curvature = np.column_stack([self.objective.loss.curvature(column, weight) for column in residual.T])
-        worth = 0.5 * np.average(curvature * np.square(change), axis=0, weights=weight)
-        unit = self.constant_loss if self.objective.is_least_squares else 2.0 * np.minimum(losses, self.constant_loss)
-        return self._count(worth <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)
+        nowhere = np.zeros(len(losses), dtype=bool)
+        if self.limits.tol is None or len(models) < 2:
+            return nowhere, nowhere
+        weight = None if self.block.sample_weight is None else self.block.sample_weight[self.rows]
+        predictions = [self.probe @ coef[:, :-1].T + coef[:, -1] for coef in models]
+        slopes = [self.objective.loss.slope(prediction - self.block.y[self.rows]) for prediction in predictions]
+        change, steeper = predictions[0] - predictions[1], slopes[0] - slopes[1]
+        worth = 0.5 * np.average(change * steeper, axis=0, weights=weight)
+        unit = self.constant_loss
+        if not self.objective.is_least_squares:
+            unit = OTHER_LOSSES * np.minimum(losses, unit)
+        same = self._count(worth <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)
+        self.n_compared += 1
+        if len(models) < 3 or self.n_compared % EPOCHS_OF_NOISE:
+            return same, nowhere
+        turned = np.average((predictions[1] - predictions[2]) * steeper, axis=0, weights=weight) < 0.0
+        return same, turned & ~same
 
     def by_progress(self, losses: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
         """Which targets have not come down by ``tol * unit`` for n_iter_no_change epochs."""

@@ -150,13 +150,13 @@ def train(
             report(epoch, curve[-1])
             scores = validation.score(coef) if validation else None
             if limits.early_stopping and scores is not None:
-                stalled = stopping.by_progress(-scores, 1.0)
+                stalled = hindered = stopping.by_progress(-scores, 1.0)
             elif solver.compares_models(state):
-                stalled = stopping.by_change(fitted.coef, solver.earlier_coef(state), losses)
+                stalled, hindered = stopping.by_change(solver.models(state), losses)
             else:
                 share = GAP_SHARE if solver.options.eta0 == "auto" else 1.0
-                stalled = stopping.by_progress(losses, share * rising.constant_loss)
-            state, slower = solver.slow_down(state, stalled & ~stopped)
+                stalled = hindered = stopping.by_progress(losses, share * rising.constant_loss)
+            state, slower = solver.slow_down(state, hindered & ~stopped)
             stopping.go_on(slower)
             stopped |= stalled & ~slower
             if stopped.all():

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import os
 import pathlib
 import subprocess
 import sys
@@ -155,3 +156,17 @@ def test_public_names_and_version():
     assert importlib.metadata.version("sgdlinreg") == sgdlinreg.__version__
     changelog = (ROOT.parent / "CHANGELOG.md").read_text()
     assert "## [Unreleased]" in changelog or f"## [{sgdlinreg.__version__}]" in changelog
+
+
+def test_runs_without_compilation():
+    """NUMBA_DISABLE_JIT=1 is what people set to debug."""
+    program = (
+        "import numpy as np, scipy.sparse as sp\n"
+        "from sgdlinreg import MiniBatchSGDRegressor\n"
+        "from sgdlinreg.datasets import make_linear\n"
+        "X, y = make_linear(60, random_state=0)\n"
+        "dense = MiniBatchSGDRegressor(solver='numba', max_iter=3, tol=None, random_state=0).fit(X, y)\n"
+        "sparse = MiniBatchSGDRegressor(solver='numba', max_iter=3, tol=None, random_state=0).fit(sp.csr_array(X), y)\n"
+        "assert dense.score(X, y) > 0.5 and sparse.score(X, y) > 0.5\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"NUMBA_DISABLE_JIT": "1"})

@@ -133,8 +133,8 @@ class Solver(Protocol):
     def compares_models(self, state: Any) -> bool:
         """Whether models of different ages differ by what is still to learn rather than by noise."""
 
-    def earlier_coef(self, state: Any) -> np.ndarray | None:
-        """Coefficients of the model half as many steps ago; None where there is none yet."""
+    def models(self, state: Any) -> list[np.ndarray]:
+        """Coefficients of the model, that of half as many steps ago and of a quarter; as many as there are yet."""
 
     def slow_down(self, state: Any, targets: np.ndarray) -> tuple[Any, np.ndarray]:
         """Take smaller steps for some targets (n_targets,) of bool; returns which of them could."""

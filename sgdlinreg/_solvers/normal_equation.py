@@ -112,9 +112,9 @@ class NormalEquation:
         """There is one model."""
         return False
 
-    def earlier_coef(self, state):
+    def models(self, state):
         """There is no path to the solution."""
-        return None
+        return []
 
     def slow_down(self, state, targets):
         """There are no steps."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -70,6 +70,13 @@ class State:
     step_size: float = np.nan
     conditioning: Conditioning | None = None
     losses: np.ndarray | None = None
+
+
+class Slowing(NamedTuple):
+    """What the step is divided by, and below which size it is left alone."""
+
+    divisor: float
+    smallest: float
 
 
 class SGD:
@@ -313,29 +320,36 @@ class SGD:
 
     def compares_models(self, state):
         """Models change smoothly where they are averages or the batches are full, and the step is ours."""
-        return self.auto_step and (state.averaged or (state.batch_size >= state.n_rows and not self._shrinks(state)))
-
-    def earlier_coef(self, state):
-        """Give the coefficients of the model half as many steps ago."""
-        if len(state.marks) < 3:
-            return None
-        return self._model(state, state.n_steps / 2)
-
-    def _shrinks(self, state) -> bool:
-        """Whether the step falls where the loss does not: "adaptive", and where no average removes the noise."""
         full_batch = state.batch_size >= state.n_rows
-        kink = full_batch and isinstance(self.objective.loss, EpsilonInsensitive)
-        noise = not full_batch and not self.objective.is_smooth
-        constant = self.auto_step and self.options.learning_rate == "constant"
-        return self.options.learning_rate == "adaptive" or (constant and (kink or noise))
+        return self.auto_step and (state.averaged or (full_batch and self._slowing(state) is None))
+
+    def models(self, state):
+        """Give the model and those of half and a quarter as many steps."""
+        ages = [1.0, 0.5, 0.25][: len(state.marks) - 1]
+        return [self._model(state, state.n_steps * age) for age in ages]
+
+    def _slowing(self, state) -> Slowing | None:
+        """How the step falls where there is no progress: "adaptive", and where a constant one leaves noise or bias."""
+        if self.options.learning_rate == "adaptive":
+            return Slowing(ADAPTIVE_DIVISOR, SMALLEST_STEP)
+        if not self.auto_step or self.options.learning_rate != "constant":
+            return None
+        if state.averaged:  # the mean of noisy iterates is the optimum for parabolas only
+            return None if self.objective.is_least_squares else Slowing(2.0, 0.1)
+        if state.batch_size >= state.n_rows:
+            kink = isinstance(self.objective.loss, EpsilonInsensitive)
+            return Slowing(2.0, SMALLEST_STEP) if kink else None
+        return None if self.objective.is_smooth else Slowing(ADAPTIVE_DIVISOR, SMALLEST_STEP)
 
     def slow_down(self, state, targets):
-        """Divide the step of some targets by 5, unless it is as small as it gets."""
+        """Divide the step of some targets, unless it is as small as it gets."""
+        slowing = self._slowing(state)
+        if slowing is None:
+            return state, np.zeros_like(targets)
         step = state.step_scale if self.auto_step else state.step_scale * state.step_size
-        slower = targets & (step > SMALLEST_STEP) & self._shrinks(state)
-        return replace(
-            state, step_scale=np.where(slower, state.step_scale / ADAPTIVE_DIVISOR, state.step_scale)
-        ), slower
+        slower = targets & (step > slowing.smallest)
+        scale = np.where(slower, state.step_scale / slowing.divisor, state.step_scale)
+        return replace(state, step_scale=scale), slower
 
     def finish(self, state):
         """Drop the coordinates, which hold row numbers of data that are gone, and how small steps had become."""
