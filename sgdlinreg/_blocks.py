@@ -73,18 +73,27 @@ def as_scipy(X: CSR) -> sparse.csr_array:
     return sparse.csr_array((X.data, X.indices, X.indptr), shape=shape, copy=False)
 
 
+def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Copy some rows of a block in float64: X, dense or a SciPy CSR array, y and the weights (ones if there are none).
+
+    Both kinds of X answer ``X @ v`` and ``X.T @ e``, so formulas stand once.
+    """
+    whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
+    y = block.y[rows]
+    weight = np.ones(len(y)) if block.sample_weight is None else block.sample_weight[rows]
+    return whole[rows].astype(np.float64), y, weight
+
+
 def panels(block: Block) -> Iterator[tuple[slice, Any, np.ndarray]]:
     """Cut a block into panels of rows that fit into the cache.
 
-    Yields the slice of rows, those rows of X in float64 (a new dense array, or a SciPy CSR array) and their weights
-    (ones where the block has none). Both kinds of X answer ``X @ v`` and ``X.T @ e``, so formulas stand once.
+    Yields the slice of rows, those rows of X as `panel_of` gives them, and their weights.
     """
-    whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
     step = SPARSE_PANEL_ROWS if block.is_sparse else max(32, PANEL_BYTES // (8 * max(1, block.n_features)))
     for start in range(0, block.n_rows, step):
         rows = slice(start, min(start + step, block.n_rows))
-        weight = np.ones(rows.stop - start) if block.sample_weight is None else block.sample_weight[rows]
-        yield rows, whole[rows].astype(np.float64), weight
+        X, _, weight = panel_of(block, rows)
+        yield rows, X, weight
 
 
 def take_rows(X: np.ndarray | CSR, rows: np.ndarray) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import LinAlgWarning
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
@@ -16,11 +17,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg import _solvers
+from sgdlinreg._inference import Inference
 from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
 from sgdlinreg._schedules import SCHEDULES
 from sgdlinreg._stopping import Limits, Validation
-from sgdlinreg._training import BlockInMemory, BlocksOfSource, TrainingResult, train, train_once
+from sgdlinreg._training import BlockInMemory, BlocksOfSource, TrainingResult, solve, train, train_once
 from sgdlinreg._validation import (
     all_or_nothing,
     check_new_rows,
@@ -50,6 +52,9 @@ STEP_PARAMETERS = (
     "warm_start",
 )
 """Parameters that mean nothing to the closed form: solver="auto" takes SGD where one of them is set."""
+
+
+OF_THE_CLOSED_FORM = ("rank_", "condition_number_", "factorization_", "n_refinements_")
 
 
 class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -221,6 +226,25 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     condition_number_ : float
         Condition number of the same columns scaled to unit norm, with the rows of the penalty if alpha > 0,
         estimated; inf if they are linearly dependent. After the closed form only.
+
+    factorization_ : {"cholesky", "qr", "pivoted_cholesky", "dual", "non_negative"}
+        How the closed form was solved: "cholesky" of the moments; "qr" of the rows where the columns are too
+        collinear for that; "pivoted_cholesky" where they are, and the rows are sparse or cannot be read again; "dual"
+        where there are fewer rows than columns; "non_negative" for positive=True. After the closed form only.
+
+    n_refinements_ : int
+        Refinements of the closed form, with residuals in double-double. After the closed form only.
+
+    residual_std_ : float or ndarray of shape (n_targets,)
+        Root of the weighted sum of squared residuals over (rows - rank - 1), or (rows - rank) without an intercept: the
+        standard deviation of a row of weight 1. As the two below, after the closed form without a penalty, of full
+        rank and with more rows than coefficients; the AttributeError says what is missing.
+
+    coef_std_error_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Standard errors of `coef_`, as R's lm and statsmodels' WLS give them.
+
+    intercept_std_error_ : float or ndarray of shape (n_targets,)
+        Standard errors of `intercept_`; 0 without one.
 
     n_features_in_ : int
         Number of features.
@@ -421,7 +445,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             rng = np.random.default_rng(random_state.randint(2**31 - 1))
             begin = np.zeros((block.n_targets, block.n_features + 1)) if start is None else start
             data = BlockInMemory(block)
-            result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
+            if solver.n_passes == 1:
+                result = solve(solver, data, begin[:, :-1].shape, rng, self._report(name))
+            else:
+                result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
             self._forget()
             self._keep(result, block, name, reason)
             if validation is not None:
@@ -479,6 +506,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             result = train_once(solver, None if first else self._state, block, rng)
             self._keep(result, block, name, reason)
             self._report(name)(self.n_iter_, self.loss_curve_[-1])
+            if result.warning:
+                warnings.warn(result.warning, LinAlgWarning, stacklevel=3)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -545,37 +574,77 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
             limits = Limits(self.max_iter, self.tol, self.n_iter_no_change)
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
-            begin = np.zeros((first.n_targets, first.n_features + 1))
-            data = BlocksOfSource(blocks, rng.spawn(1)[0])
-            result = train(solver, data, begin, limits, rng, self._report(name))
+            data = BlocksOfSource(blocks, rng.spawn(1)[0], source.once)
+            if solver.n_passes == 1:
+                result = solve(solver, data, (first.n_targets, first.n_features), rng, self._report(name))
+            else:
+                begin = np.zeros((first.n_targets, first.n_features + 1))
+                result = train(solver, data, begin, limits, rng, self._report(name))
             self._forget()
             self._keep(result, first, name, reason)
             self.n_samples_seen_ = n_seen
             self._warn(result, validation_is_given=False)
         return self
 
-    def predict(self, X):
+    def predict(self, X, return_std=False):
         """Predict.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
+        return_std : bool, default=False
+            Whether to give the standard deviation of new observations too, for rows of weight 1: that of the residuals
+            and of the coefficients. After the closed form without a penalty only.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_targets)
+        y_mean : ndarray of shape (n_samples,) or (n_samples, n_targets)
             Predictions, accumulated in float64, of X's dtype.
+        y_std : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Standard deviations, if asked for, of X's dtype. Cost: n_samples * n_features**2 operations.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the columns are not those of fit.
+            If the columns are not those of fit, or the fit has no standard errors.
         """
         check_is_fitted(self)
-        return predict_rows(check_new_rows(self, X), self._dense_coef(), self.intercept_)
+        inference = self._inference
+        if return_std and isinstance(inference, str):
+            raise ValueError(f"return_std=True needs standard errors, and this fit has none: {inference}.")
+        X = check_new_rows(self, X)
+        predictions = predict_rows(X, self._dense_coef(), self.intercept_)
+        if not return_std or isinstance(inference, str):
+            return predictions
+        std = inference.predict_std(X).astype(X.dtype, copy=False)
+        return predictions, std[:, 0] if np.ndim(self.intercept_) == 0 else std
+
+    @property
+    def residual_std_(self):
+        """Standard deviation of the residuals."""
+        return self._of_each_target(self._inferred("residual_std_").residual_std)
+
+    @property
+    def coef_std_error_(self):
+        """Standard errors of coef_."""
+        return self._of_each_target(self._inferred("coef_std_error_").std_errors()[0])
+
+    @property
+    def intercept_std_error_(self):
+        """Standard errors of intercept_."""
+        return self._of_each_target(self._inferred("intercept_std_error_").std_errors()[1])
+
+    def _inferred(self, attribute) -> Inference:
+        inference = self.__dict__.get("_inference", "the estimator is not fitted yet; call fit first")
+        if isinstance(inference, str):
+            raise AttributeError(f"There is no {attribute}: {inference}.")
+        return inference
+
+    def _of_each_target(self, values):
+        return values[0] if np.ndim(self.intercept_) == 0 else values
 
     def _dense_coef(self):
         """Give coef_ as an array, also after sparsify."""
@@ -659,17 +728,19 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         self.best_loss_ = min(self.loss_curve_)
         self.n_iter_ += len(result.loss_curve)
         self.n_samples_seen_ += block.n_rows
-        self._state = result.state
+        self._state, self._inference = result.state, result.inference
         for attribute, value in result.summary.items():
             setattr(self, attribute, value)
 
     def _forget(self):
         """Drop what belongs to the last fit and may not belong to this one."""
-        for attribute in ("rank_", "condition_number_", "validation_scores_", "best_validation_score_"):
+        for attribute in (*OF_THE_CLOSED_FORM, "validation_scores_", "best_validation_score_"):
             self.__dict__.pop(attribute, None)
         self.loss_curve_, self.n_iter_, self.n_samples_seen_ = [], 0, 0
 
     def _warn(self, result, validation_is_given):
+        if result.warning:
+            warnings.warn(result.warning, LinAlgWarning, stacklevel=4)
         advice = []
         if not result.converged:
             advice.append(
@@ -678,12 +749,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             )
         if result.worse_than_constant:
             advice.append(
-                "The model is worse than the best constant one: it is far from the solution. "
-                + (
-                    "Scale the features, for instance with StandardScaler, or set a small alpha."
-                    if self.solver_ == "normal_equation"
-                    else "Use eta0='auto', a larger eta0 or more epochs."
-                )
+                "The model is worse than the best constant one: it is far from the solution. Use eta0='auto', a larger "
+                "eta0 or more epochs."
             )
         if advice:
             warnings.warn(" ".join(advice), ConvergenceWarning, stacklevel=4)

@@ -9,7 +9,8 @@ import numpy as np
 
 from sgdlinreg._blocks import Block, join_rows, sample_rows
 from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step
-from sgdlinreg._solvers.base import Solver
+from sgdlinreg._inference import Inference
+from sgdlinreg._solvers.base import Fitted, IterativeSolver, Solver
 from sgdlinreg._stopping import Limits, Stopping, Validation
 
 SAMPLE_OF_BLOCK = 256
@@ -41,6 +42,10 @@ class TrainingResult:
         Whether the stopping rule was met.
     worse_than_constant : bool
         Whether the model is worse than the constant one.
+    inference : Inference or str
+        What standard errors follow from, or why there are none.
+    warning : str or None
+        What else the user should know.
     """
 
     state: Any
@@ -51,31 +56,41 @@ class TrainingResult:
     validation_scores: list[float] | None = None
     converged: bool = True
     worse_than_constant: bool = False
+    inference: Inference | str = ""
+    warning: str | None = None
+
+    @classmethod
+    def of(cls, state: Any, fitted: Fitted, **rest) -> "TrainingResult":
+        """Make a result of what a solver gives."""
+        about = {"inference": fitted.inference, "warning": fitted.warning}
+        return cls(state, fitted.coef, fitted.column_means, fitted.summary, **(about | rest))
 
 
 class BlockInMemory:
     """All rows in one block: prepared once.
 
-    ``reference`` are the rows that models are judged by.
+    ``reference`` are the rows that models are judged by, ``once`` says whether they can be read only once.
     """
+
+    once = False
 
     def __init__(self, block: Block):
         self.reference = block
         self._ready: Any = None
 
     def run_pass(self, solver: Solver, state: Any, rng: np.random.Generator) -> tuple[Any, np.ndarray]:
-        """Pass over all rows; gives the state and the objective of each target in the pass."""
+        """Pass over all rows; gives the state and, of an epoch, the objective of each target in it."""
         if self._ready is None:
             state, self._ready = solver.prepare(state, self.reference, rng, False)
         state = solver.update(state, self._ready, rng)
-        return state, solver.losses_of(state, self.reference)
+        return state, np.zeros(0) if solver.n_passes else solver.losses_of(state, self.reference)
 
 
 class BlocksOfSource:
     """Blocks that are read again in every pass; a sample of the first pass is the reference."""
 
-    def __init__(self, blocks: Callable[[], Iterator[Block]], rng: np.random.Generator):
-        self.blocks, self.rng = blocks, rng
+    def __init__(self, blocks: Callable[[], Iterator[Block]], rng: np.random.Generator, once: bool = False):
+        self.blocks, self.rng, self.once = blocks, rng, once
         self._samples: list[Block] = []
 
     @cached_property
@@ -84,7 +99,7 @@ class BlocksOfSource:
         return join_rows(self._samples)
 
     def run_pass(self, solver, state, rng):
-        """Pass over all rows; gives the state and the objective of each target in the pass."""
+        """Pass over all rows; gives the state and, of an epoch, the objective of each target in it."""
         again = bool(self._samples)
         n_rows, losses = 0, 0.0
         for block in self.blocks():
@@ -95,11 +110,51 @@ class BlocksOfSource:
             if not solver.n_passes:
                 losses = losses + block.n_rows * solver.losses_of(state, block)
             n_rows += block.n_rows
-        return state, solver.losses_of(state, self.reference) if solver.n_passes else losses / n_rows
+        return state, losses / n_rows
+
+
+def solve(
+    solver: Solver,
+    data: BlockInMemory | BlocksOfSource,
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+    report: Callable[[int, float], None],
+) -> TrainingResult:
+    """Fit data in closed form: as many passes as the solver wants, and can get.
+
+    Parameters
+    ----------
+    solver : Solver
+        With n_passes = 1.
+    data : BlockInMemory or BlocksOfSource
+    shape : tuple
+        n_targets and n_features.
+    rng : numpy.random.Generator
+    report : callable(epoch, loss)
+
+    Raises
+    ------
+    ValueError
+        If the result is not finite.
+    """
+    n_targets, n_features = shape
+    with np.errstate(over="ignore", invalid="ignore"):
+        state = solver.init(n_features, n_targets, None)
+        again = True
+        while again:
+            state, _ = data.run_pass(solver, state, rng)
+            state, again = solver.solve(state)
+            again = again and not data.once
+        fitted = solver.fitted(state)
+        losses = solver.losses_of(state, data.reference)
+    if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
+        raise _diverged(solver, data.reference, rng, "the objective is not finite")
+    report(1, float(losses.mean()))
+    return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
 
 
 def train(
-    solver: Solver,
+    solver: IterativeSolver,
     data: BlockInMemory | BlocksOfSource,
     start: np.ndarray,
     limits: Limits,
@@ -138,7 +193,7 @@ def train(
     coef = np.zeros_like(start)
     curve: list[float] = []
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging fit is told below, in one error
-        for epoch in range(1, (solver.n_passes or limits.max_iter) + 1):
+        for epoch in range(1, limits.max_iter + 1):
             state, losses = data.run_pass(solver, state, rng)
             fitted = solver.fitted(state)
             if epoch == 1:
@@ -166,11 +221,15 @@ def train(
         suspicious = np.any(losses > rising.constant_loss)
         final = solver.objective.value(coef, data.reference) if suspicious else losses
         rising.check_model(epoch, final)
-    converged = bool(stopped.all()) or solver.n_passes == 1 or limits.tol is None
+    converged = bool(stopped.all()) or limits.tol is None
     worse = bool(np.any(final > WORSE * rising.constant_loss + rising.rounding))
-    scores_by_epoch = validation.scores if validation else None
-    return TrainingResult(
-        solver.finish(state), coef, fitted.column_means, fitted.summary, curve, scores_by_epoch, converged, worse
+    return TrainingResult.of(
+        solver.finish(state),
+        fitted._replace(coef=coef),
+        loss_curve=curve,
+        validation_scores=validation.scores if validation else None,
+        converged=converged,
+        worse_than_constant=worse,
     )
 
 
@@ -187,13 +246,12 @@ def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generato
     with np.errstate(over="ignore", invalid="ignore"):
         state, ready = solver.prepare(state, block, rng, True)
         state = solver.update(state, ready, rng)
-        losses = solver.losses_of(state, block)
-        fitted = solver.fitted(state)
+        solved, _ = solver.solve(state)
+        fitted = solver.fitted(solved)
+        losses = solver.losses_of(solved, block)
     if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
         raise _diverged(solver, block, rng, "in this call of partial_fit the objective is not finite")
-    return TrainingResult(
-        solver.finish(state), fitted.coef, fitted.column_means, fitted.summary, [float(losses.mean())]
-    )
+    return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
 
 
 class _Divergence:
@@ -203,16 +261,13 @@ class _Divergence:
         self.solver, self.block, self.rng = solver, block, rng
         self.constant_loss = solver.objective.constant_value(block)
         self.rounding = np.finfo(float).eps * np.square(block.y).mean(axis=0)
-        self.limit = self.constant_loss
-        if not solver.n_passes:
-            if start.any():
-                at_start = solver.objective.value(start, block)
-            else:
-                at_zero = solver.objective.loss.value(-block.y)
-                at_start = np.average(at_zero, axis=0, weights=block.sample_weight)
-            at_start = np.maximum(self.constant_loss, at_start)
-            # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
-            self.limit = DIVERGED * at_start + self.rounding
+        if start.any():
+            at_start = solver.objective.value(start, block)
+        else:
+            at_zero = solver.objective.loss.value(-block.y)
+            at_start = np.average(at_zero, axis=0, weights=block.sample_weight)
+        # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
+        self.limit = DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding
 
     def check(self, epoch, losses, coef):
         """Check one epoch. ``losses`` may be a mean over noisy iterates, so the model itself is looked at."""
@@ -224,7 +279,7 @@ class _Divergence:
     def check_model(self, epoch, losses):
         if not np.isfinite(losses).all():
             raise self.error(epoch, "is not finite")
-        if not self.solver.n_passes and np.any(losses > self.limit):
+        if np.any(losses > self.limit):
             worst = int(np.argmax(losses - self.limit))
             raise self.error(
                 epoch,

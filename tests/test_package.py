@@ -20,9 +20,11 @@ ROOT = pathlib.Path(sgdlinreg.__file__).parent
 LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "skl2onnx"}
 
 FLOORS = [
-    {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "datasets", "sources"},
-    {"_objective", "_solvers.base", "_solvers.averaging", "_statistics"},
-    {"_conditioning", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch"},
+    {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
+    | {"datasets", "sources", "_solvers.factors"},
+    {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"},
+    {"_conditioning", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch", "_solvers.moments"}
+    | {"_solvers.wide"},
     {"_stopping", "_solvers.normal_equation", "_solvers.sgd"},
     {"_training", "_solvers", "_validation"},
     {"_estimator"},

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from sgdlinreg._blocks import Block
+from sgdlinreg._inference import Inference
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,15 @@ class Fitted(NamedTuple):
     """What a solver knows of its model: coefficients for x, and numbers for the user.
 
     coef is (n_targets, n_features + 1) float64, the intercept last. column_means is (n_features,), or None where the
-    intercept was not tied to them. summary holds fitted attributes by name.
+    intercept was not tied to them. summary holds fitted attributes by name. inference is what standard errors follow
+    from, or why there are none; warning what the user should know.
     """
 
     coef: np.ndarray
     column_means: np.ndarray | None
     summary: dict[str, Any]
+    inference: Inference | str = "SGD gives none; fit with solver='normal_equation'"
+    warning: str | None = None
 
 
 class Kernel(Protocol):
@@ -124,11 +128,21 @@ class Solver(Protocol):
     def update(self, state: Any, block: Any, rng: np.random.Generator) -> Any:
         """Take in one block: one pass over its rows."""
 
+    def solve(self, state: Any) -> tuple[Any, bool]:
+        """Make what can be made of the passes so far; True if another one over the same rows is wanted for that."""
+
     def losses_of(self, state: Any, block: Block) -> np.ndarray:
         """Objective of each target in the last pass, shape (n_targets,)."""
 
     def fitted(self, state: Any) -> Fitted:
         """Give the model."""
+
+    def finish(self, state: Any) -> Any:
+        """Drop what only a running fit needs: what is left is kept with the estimator."""
+
+
+class IterativeSolver(Solver, Protocol):
+    """A solver whose passes are epochs."""
 
     def compares_models(self, state: Any) -> bool:
         """Whether models of different ages differ by what is still to learn rather than by noise."""
@@ -138,6 +152,3 @@ class Solver(Protocol):
 
     def slow_down(self, state: Any, targets: np.ndarray) -> tuple[Any, np.ndarray]:
         """Take smaller steps for some targets (n_targets,) of bool; returns which of them could."""
-
-    def finish(self, state: Any) -> Any:
-        """Drop what only a running fit needs: what is left is kept with the estimator."""

@@ -283,6 +283,10 @@ class SGD:
             cuts.append(int(first))
         return [0, *sorted(cuts), n_batches]
 
+    def solve(self, state):
+        """There is nothing but steps."""
+        return state, False
+
     def losses_of(self, state, block):
         """Give the running mean of the objective over the batches of the last pass."""
         return state.losses

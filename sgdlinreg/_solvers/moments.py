@@ -1,0 +1,190 @@
+"""Second moments of [X, y] about their means, in one pass; offsets and units cost no digits."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from sgdlinreg._blocks import CSR, Block, as_scipy
+from sgdlinreg._double_double import power_of_two_above
+from sgdlinreg._statistics import shift_complete
+from sgdlinreg._threads import map_strips
+
+PANEL_ROWS = 2048
+SAMPLE_ROWS = 256
+PLAIN_UNITS = {np.dtype(np.float64): 2.0**100, np.dtype(np.float32): 2.0**20}
+"""Spreads from 1 / this to this need no unit: their squares are far from the ends of the type."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of all rows so far.
+
+    Attributes
+    ----------
+    n_features : int
+    precise : bool
+        Whether products of float32 data are float64 too; sums always are.
+    n_rows : int
+    total_weight : float
+    mean : ndarray of shape (n_features + n_targets,)
+        Weighted mean of each column of [X, y].
+    unit : ndarray of shape (n_features + n_targets,)
+        Powers of two that products are in, so that they neither overflow nor vanish.
+    products : ndarray of shape (n_features + n_targets, n_features + n_targets)
+        Weighted sums of products of deviations from the mean, ``unit[i] * unit[j]`` times.
+    rounded : bool
+        Whether there are float32 products among them.
+    """
+
+    n_features: int
+    precise: bool
+    n_rows: int
+    total_weight: float
+    mean: np.ndarray
+    unit: np.ndarray
+    products: np.ndarray
+    rounded: bool = False
+
+    @classmethod
+    def empty(cls, n_features: int, n_targets: int, precise: bool) -> "Moments":
+        """No rows yet."""
+        size = n_features + n_targets
+        return cls(n_features, precise, 0, 0.0, np.zeros(size), np.ones(size), np.zeros((size, size)))
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Join the moments of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""
+        if not self.n_rows:
+            return replace(other, precise=self.precise)
+        total = self.total_weight + other.total_weight
+        unit = np.maximum(self.unit, other.unit)
+        ours, theirs = self.unit / unit, other.unit / unit
+        delta = other.mean - self.mean
+        step = delta / unit
+        products = self.products * np.outer(ours, ours) + other.products * np.outer(theirs, theirs)
+        products += np.outer(step, step) * (self.total_weight * other.total_weight / total)
+        return replace(
+            self,
+            n_rows=self.n_rows + other.n_rows,
+            total_weight=total,
+            mean=self.mean + delta * (other.total_weight / total),
+            unit=unit,
+            products=products,
+            rounded=self.rounded or other.rounded,
+        )
+
+    def add(self, block: Block) -> "Moments":
+        """Join the moments of a block. Costs n_rows * (n_features + n_targets)**2 operations."""
+        if isinstance(block.X, CSR):
+            return self.merge(self._of(block, *_sparse_products(block.X, block)))
+        dtype = np.dtype(np.float64) if self.precise else block.dtype
+        shift, unit, spread = _sample(block, PLAIN_UNITS[dtype])
+        with np.errstate(over="ignore", invalid="ignore"):
+            moments = self._of(block, *_dense_products(block, dtype, shift, unit))
+        squares = np.diag(moments.products)
+        unseen = ~np.isfinite(squares) | ((squares == 0.0) & (spread == 0.0))
+        if unseen.any():  # the sample misses what the columns hold
+            largest = _largest_deviation(block, shift, unseen)
+            if np.any(largest > 0.0):
+                unit = np.where(unseen & (largest > 0.0), power_of_two_above(largest), unit)
+                moments = self._of(block, *_dense_products(block, dtype, shift, unit))
+        return self.merge(replace(moments, rounded=dtype == np.float32))
+
+    def _of(self, block, total_weight, mean, unit, products) -> "Moments":
+        return Moments(self.n_features, self.precise, block.n_rows, total_weight, mean, unit, products)
+
+
+def _sample(block: Block, plain: float):
+    """Shift, unit and spread of the columns of [X, y] from some rows spread over the block."""
+    rows = slice(None, None, max(1, block.n_rows // SAMPLE_ROWS))
+    sample = np.column_stack([block.X[rows], block.y[rows]]).astype(np.float64)
+    first = sample[0]
+    shift = first + ((sample - first) / len(sample)).sum(axis=0)
+    if block.dtype == np.float32:
+        shift = shift.astype(np.float32).astype(np.float64)
+    spread = np.abs(sample - first).max(axis=0)
+    shift = np.where(spread > 0.0, shift, first)  # constant columns stay exactly 0
+    size = np.where(spread > 0.0, spread, np.abs(first))
+    extreme = (size > plain) | ((size < 1.0 / plain) & (size > 0.0))
+    return shift, np.where(extreme, power_of_two_above(size), 1.0), spread
+
+
+def _largest_deviation(block, shift, columns):
+    largest = np.zeros(len(shift))
+    of_X = np.flatnonzero(columns[: block.n_features])
+    of_y = np.flatnonzero(columns[block.n_features :])
+    for start in range(0, block.n_rows, PANEL_ROWS):
+        rows = slice(start, start + PANEL_ROWS)
+        for array, which, offset in ((block.X, of_X, 0), (block.y, of_y, block.n_features)):
+            if len(which):
+                deviation = np.abs(array[rows][:, which] - shift[offset + which]).max(axis=0)
+                largest[offset + which] = np.maximum(largest[offset + which], deviation)
+    return largest
+
+
+def _dense_products(block: Block, dtype, shift, unit):
+    """Total weight, mean, unit and products of a dense block, panel by panel in a few threads."""
+    d, size = block.n_features, len(shift)
+    width = -(-(size + 1) // 4) * 4  # BLAS likes multiples of four
+    factor = None if np.all(unit == 1.0) else (1.0 / unit).astype(dtype)
+    root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
+    x_shift = shift[:d].astype(dtype)
+
+    def strip(start, stop):
+        panel = np.zeros((min(PANEL_ROWS, stop - start), width), dtype=dtype)
+        panel[:, size] = 1.0
+        here, total = np.empty((width, width), dtype=dtype), np.zeros((width, width))
+        for begin in range(start, stop, PANEL_ROWS):
+            rows = slice(begin, min(begin + PANEL_ROWS, stop))
+            part = panel[: rows.stop - begin]
+            np.subtract(block.X[rows], x_shift, out=part[:, :d], dtype=dtype, casting="same_kind")
+            np.subtract(block.y[rows], shift[d:], out=part[:, d:size], casting="same_kind")
+            if factor is not None:
+                part[:, :size] *= factor
+            if root is not None:
+                part[:, size] = 1.0
+                part *= root[rows, None]
+            total += np.matmul(part.T, part, out=here)
+        return total
+
+    total = sum(map_strips(strip, block.n_rows, PANEL_ROWS))
+    weight = total[size, size]
+    rest = total[size, :size] / weight
+    products = total[:size, :size] - np.outer(rest, rest) * weight
+    if block.sample_weight is not None:
+        largest = block.sample_weight.max()
+        weight, products = weight * largest, products * largest
+    return weight, shift + rest * unit, unit, products
+
+
+def _sparse_products(csr: CSR, block: Block):
+    """Total weight, mean, unit and products of a CSR block; X stays sparse, the products are dense.
+
+    Columns without zeros are shifted first: an offset would cost digits.
+    """
+    X = as_scipy(csr).astype(np.float64, copy=True)
+    d = block.n_features
+    _, shift = shift_complete(X)
+    weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
+    total = weight.sum()
+    y_mean = (weight @ block.y) / total
+    y = block.y - y_mean
+    size = np.concatenate([_largest_by_column(X), np.abs(y).max(axis=0)])
+    plain = PLAIN_UNITS[np.dtype(np.float64)]
+    unit = np.where((size > plain) | ((size < 1.0 / plain) & (size > 0.0)), power_of_two_above(size), 1.0)
+    X.data /= unit[X.indices]
+    y /= unit[d:]
+    x_mean = (weight @ X) / total
+    weighted = sparse.diags_array(weight) @ X
+    products = np.empty((d + y.shape[1], d + y.shape[1]))
+    products[:d, :d] = (X.T @ weighted).toarray() - total * np.outer(x_mean, x_mean)
+    products[:d, d:] = weighted.T @ y
+    products[d:, :d] = products[:d, d:].T
+    products[d:, d:] = (y * weight[:, None]).T @ y
+    return total, np.concatenate([shift + x_mean * unit[:d], y_mean]), unit, products
+
+
+def _largest_by_column(X: sparse.csr_array) -> np.ndarray:
+    largest = np.zeros(X.shape[1])
+    np.maximum.at(largest, X.indices, np.abs(X.data))
+    return largest

@@ -1,0 +1,42 @@
+"""Rows in strips, some at a time: the same sums in the same order for any number of threads."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+MAX_STRIPS = 8
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def n_threads() -> int:
+    """Threads that BLAS would take, so that its limits (OMP_NUM_THREADS, joblib, threadpoolctl) are kept."""
+    return max([library.num_threads for library in _controller().select(user_api="blas").lib_controllers], default=1)
+
+
+def map_strips(function: Callable[[int, int], Any], n_rows: int, panel_rows: int) -> list[Any]:
+    """Call ``function(start, stop)`` for strips of rows, in threads of one BLAS thread each.
+
+    The strips are up to eight, whole numbers of panels but the last, and depend on nothing else; results come in their
+    order.
+    """
+    n_panels = -(-n_rows // panel_rows)
+    length = -(-n_panels // MAX_STRIPS) * panel_rows
+    starts = range(0, n_rows, length)
+    if len(starts) == 1:
+        return [function(0, n_rows)]
+    threads = n_threads()
+
+    def run(start):
+        return function(start, min(start + length, n_rows))
+
+    if threads == 1:
+        return [run(start) for start in starts]
+    with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(run, starts))
