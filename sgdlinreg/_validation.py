@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 from scipy import sparse
 from sklearn.model_selection import ShuffleSplit
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _assert_all_finite, _check_sample_weight, validate_data
 
 from sgdlinreg._blocks import CSR, Block, as_scipy
 
@@ -25,7 +25,7 @@ def all_or_nothing(estimator):
         raise
 
 
-def check_rows(estimator, X, y, sample_weight, *, reset) -> Block:
+def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
     """Check training data.
 
     Parameters
@@ -36,6 +36,8 @@ def check_rows(estimator, X, y, sample_weight, *, reset) -> Block:
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
     sample_weight : array-like of shape (n_samples,), float or None
     reset : bool
+    finite : bool
+        Whether to look for NaN and infinity in X now; if not, `check_finite` must be called before a model is kept.
 
     Returns
     -------
@@ -43,7 +45,15 @@ def check_rows(estimator, X, y, sample_weight, *, reset) -> Block:
         Without the rows of weight 0. X is not copied unless its type or sparse format asks for it.
     """
     X, y = validate_data(
-        estimator, X, y, accept_sparse="csr", dtype=FLOATS, multi_output=True, y_numeric=True, reset=reset
+        estimator,
+        X,
+        y,
+        accept_sparse="csr",
+        dtype=FLOATS,
+        multi_output=True,
+        y_numeric=True,
+        reset=reset,
+        ensure_all_finite=finite,
     )
     y = np.ascontiguousarray(y, dtype=np.float64)
     y = y[:, None] if y.ndim == 1 else y
@@ -55,6 +65,12 @@ def check_rows(estimator, X, y, sample_weight, *, reset) -> Block:
         if not kept.all():
             X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
     return Block(_plain(X), y, sample_weight)
+
+
+def check_finite(estimator, block: Block) -> None:
+    """Raise what scikit-learn raises where X holds NaN or infinity."""
+    X = block.X.data if isinstance(block.X, CSR) else block.X
+    _assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
 
 
 def check_parameters(estimator) -> None:

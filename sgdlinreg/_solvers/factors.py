@@ -174,6 +174,8 @@ def non_negative(gram: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, int, 
     condition : float
         Those of the moments; inf if they are singular.
     """
+    if not len(gram):
+        return right, 0, np.inf
     values, vectors = linalg.eigh(gram)
     kept = values > RANK_PIVOT * max(1.0, len(gram) / 50) * max(values[-1], np.finfo(float).tiny)
     root = np.sqrt(values[kept])

@@ -10,7 +10,9 @@ from sgdlinreg._double_double import power_of_two_above
 from sgdlinreg._statistics import shift_complete
 from sgdlinreg._threads import map_strips
 
-PANEL_ROWS = 2048
+PANEL_ROWS = 4096
+PANEL_BYTES = 1 << 22
+"""A panel has up to 4096 rows and 4 MiB: in the third-level cache, and long enough for BLAS."""
 SAMPLE_ROWS = 256
 PLAIN_UNITS = {np.dtype(np.float64): 2.0**100, np.dtype(np.float32): 2.0**20}
 """Spreads from 1 / this to this need no unit: their squares are far from the ends of the type."""
@@ -51,6 +53,13 @@ class Moments:
         """No rows yet."""
         size = n_features + n_targets
         return cls(n_features, precise, 0, 0.0, np.zeros(size), np.ones(size), np.zeros((size, size)))
+
+    def check(self) -> None:
+        """Raise an error if sums are not finite."""
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.products).all()):
+            raise ValueError(
+                "The closed form overflowed: sums of X or y are not finite. Rescale them, their values are too large."
+            )
 
     def merge(self, other: "Moments") -> "Moments":
         """Join the moments of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""
@@ -129,13 +138,14 @@ def _dense_products(block: Block, dtype, shift, unit):
     factor = None if np.all(unit == 1.0) else (1.0 / unit).astype(dtype)
     root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
     x_shift = shift[:d].astype(dtype)
+    panel_rows = int(np.clip(PANEL_BYTES // (8 * width) // 256 * 256, 256, PANEL_ROWS))
 
     def strip(start, stop):
-        panel = np.zeros((min(PANEL_ROWS, stop - start), width), dtype=dtype)
+        panel = np.zeros((min(panel_rows, stop - start), width), dtype=dtype)
         panel[:, size] = 1.0
         here, total = np.empty((width, width), dtype=dtype), np.zeros((width, width))
-        for begin in range(start, stop, PANEL_ROWS):
-            rows = slice(begin, min(begin + PANEL_ROWS, stop))
+        for begin in range(start, stop, panel_rows):
+            rows = slice(begin, min(begin + panel_rows, stop))
             part = panel[: rows.stop - begin]
             np.subtract(block.X[rows], x_shift, out=part[:, :d], dtype=dtype, casting="same_kind")
             np.subtract(block.y[rows], shift[d:], out=part[:, d:size], casting="same_kind")
@@ -147,7 +157,7 @@ def _dense_products(block: Block, dtype, shift, unit):
             total += np.matmul(part.T, part, out=here)
         return total
 
-    total = sum(map_strips(strip, block.n_rows, PANEL_ROWS))
+    total = sum(map_strips(strip, block.n_rows, panel_rows))
     weight = total[size, size]
     rest = total[size, :size] / weight
     products = total[:size, :size] - np.outer(rest, rest) * weight

@@ -159,6 +159,8 @@ class NormalEquation:
     def solve(self, state):
         """Solve with what there is, and say whether another pass over the same rows is wanted."""
         work = state.work
+        if isinstance(work, Moments):
+            work.check()
         if isinstance(work, Rows) or self.objective.positive:
             return state, False
         if isinstance(work, Moments):
