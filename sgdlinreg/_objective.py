@@ -171,6 +171,8 @@ class Objective:
 
     def penalty(self, coef: np.ndarray) -> np.ndarray:
         """``alpha * R(w)`` of each target, shape (n_targets,)."""
+        if self.alpha == 0.0:  # squares of large weights overflow
+            return np.zeros(len(coef))
         weights = coef[:, :-1]
         return 0.5 * self.l2 * np.square(weights).sum(axis=1) + self.l1 * np.abs(weights).sum(axis=1)
 

@@ -1,7 +1,10 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from scipy import linalg
 from sklearn.linear_model import LinearRegression, Ridge
+from threadpoolctl import threadpool_limits
 
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._blocks import Block
@@ -78,13 +81,13 @@ def test_least_norm_is_in_the_units_of_the_data():
 @pytest.mark.parametrize("n_parts", [1, 7, 301])
 def test_partial_fit_in_any_cut_is_fit(n_parts, sparse):
     X, y, weight = make_problem(6)
-    X = X + (0.0 if sparse else 1e3)
+    X = X + (0.0 if sparse else 1e6)
     model = exact(alpha=0.1)
     for rows in np.array_split(np.arange(301), n_parts):
         model.partial_fit(as_csr(X[rows]) if sparse else X[rows], y[rows], weight[rows])
     whole = exact(alpha=0.1).fit(X, y, weight)
-    np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-11)
-    np.testing.assert_allclose(model.intercept_, whole.intercept_, rtol=1e-11)
+    np.testing.assert_allclose(model.coef_, whole.coef_, atol=1e-12 * np.abs(whole.coef_).max())
+    np.testing.assert_allclose(model.intercept_, whole.intercept_, rtol=1e-12)
     assert model.n_samples_seen_ == 301
     assert model.n_iter_ == n_parts
 
@@ -127,3 +130,147 @@ def test_float32():
     reference = exact().fit(X.astype(np.float64), y, weight)
     assert model.coef_.dtype == np.float32
     np.testing.assert_array_equal(model.coef_, reference.coef_.astype(np.float32))
+
+
+def rational_solution(X, y):
+    """Coefficients of the float64 data in exact arithmetic, the intercept last."""
+    rows = [[Fraction(float(v)) for v in (*row, 1.0, target)] for row, target in zip(X, y, strict=True)]
+    size = X.shape[1] + 1
+    system = [[sum(row[i] * row[j] for row in rows) for j in range(size + 1)] for i in range(size)]
+    for i in range(size):
+        for k in range(size):
+            if k != i:
+                factor = system[k][i] / system[i][i]
+                system[k] = [a - factor * b for a, b in zip(system[k], system[i], strict=True)]
+    return np.array([float(system[i][size] / system[i][i]) for i in range(size)])
+
+
+@pytest.mark.parametrize("convert", [np.asarray, as_csr])
+@pytest.mark.parametrize("case", ["offset", "collinear", "tube", "units"])
+def test_coefficients_are_the_exact_ones_rounded(case, convert):
+    X, y, _ = make_problem(10, n_rows=40, n_features=4)
+    if case == "offset":
+        X = X + 1e6
+    elif case == "collinear":
+        X[:, 1] = X[:, 0] + 1e-5 * X[:, 1]
+    elif case == "tube":
+        X[:, 1] = X[:, 0] + 1e-9 * X[:, 1]  # beyond Cholesky
+    else:
+        X = X * 10.0 ** np.linspace(-8, 8, 4)
+    model = exact().fit(convert(X), y)
+    np.testing.assert_allclose([*model.coef_, model.intercept_], rational_solution(X, y), rtol=1e-15)
+    assert model.factorization_ == ("qr" if case == "tube" else "cholesky")
+
+
+def test_large_well_conditioned_data_are_not_refined_and_collinear_ones_are():
+    X, y, _ = make_problem(11, n_rows=150_000, n_features=8)
+    plain = exact().fit(X, y)
+    assert (plain.factorization_, plain.n_refinements_) == ("cholesky", 0)
+    X[:, 1] = X[:, 0] + 1e-4 * X[:, 1]
+    assert exact().fit(X, y).n_refinements_ >= 1
+    y = X @ np.arange(8.0) + 2.0  # residuals that moments cannot tell from rounding
+    model = exact().fit(X, y)
+    assert model.residual_std_ < 1e-14 * y.std()
+
+
+@pytest.mark.parametrize("large", [1e150, 1e-150])
+def test_extreme_units(large):
+    X, y, weight = make_problem(12)
+    units = np.where(np.arange(7) % 2, large, 1.0 / large)
+    model = exact().fit(X * units, y, weight)
+    np.testing.assert_allclose(model.predict(X * units), exact().fit(X, y, weight).predict(X), rtol=1e-9)
+    in_blocks = exact()
+    for rows in np.array_split(np.arange(301), 7):
+        in_blocks.partial_fit(X[rows] * units, y[rows] * large, weight[rows])
+    np.testing.assert_allclose(in_blocks.coef_, model.coef_ * large, rtol=1e-11)
+
+
+def test_values_that_a_sample_of_the_rows_misses():
+    X, y, _ = make_problem(13, n_rows=3000)
+    for value in (1e-200, 1e200):
+        X[:, 3] = 0.0
+        X[1601, 3] = value
+        model = exact().fit(X, y)
+        assert model.rank_ == 7
+        assert abs(y[1601] - model.predict(X)[1601]) < 1e-12  # a column of its own
+
+
+@pytest.mark.parametrize("n_features", [3, 40])
+def test_threads_do_not_change_a_bit(n_features):
+    X, y, weight = make_problem(14, n_rows=40_000, n_features=n_features)
+    with threadpool_limits(1, user_api="blas"):
+        alone = exact().fit(X, y, weight)
+    with threadpool_limits(3, user_api="blas"):
+        together = exact().fit(X, y, weight)
+    np.testing.assert_array_equal(alone.coef_, together.coef_)
+    assert alone.intercept_ == together.intercept_
+
+
+def test_large_float32():
+    X, y, weight = make_problem(15, n_rows=200_000)
+    X = (X + 100.0).astype(np.float32)
+    model, reference = exact().fit(X, y, weight), exact().fit(X.astype(np.float64), y, weight)
+    np.testing.assert_allclose(model.coef_, reference.coef_, rtol=1e-5)
+    assert reference.score(X, y) - model.score(X.astype(np.float64), y) < 1e-9
+    X[:, 1] = X[:, 0] + (1e-2 * X[:, 1]).astype(np.float32)
+    model, reference = exact().fit(X, y, weight), exact().fit(X.astype(np.float64), y, weight)
+    np.testing.assert_allclose(model.coef_, reference.coef_, rtol=1e-6)  # by float64 products
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_sums_find_what_is_not_finite(bad, dtype):
+    X, y, _ = make_problem(16, n_rows=60_000)
+    X = X.astype(dtype)
+    model = exact().fit(X, y)
+    before = model.predict(X)
+    X[31_234, 3] = bad
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
+        model.fit(X, y)
+    X[31_234, 3] = 0.0
+    X[31_234, 2] = 3.0
+    np.testing.assert_array_equal(model.predict(X)[:100], before[:100])
+
+
+def test_streams_warn_where_they_would_have_to_read_again():
+    X, y, _ = make_problem(17)
+    X[:, 1] = X[:, 0] + 1e-7 * X[:, 1]
+    with pytest.warns(linalg.LinAlgWarning, match="nearly linearly dependent.* Use fit, or fit_source"):
+        exact().partial_fit(X, y)
+    blocks = [(X[rows], y[rows]) for rows in np.array_split(np.arange(301), 5)]
+    with pytest.warns(linalg.LinAlgWarning, match="cannot be read again"):
+        exact().fit_source(block for block in blocks)
+    again = exact().fit_source(blocks)
+    assert again.factorization_ == "qr"
+    np.testing.assert_allclose(again.coef_, exact().fit(X, y).coef_, rtol=1e-13)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("alpha", [0.0, 0.01])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_fewer_rows_than_columns(sparse, alpha, fit_intercept):
+    X, y, weight = make_problem(18, n_rows=20, n_features=50, n_targets=2)
+    X = np.where(np.abs(X) < 1.0, 0.0, X)
+    X[:, 7] = X[:, 3]
+    model = exact(alpha=alpha, fit_intercept=fit_intercept).fit(as_csr(X) if sparse else X, y, weight)
+    root = np.sqrt(weight / weight.sum())[:, None]
+    x_mean, y_mean = (np.average(a, axis=0, weights=weight) * fit_intercept for a in (X, y))
+    rows = np.vstack([root * (X - x_mean), np.sqrt(alpha) * np.eye(50)])
+    targets = np.vstack([root * (y - y_mean), np.zeros((50, 2))])
+    np.testing.assert_allclose(model.coef_, (np.linalg.pinv(rows, rcond=1e-10) @ targets).T, atol=1e-9)
+    assert model.factorization_ == "dual"
+    assert model.rank_ == (50 if alpha else 20 - fit_intercept)
+    more_X, more_y, _ = make_problem(19, n_rows=80, n_features=50, n_targets=2)
+    model.partial_fit(as_csr(more_X) if sparse else more_X, more_y, np.ones(80))
+    everything = exact(alpha=alpha, fit_intercept=fit_intercept).fit(
+        np.vstack([X, more_X]), np.vstack([y, more_y]), np.append(weight, np.ones(80))
+    )
+    np.testing.assert_allclose(model.coef_, everything.coef_, rtol=1e-9)
+
+
+def test_a_wide_problem_with_columns_of_any_unit():
+    X, y, _ = make_problem(20, n_rows=20, n_features=50)
+    units = 10.0 ** np.linspace(-6, 6, 50)
+    model = exact().fit(X * units, y)
+    assert model.rank_ == 19
+    np.testing.assert_allclose(model.predict(X * units), y, rtol=1e-6)

@@ -9,6 +9,8 @@ MIN_RCOND = 1e-12
 """Below this reciprocal condition number of the moments their Cholesky factor has too few digits to refine with."""
 RANK_PIVOT = 1e-14
 """Pivots of the moments below this (times the number of features where that is more than 50) count as zero."""
+UNSURE_PIVOT = 16.0
+"""Pivots that count as zero and are more roundings than this may be columns that moments cannot tell from others."""
 RANK_SINGULAR = 64.0
 """Singular values of the scaled columns below this many roundings (4 times the number of features where that is more)
 of the largest count as zero."""
@@ -76,6 +78,9 @@ class PivotedCholesky:
         norm = np.abs(gram[np.ix_(self.kept, self.kept)]).sum(axis=0).max(initial=0.0)
         rcond = linalg.lapack.dpocon(np.asfortranarray(self._lower), norm, uplo="L")[0] if self.rank else 1.0
         self.error = rounding / max(rcond, EPS)
+        left = 1.0 - np.square(factor[self.rank :, : self.rank]).sum(axis=1)
+        if np.any(left > UNSURE_PIVOT * rounding * max(1.0, size / 50)):  # neither rounding nor a column of its own
+            self.error = 1.0
 
     def solve(self, right):
         """Solve ``gram @ weights = right`` for the leading columns."""

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from sgdlinreg._blocks import CSR, Block, as_scipy
-from sgdlinreg._double_double import power_of_two_above
+from sgdlinreg._double_double import DoubleDouble, power_of_two_above, two_sum
 from sgdlinreg._statistics import shift_complete
 from sgdlinreg._threads import map_strips
 
@@ -29,8 +29,8 @@ class Moments:
         Whether products of float32 data are float64 too; sums always are.
     n_rows : int
     total_weight : float
-    mean : ndarray of shape (n_features + n_targets,)
-        Weighted mean of each column of [X, y].
+    mean, mean_rest : ndarray of shape (n_features + n_targets,)
+        Weighted mean of each column of [X, y], and what its rounding leaves: of offset columns it matters.
     unit : ndarray of shape (n_features + n_targets,)
         Powers of two that products are in, so that they neither overflow nor vanish.
     products : ndarray of shape (n_features + n_targets, n_features + n_targets)
@@ -46,13 +46,14 @@ class Moments:
     mean: np.ndarray
     unit: np.ndarray
     products: np.ndarray
+    mean_rest: np.ndarray
     rounded: bool = False
 
     @classmethod
     def empty(cls, n_features: int, n_targets: int, precise: bool) -> "Moments":
         """No rows yet."""
         size = n_features + n_targets
-        return cls(n_features, precise, 0, 0.0, np.zeros(size), np.ones(size), np.zeros((size, size)))
+        return cls(n_features, precise, 0, 0.0, np.zeros(size), np.ones(size), np.zeros((size, size)), np.zeros(size))
 
     def check(self) -> None:
         """Raise an error if sums are not finite."""
@@ -68,7 +69,8 @@ class Moments:
         total = self.total_weight + other.total_weight
         unit = np.maximum(self.unit, other.unit)
         ours, theirs = self.unit / unit, other.unit / unit
-        delta = other.mean - self.mean
+        delta = (other.mean - self.mean) + (other.mean_rest - self.mean_rest)
+        mean = DoubleDouble(self.mean, self.mean_rest).add(delta * (other.total_weight / total))
         step = delta / unit
         products = self.products * np.outer(ours, ours) + other.products * np.outer(theirs, theirs)
         products += np.outer(step, step) * (self.total_weight * other.total_weight / total)
@@ -76,7 +78,8 @@ class Moments:
             self,
             n_rows=self.n_rows + other.n_rows,
             total_weight=total,
-            mean=self.mean + delta * (other.total_weight / total),
+            mean=mean.high,
+            mean_rest=mean.low,
             unit=unit,
             products=products,
             rounded=self.rounded or other.rounded,
@@ -88,8 +91,7 @@ class Moments:
             return self.merge(self._of(block, *_sparse_products(block.X, block)))
         dtype = np.dtype(np.float64) if self.precise else block.dtype
         shift, unit, spread = _sample(block, PLAIN_UNITS[dtype])
-        with np.errstate(over="ignore", invalid="ignore"):
-            moments = self._of(block, *_dense_products(block, dtype, shift, unit))
+        moments = self._of(block, *_dense_products(block, dtype, shift, unit))
         squares = np.diag(moments.products)
         unseen = ~np.isfinite(squares) | ((squares == 0.0) & (spread == 0.0))
         if unseen.any():  # the sample misses what the columns hold
@@ -99,8 +101,9 @@ class Moments:
                 moments = self._of(block, *_dense_products(block, dtype, shift, unit))
         return self.merge(replace(moments, rounded=dtype == np.float32))
 
-    def _of(self, block, total_weight, mean, unit, products) -> "Moments":
-        return Moments(self.n_features, self.precise, block.n_rows, total_weight, mean, unit, products)
+    def _of(self, block, total_weight, shift, rest, unit, products) -> "Moments":
+        mean, mean_rest = two_sum(shift, rest)
+        return Moments(self.n_features, self.precise, block.n_rows, total_weight, mean, unit, products, mean_rest)
 
 
 def _sample(block: Block, plain: float):
@@ -132,7 +135,7 @@ def _largest_deviation(block, shift, columns):
 
 
 def _dense_products(block: Block, dtype, shift, unit):
-    """Total weight, mean, unit and products of a dense block, panel by panel in a few threads."""
+    """Total weight, mean in two parts, unit and products of a dense block, panel by panel in a few threads."""
     d, size = block.n_features, len(shift)
     width = -(-(size + 1) // 4) * 4  # BLAS likes multiples of four
     factor = None if np.all(unit == 1.0) else (1.0 / unit).astype(dtype)
@@ -140,6 +143,7 @@ def _dense_products(block: Block, dtype, shift, unit):
     x_shift = shift[:d].astype(dtype)
     panel_rows = int(np.clip(PANEL_BYTES // (8 * width) // 256 * 256, 256, PANEL_ROWS))
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked at in the end
     def strip(start, stop):
         panel = np.zeros((min(panel_rows, stop - start), width), dtype=dtype)
         panel[:, size] = 1.0
@@ -164,11 +168,11 @@ def _dense_products(block: Block, dtype, shift, unit):
     if block.sample_weight is not None:
         largest = block.sample_weight.max()
         weight, products = weight * largest, products * largest
-    return weight, shift + rest * unit, unit, products
+    return weight, shift, rest * unit, unit, products
 
 
 def _sparse_products(csr: CSR, block: Block):
-    """Total weight, mean, unit and products of a CSR block; X stays sparse, the products are dense.
+    """Total weight, mean in two parts, unit and products of a CSR block; X stays sparse, the products are dense.
 
     Columns without zeros are shifted first: an offset would cost digits.
     """
@@ -191,7 +195,8 @@ def _sparse_products(csr: CSR, block: Block):
     products[:d, d:] = weighted.T @ y
     products[d:, :d] = products[:d, d:].T
     products[d:, d:] = (y * weight[:, None]).T @ y
-    return total, np.concatenate([shift + x_mean * unit[:d], y_mean]), unit, products
+    rest = np.concatenate([x_mean * unit[:d], np.zeros(len(y_mean))])
+    return total, np.concatenate([shift, y_mean]), rest, unit, products
 
 
 def _largest_by_column(X: sparse.csr_array) -> np.ndarray:

@@ -70,8 +70,8 @@ class Scaled:
         """Weighted sum of squared residuals of scaled weights, (n_targets,), to the precision of moments."""
         explained = (weights * (2.0 * self.right - self.gram @ weights)).sum(axis=0)
         squares = np.diag(self.moments.products)[self.moments.n_features :] - explained
-        columns = weights / self.scale[self.active, None]
-        return np.maximum(squares - self.penalty * np.square(columns).sum(axis=0), 0.0) * self.y_unit**2
+        pull = np.sqrt(self.penalty) / self.scale[self.active, None] * weights
+        return np.maximum(squares - np.square(pull).sum(axis=0), 0.0) * self.y_unit**2
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class NormalEquation:
             moments = replace(moments, products=products)
         penalty = self.objective.l2 * moments.total_weight
         gram = products[:d, :d].copy()
-        gram[np.diag_indices(d)] += penalty / unit[:d] ** 2
+        gram[np.diag_indices(d)] += np.square(np.sqrt(penalty) / unit[:d])
         scale = np.sqrt(np.diag(gram))
         rounding = 16 * EPS * np.abs(mean[:d]) * np.sqrt(moments.total_weight)
         active = np.flatnonzero(scale > (rounding if self.objective.fit_intercept else 0.0))
@@ -407,7 +407,8 @@ def _warning(state: State) -> str | None:
     solution = state.solution
     if solution is None or solution.n_refined or isinstance(solution.factor, SingularValues):
         return None
-    if solution.factor.error <= SURE or not len(solution.scaled.active):
+    sure = ENOUGH_SINGLE if solution.scaled.moments.rounded else SURE
+    if solution.factor.error <= sure or not len(solution.scaled.active):
         return None
     return (
         f"The columns of X are nearly linearly dependent: of the coefficients about "
