@@ -73,15 +73,21 @@ def as_scipy(X: CSR) -> sparse.csr_array:
     return sparse.csr_array((X.data, X.indices, X.indptr), shape=shape, copy=False)
 
 
-def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Copy some rows of a block in float64: X, dense or a SciPy CSR array, y and the weights (ones if there are none).
-
-    Both kinds of X answer ``X @ v`` and ``X.T @ e``, so formulas stand once.
-    """
+def rows_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Give some rows of a block: X, a view or a SciPy CSR array, y and the weights (ones if there are none)."""
     whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
     y = block.y[rows]
     weight = np.ones(len(y)) if block.sample_weight is None else block.sample_weight[rows]
-    return whole[rows].astype(np.float64), y, weight
+    return whole[rows], y, weight
+
+
+def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Copy the rows of `rows_of` in float64.
+
+    Dense and sparse X answer ``X @ v`` and ``X.T @ e``, so formulas stand once.
+    """
+    X, y, weight = rows_of(block, rows)
+    return X.astype(np.float64), y, weight
 
 
 def panels(block: Block) -> Iterator[tuple[slice, Any, np.ndarray]]:

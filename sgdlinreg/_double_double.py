@@ -62,7 +62,7 @@ def slice_bits(length: int) -> int:
     return (53 - int(np.ceil(np.log2(length)))) // 2
 
 
-def leading_slices(values: Any, size: Any, bits: int) -> tuple[Any, Any, Any]:
+def leading_slices(values: Any, size: Any, bits: int, out: Any = None) -> tuple[Any, Any, Any]:
     """Cut float64 numbers into two slices of few bits and a rest; their sum is exact.
 
     Parameters
@@ -72,15 +72,20 @@ def leading_slices(values: Any, size: Any, bits: int) -> tuple[Any, Any, Any]:
         Powers of two, no smaller than ``abs(values)``.
     bits : int
         Of each slice.
+    out : tuple of two ndarray, default=None
+        Where to put the slices; values are then overwritten by the rest, and no memory is allocated.
 
     Returns
     -------
     first, second, rest : ndarray
         Multiples of ``size * 2**-bits``, of ``size * 2**(-2 * bits)``, and what is left.
     """
+    first, second = (np.empty_like(values), np.empty_like(values)) if out is None else out
+    rest = values.copy() if out is None else values
     to_grid = 1.5 * size * 2.0 ** (52 - bits)
-    first = (values + to_grid) - to_grid
-    rest = values - first
-    to_grid = to_grid * 2.0**-bits
-    second = (rest + to_grid) - to_grid
-    return first, second, rest - second
+    for part in (first, second):
+        np.add(rest, to_grid, out=part)
+        part -= to_grid
+        rest -= part
+        to_grid = to_grid * 2.0**-bits
+    return first, second, rest

@@ -18,8 +18,8 @@ from sgdlinreg._solvers.triangle import Triangle
 from sgdlinreg._solvers.wide import Rows
 
 SINGLE = float(np.finfo(np.float32).eps)
-SMALL = 1 << 20
-"""Data of up to this many values are always refined: it takes a few milliseconds."""
+SMALL = 1 << 17
+"""Data of up to this many values are always refined: it takes a millisecond or two."""
 SMALL_INFERENCE = 1 << 22
 """Products of values and columns up to which standard errors are refined too."""
 ENOUGH = 1e-9

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._blocks import SPARSE_PANEL_ROWS, Block, panel_of
-from sgdlinreg._double_double import DoubleDouble, leading_slices, power_of_two_above, slice_bits
+from sgdlinreg._blocks import SPARSE_PANEL_ROWS, Block, rows_of
+from sgdlinreg._double_double import DoubleDouble, leading_slices, power_of_two_above, slice_bits, two_sum
 from sgdlinreg._threads import map_strips
 
-PANEL_VALUES = 1 << 18
+PANEL_VALUES = 1 << 16
 """Values of a panel: it and its slices should stay in the cache."""
+FEW_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,21 @@ class Residuals:
         """Take in the rows of a block."""
         panel_rows = SPARSE_PANEL_ROWS if block.is_sparse else min(2048, max(256, PANEL_VALUES // block.n_features))
         bits = slice_bits(max(panel_rows, block.n_features + 1))
-        scaled = DoubleDouble(self.coef.high[:-1] * self.size[:, None], self.coef.low[:-1] * self.size[:, None])
-        w1, w2, rest = leading_slices(scaled.high, power_of_two_above(np.abs(scaled.high).max(axis=0)), bits)
-        weights = w1, w2, rest + scaled.low
+        size = np.append(self.size, 1.0)[:, None]
+        coef = DoubleDouble(self.coef.high * size, self.coef.low * size)
 
         def strip(start, stop):
-            gradient, squares = self.gradient._replace(high=0.0 * self.gradient.high, low=0.0 * self.gradient.low), 0.0
+            gradient, squares = self.gradient.times(0.0), 0.0 * self.squares
+            room = None if block.is_sparse else np.empty((3, panel_rows, block.n_features + 1))
             for begin in range(start, stop, panel_rows):
-                X, y, weight = panel_of(block, slice(begin, min(begin + panel_rows, stop)))
-                part, part_squares = self._of_panel(X, y, weight, weights, bits)
-                gradient, squares = gradient.add_all(part), squares + part_squares
+                X, y, weight = rows_of(block, slice(begin, min(begin + panel_rows, stop)))
+                slices = _slices_of_csr(X, self.size, bits) if room is None else _slices_of(X, self.size, bits, room)
+                residual = _product(slices, coef.times(-1.0), bits)
+                residual = residual.add(np.pad(y, ((0, 0), (0, coef.high.shape[1] - y.shape[1]))))
+                squares = squares + weight @ np.square(residual.high[:, : y.shape[1]])
+                if block.sample_weight is not None:
+                    residual = residual.times(weight[:, None])
+                gradient = gradient.add_all(_product([part.T for part in slices], residual, bits))
             return gradient, squares
 
         gradient, squares = self.gradient, self.squares
@@ -67,44 +73,38 @@ class Residuals:
             gradient, squares = gradient.add_all(part), squares + part_squares
         return replace(self, gradient=gradient, squares=squares)
 
-    def _of_panel(self, X, y, weight, weights, bits):
-        n_targets, n_columns = y.shape[1], self.coef.high.shape[1]
-        X1, X2, X3 = _slices_of(X, self.size, bits)
-        w1, w2, w3 = weights
-        A = X1 @ np.hstack([w1, w2, w3])
-        B = X2 @ np.hstack([w1, w2 + w3])
-        tail = A[:, 2 * n_columns :] + B[:, n_columns:] + X3 @ (w1 + (w2 + w3))
-        residual = DoubleDouble(np.zeros_like(tail), -tail)
-        residual.high[:, :n_targets] = y
-        for term in (self.coef.high[-1], A[:, :n_columns], A[:, n_columns : 2 * n_columns], B[:, :n_columns]):
-            residual = residual.add(-term)
-        residual = residual.add(-self.coef.low[-1])
-        squares = weight @ np.square(residual.high[:, :n_targets])
-        if not np.all(weight == 1.0):
-            residual = residual.times(weight[:, None])
 
-        size = power_of_two_above(np.abs(residual.high).max(axis=0))
-        r1, r2, rest = leading_slices(residual.high, size, bits)
-        r3 = rest + residual.low
-        A = X1.T @ np.hstack([r1, r2, r3])
-        B = X2.T @ np.hstack([r1, r2 + r3])
-        tail = A[:, 2 * n_columns :] + B[:, n_columns:] + X3.T @ (r1 + (r2 + r3))
-        exact = [
-            np.vstack([A[:, :n_columns], r1.sum(axis=0)]),
-            np.vstack([A[:, n_columns : 2 * n_columns], r2.sum(axis=0)]),
-        ]
-        gradient = DoubleDouble(exact[0], np.vstack([tail, r3.sum(axis=0)])).add(exact[1])
-        return gradient.add(np.vstack([B[:, :n_columns], np.zeros(n_columns)])), squares
+def _slices_of(X: np.ndarray, size: np.ndarray, bits: int, room: np.ndarray) -> tuple[Any, Any, Any]:
+    """Cut a panel in units of ``size`` and with a column of ones, in ``room`` for three panels."""
+    first, second, rest = room[:, : len(X)]
+    np.multiply(X, 1.0 / size, out=rest[:, :-1])
+    rest[:, -1] = 1.0
+    return leading_slices(rest, power_of_two_above(max(rest.max(), -rest.min())), bits, (first, second))
 
 
-def _slices_of(X: Any, size: np.ndarray, bits: int) -> tuple[Any, Any, Any]:
-    """Cut a panel, in units of ``size``, dense or CSR."""
-    if sparse.issparse(X):
-        values = X.data / size[X.indices]
-        largest = np.abs(values).max(initial=0.0)
-        return tuple(
-            sparse.csr_array((part, X.indices, X.indptr), shape=X.shape)
-            for part in leading_slices(values, power_of_two_above(largest), bits)
-        )
-    X = X / size
-    return leading_slices(X, power_of_two_above(max(X.max(), -X.min())), bits)
+def _slices_of_csr(X: Any, size: np.ndarray, bits: int) -> tuple[Any, Any, Any]:
+    """Do the same to a panel of CSR."""
+    scaled = sparse.csr_array((X.data * (1.0 / size)[X.indices], X.indices, X.indptr), shape=X.shape)
+    scaled = sparse.hstack([scaled, np.ones((X.shape[0], 1))], format="csr")
+    cut = leading_slices(scaled.data, power_of_two_above(np.abs(scaled.data).max()), bits)
+    first, second, rest = (sparse.csr_array((part, scaled.indices, scaled.indptr), shape=scaled.shape) for part in cut)
+    return first, second, rest
+
+
+def _product(slices: Any, right: DoubleDouble, bits: int) -> DoubleDouble:
+    """Multiply a matrix in slices by a double-double matrix: the three largest products are exact."""
+    X1, X2, X3 = slices
+    size = power_of_two_above(np.abs(right.high).max(axis=0))
+    r1, r2, rest = leading_slices(right.high, size, bits)
+    r3 = rest + right.low
+    high, error = two_sum(_times(X1, r1), _times(X1, r2))
+    high, more = two_sum(high, _times(X2, r1))
+    tail = _times(X1, r3) + _times(X2, r2 + r3) + _times(X3, right.high)
+    return DoubleDouble(*two_sum(high, error + (more + tail)))
+
+
+def _times(left: Any, right: np.ndarray) -> np.ndarray:
+    """Matrix product; column by column where there are few, which BLAS does several times faster."""
+    if right.shape[1] > FEW_COLUMNS:
+        return left @ right
+    return np.stack([left @ column for column in np.ascontiguousarray(right.T)], axis=1)
