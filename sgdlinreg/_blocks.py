@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from sgdlinreg._arrays import arrays_of
+
 PANEL_BYTES = 1 << 20
 """Size of a dense float64 panel: it should stay in the second-level cache."""
 
@@ -28,7 +30,8 @@ class CSR(NamedTuple):
 class Block(NamedTuple):
     """Some rows of a problem.
 
-    X is an array (n_rows, n_features) of any strides or a `CSR`, float32 or float64; y is (n_rows, n_targets)
+    X is an array (n_rows, n_features) of any strides, for the closed form perhaps a torch tensor on a device, or a
+    `CSR`, float32 or float64; y is (n_rows, n_targets)
     float64, C-contiguous; sample_weight is (n_rows,) float64, all positive, or None.
     """
 
@@ -54,7 +57,13 @@ class Block(NamedTuple):
     @property
     def dtype(self) -> np.dtype:
         """Dtype of the values of X."""
-        return self.X.data.dtype if isinstance(self.X, CSR) else self.X.dtype
+        if isinstance(self.X, CSR):
+            return self.X.data.dtype
+        return np.dtype(str(self.X.dtype).removeprefix("torch."))
+
+    def on_host(self) -> "Block":
+        """Give the block with X in NumPy's memory; itself where it is already."""
+        return self if isinstance(self.X, CSR) else self._replace(X=arrays_of(self.X).take(self.X))
 
     @property
     def is_sparse(self) -> bool:
@@ -82,12 +91,12 @@ def rows_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
 
 
 def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Copy the rows of `rows_of` in float64.
+    """Copy the rows of `rows_of` in float64, from a device too.
 
     Dense and sparse X answer ``X @ v`` and ``X.T @ e``, so formulas stand once.
     """
     X, y, weight = rows_of(block, rows)
-    return X.astype(np.float64), y, weight
+    return arrays_of(X).take(X).astype(np.float64), y, weight
 
 
 def panels(block: Block) -> Iterator[tuple[slice, Any, np.ndarray]]:

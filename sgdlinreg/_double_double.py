@@ -1,4 +1,4 @@
-"""Sums and products without rounding error, in plain float64 operations on arrays.
+"""Sums and products without rounding error, in plain float64 operations on NumPy arrays or torch tensors.
 
 A double-double number is the unevaluated sum ``high + low`` of two float64, about 32 digits. Matrix products become
 exact where both factors are cut into slices of few bits: every partial sum then fits into the 53 bits of a float64, in
@@ -33,8 +33,8 @@ def two_product(a: Any, b: Any) -> tuple[Any, Any]:
 class DoubleDouble(NamedTuple):
     """Array of numbers ``high + low``."""
 
-    high: np.ndarray
-    low: np.ndarray
+    high: Any
+    low: Any
 
     def add(self, other: Any) -> "DoubleDouble":
         """Add an array of float64."""
@@ -80,11 +80,12 @@ def leading_slices(values: Any, size: Any, bits: int, out: Any = None) -> tuple[
     first, second, rest : ndarray
         Multiples of ``size * 2**-bits``, of ``size * 2**(-2 * bits)``, and what is left.
     """
-    first, second = (np.empty_like(values), np.empty_like(values)) if out is None else out
-    rest = values.copy() if out is None else values
+    first, second = (1.0 * values, 1.0 * values) if out is None else out
+    rest = 1.0 * values if out is None else values
     to_grid = 1.5 * size * 2.0 ** (52 - bits)
     for part in (first, second):
-        np.add(rest, to_grid, out=part)
+        part[:] = rest
+        part += to_grid
         part -= to_grid
         rest -= part
         to_grid = to_grid * 2.0**-bits

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg import _solvers
+from sgdlinreg._arrays import arrays_of, is_tensor
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
@@ -396,7 +397,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, dense in any memory order or CSR; float32 and float64 are used as they are.
+            Training data, dense in any memory order or CSR; float32 and float64 are used as they are. A torch tensor on
+            a device is not copied by the closed form; SGD takes it through the memory of the CPU.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Target values.
         sample_weight : array-like of shape (n_samples,) or float, default=None
@@ -442,6 +444,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             name, reason = self._choose_solver(block.n_features, start is not None or given is not None)
             needs_epochs = start is not None or given is not None or self.early_stopping or self.warm_start
             solver = self._make_solver(name, needs_epochs)
+            if solver.n_passes != 1:
+                block = block.on_host()
             if not finite and (solver.n_passes != 1 or block.n_rows * block.n_features < SUMS_TELL):
                 check_finite(self, block)
             random_state = check_random_state(self.random_state)
@@ -512,6 +516,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             else:
                 name, reason = self._kept_solver(block)
             solver = self._make_solver(name, False)
+            block = block if solver.n_passes == 1 else block.on_host()
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             rng = np.random.default_rng([seed, 0 if first else self.t_])
             result = train_once(solver, None if first else self._state, block, rng)
@@ -575,6 +580,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 n_seen = 0
                 for number, (X, y, sample_weight) in enumerate(source):
                     block = check_rows(self, X, y, sample_weight, reset=False)
+                    block = block if solver.n_passes == 1 else block.on_host()
                     if block.n_targets != first.n_targets:
                         raise ValueError(
                             f"Block {number} of the source has {block.n_targets} targets, the first one "
@@ -630,8 +636,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         predictions = predict_rows(X, self._dense_coef(), self.intercept_)
         if not return_std or isinstance(inference, str):
             return predictions
-        std = inference.predict_std(X).astype(X.dtype, copy=False)
-        return predictions, std[:, 0] if np.ndim(self.intercept_) == 0 else std
+        std = inference.predict_std(X)
+        std = std[:, 0] if np.ndim(self.intercept_) == 0 else std
+        if is_tensor(X):
+            on_device: Any = arrays_of(X).put(std)
+            return predictions, on_device.to(X.dtype)
+        return predictions, std.astype(X.dtype, copy=False)
 
     @property
     def residual_std_(self):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, sparse
 
+from sgdlinreg._arrays import arrays_of
+
 ROWS_BYTES = 1 << 22
 
 
@@ -61,7 +63,8 @@ class Inference:
         step = max(1, ROWS_BYTES // (8 * X.shape[1]))
         for start in range(0, X.shape[0], step):
             rows = X[start : start + step]
-            rows = (rows.toarray() if sparse.issparse(rows) else rows).astype(np.float64)
+            rows = rows.toarray() if sparse.issparse(rows) else arrays_of(rows).take(rows)
+            rows = rows.astype(np.float64)
             of_mean = 0.0
             if self.mean is not None:
                 rows = rows - self.mean

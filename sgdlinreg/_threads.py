@@ -20,23 +20,23 @@ def n_threads() -> int:
     return max([library.num_threads for library in _controller().select(user_api="blas").lib_controllers], default=1)
 
 
-def map_strips(function: Callable[[int, int], Any], n_rows: int, panel_rows: int) -> list[Any]:
+def map_strips(function: Callable[[int, int], Any], n_rows: int, panel_rows: int, threads: bool = True) -> list[Any]:
     """Call ``function(start, stop)`` for strips of rows, in threads of one BLAS thread each.
 
     The strips are up to eight, whole numbers of panels but the last, and depend on nothing else; results come in their
-    order.
+    order. Without ``threads``, as on a device, they are done one after the other.
     """
     n_panels = -(-n_rows // panel_rows)
     length = -(-n_panels // MAX_STRIPS) * panel_rows
     starts = range(0, n_rows, length)
     if len(starts) == 1:
         return [function(0, n_rows)]
-    threads = n_threads()
+    n = n_threads() if threads else 1
 
     def run(start):
         return function(start, min(start + length, n_rows))
 
-    if threads == 1:
+    if n == 1:
         return [run(start) for start in starts]
-    with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n) as pool:
         return list(pool.map(run, starts))

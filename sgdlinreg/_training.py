@@ -105,10 +105,10 @@ class BlocksOfSource:
         for block in self.blocks():
             state, ready = solver.prepare(state, block, rng, True, again=again)
             state = solver.update(state, ready, rng)
-            if not again:
-                self._samples.append(sample_rows(block, SAMPLE_OF_BLOCK, self.rng))
             if not solver.n_passes:
                 losses = losses + block.n_rows * solver.losses_of(state, block)
+                if not again:
+                    self._samples.append(sample_rows(block, SAMPLE_OF_BLOCK, self.rng))
             n_rows += block.n_rows
         return state, losses / n_rows
 
@@ -146,9 +146,9 @@ def solve(
             state, again = solver.solve(state)
             again = again and not data.once
         fitted = solver.fitted(state)
-        losses = solver.losses_of(state, data.reference)
+        losses = solver.losses_of(state, None)
     if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
-        raise _diverged(solver, data.reference, rng, "the objective is not finite")
+        raise _overflowed("the objective is not finite")
     report(1, float(losses.mean()))
     return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
 
@@ -291,9 +291,13 @@ class _Divergence:
         return _diverged(self.solver, self.block, self.rng, f"the objective in epoch {epoch} {what}")
 
 
+def _overflowed(what) -> ValueError:
+    return ValueError(f"The closed form overflowed: {what}. Rescale X or y, their values are too large.")
+
+
 def _diverged(solver, block, rng, what) -> ValueError:
     if solver.n_passes == 1:
-        return ValueError(f"The closed form overflowed: {what}. Rescale X or y, their values are too large.")
+        return _overflowed(what)
     if solver.options.eta0 == "auto":
         other = "solver='normal_equation'" if solver.objective.is_least_squares else "a larger epsilon"
         return ValueError(f"SGD diverged: {what}. Use {other}, or rescale X or y.")

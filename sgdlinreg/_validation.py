@@ -6,8 +6,16 @@ from contextlib import contextmanager
 import numpy as np
 from scipy import sparse
 from sklearn.model_selection import ShuffleSplit
-from sklearn.utils.validation import _assert_all_finite, _check_sample_weight, validate_data
+from sklearn.utils.validation import (
+    _assert_all_finite,
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+    check_consistent_length,
+    validate_data,
+)
 
+from sgdlinreg._arrays import arrays_of, is_on_device
 from sgdlinreg._blocks import CSR, Block, as_scipy
 
 FLOATS = [np.float64, np.float32]
@@ -42,8 +50,14 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
     Returns
     -------
     Block
-        Without the rows of weight 0. X is not copied unless its type or sparse format asks for it.
+        Without the rows of weight 0. X is not copied unless its type or sparse format asks for it; a torch tensor on a
+        device stays there.
     """
+    if is_on_device(X):
+        X = _check_tensor(estimator, X, reset)
+        y = validate_data(estimator, X="no_validation", y=_on_host(y), multi_output=True, y_numeric=True)
+        check_consistent_length(X, y)
+        return _weighted(X, y, None if sample_weight is None else _on_host(sample_weight))
     X, y = validate_data(
         estimator,
         X,
@@ -55,10 +69,39 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
         reset=reset,
         ensure_all_finite=finite,
     )
+    return _weighted(X, y, sample_weight)
+
+
+def _check_tensor(estimator, X, reset):
+    """Check rows on a device as scikit-learn checks arrays; integers and half precision become float64 and float32."""
+    name = type(estimator).__name__
+    if X.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {X.ndim}D tensor instead. Reshape it to (n_samples, n_features).")
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(f"Found array with shape {tuple(X.shape)}; a minimum of 1 row and 1 column is required.")
+    if X.is_complex():
+        raise ValueError("Complex data not supported: X is a complex tensor.")
+    if not X.is_floating_point():
+        X = X.double()
+    elif X.element_size() < 4:
+        X = X.float()
+    if not bool(X.isfinite().all()):
+        raise ValueError(f"Input X contains NaN or infinity.\n{name} does not accept missing values.")
+    _check_feature_names(estimator, X, reset=reset)
+    _check_n_features(estimator, X, reset=reset)
+    return X.detach()
+
+
+def _on_host(values):
+    return arrays_of(values).take(values)
+
+
+def _weighted(X, y, sample_weight) -> Block:
+    """Make a block without the rows of weight 0."""
     y = np.ascontiguousarray(y, dtype=np.float64)
     y = y[:, None] if y.ndim == 1 else y
     if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        sample_weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
         kept = sample_weight > 0
         if not kept.any():
             raise ValueError("All sample weights are zero: there is nothing to fit. Give some rows a positive weight.")
@@ -70,6 +113,8 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
 def check_finite(estimator, block: Block) -> None:
     """Raise what scikit-learn raises where X holds NaN or infinity."""
     X = block.X.data if isinstance(block.X, CSR) else block.X
+    if is_on_device(X):
+        return  # done when it was taken in
     _assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
 
 
@@ -139,7 +184,7 @@ def _take(block: Block, rows: np.ndarray) -> Block:
 
 
 def _plain(X):
-    if not sparse.issparse(X):
+    if is_on_device(X) or not sparse.issparse(X):
         return X
     if not X.has_canonical_format:
         X = X.copy()
@@ -190,4 +235,6 @@ def check_start(coef_init, intercept_init, n_features, n_targets, fit_intercept)
 
 def check_new_rows(estimator, X):
     """Check data to predict on; columns must be those of fit."""
+    if is_on_device(X):
+        return _check_tensor(estimator, X, reset=False)
     return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=False)

@@ -20,6 +20,7 @@ ROOT = pathlib.Path(sgdlinreg.__file__).parent
 LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "skl2onnx"}
 
 FLOORS = [
+    {"_arrays"},
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
     | {"datasets", "sources", "_solvers.factors"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"},

@@ -131,7 +131,7 @@ class Solver(Protocol):
     def solve(self, state: Any) -> tuple[Any, bool]:
         """Make what can be made of the passes so far; True if another one over the same rows is wanted for that."""
 
-    def losses_of(self, state: Any, block: Block) -> np.ndarray:
+    def losses_of(self, state: Any, block: Block | None) -> np.ndarray:
         """Objective of each target in the last pass, shape (n_targets,)."""
 
     def fitted(self, state: Any) -> Fitted:

@@ -1,10 +1,12 @@
 """Second moments of [X, y] about their means, in one pass; offsets and units cost no digits."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from sgdlinreg._arrays import arrays_of
 from sgdlinreg._blocks import CSR, Block, as_scipy
 from sgdlinreg._double_double import DoubleDouble, power_of_two_above, two_sum
 from sgdlinreg._statistics import shift_complete
@@ -109,7 +111,7 @@ class Moments:
 def _sample(block: Block, plain: float):
     """Shift, unit and spread of the columns of [X, y] from some rows spread over the block."""
     rows = slice(None, None, max(1, block.n_rows // SAMPLE_ROWS))
-    sample = np.column_stack([block.X[rows], block.y[rows]]).astype(np.float64)
+    sample = np.column_stack([arrays_of(block.X).take(block.X[rows]), block.y[rows]]).astype(np.float64)
     first = sample[0]
     shift = first + ((sample - first) / len(sample)).sum(axis=0)
     if block.dtype == np.float32:
@@ -129,39 +131,41 @@ def _largest_deviation(block, shift, columns):
         rows = slice(start, start + PANEL_ROWS)
         for array, which, offset in ((block.X, of_X, 0), (block.y, of_y, block.n_features)):
             if len(which):
-                deviation = np.abs(array[rows][:, which] - shift[offset + which]).max(axis=0)
+                part = arrays_of(array).take(array[rows][:, which])
+                deviation = np.abs(part - shift[offset + which]).max(axis=0)
                 largest[offset + which] = np.maximum(largest[offset + which], deviation)
     return largest
 
 
 def _dense_products(block: Block, dtype, shift, unit):
     """Total weight, mean in two parts, unit and products of a dense block, panel by panel in a few threads."""
+    there: Any = arrays_of(block.X)
     d, size = block.n_features, len(shift)
     width = -(-(size + 1) // 4) * 4  # BLAS likes multiples of four
-    factor = None if np.all(unit == 1.0) else (1.0 / unit).astype(dtype)
+    factor = None if np.all(unit == 1.0) else there.put((1.0 / unit).astype(dtype))
     root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
-    x_shift = shift[:d].astype(dtype)
+    x_shift, y_shift = there.put(shift[:d].astype(dtype)), there.put(shift[d:])
     panel_rows = int(np.clip(PANEL_BYTES // (8 * width) // 256 * 256, 256, PANEL_ROWS))
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked at in the end
     def strip(start, stop):
-        panel = np.zeros((min(panel_rows, stop - start), width), dtype=dtype)
+        panel = there.zeros((min(panel_rows, stop - start), width), dtype)
         panel[:, size] = 1.0
-        here, total = np.empty((width, width), dtype=dtype), np.zeros((width, width))
+        here, total = there.zeros((width, width), dtype), there.zeros((width, width))
         for begin in range(start, stop, panel_rows):
             rows = slice(begin, min(begin + panel_rows, stop))
             part = panel[: rows.stop - begin]
-            np.subtract(block.X[rows], x_shift, out=part[:, :d], dtype=dtype, casting="same_kind")
-            np.subtract(block.y[rows], shift[d:], out=part[:, d:size], casting="same_kind")
+            there.subtract(block.X[rows], x_shift, out=part[:, :d])
+            there.subtract(there.put(block.y[rows]), y_shift, out=part[:, d:size])
             if factor is not None:
                 part[:, :size] *= factor
             if root is not None:
                 part[:, size] = 1.0
-                part *= root[rows, None]
-            total += np.matmul(part.T, part, out=here)
-        return total
+                part *= there.put(root[rows, None].astype(dtype))
+            total += there.matmul(part.T, part, out=here)
+        return there.take(total)
 
-    total = sum(map_strips(strip, block.n_rows, panel_rows))
+    total = sum(map_strips(strip, block.n_rows, panel_rows, there.threads))
     weight = total[size, size]
     rest = total[size, :size] / weight
     products = total[:size, :size] - np.outer(rest, rest) * weight

@@ -146,7 +146,7 @@ class NormalEquation:
             return state, block
         n_rows = work.n_rows + block.n_rows
         if n_rows < state.n_features and not self.objective.positive:
-            return state, block
+            return state, block.on_host()
         _check_memory(state.n_features, state.n_features + state.n_targets)
         precise = stream or n_rows * state.n_features <= SMALL
         moments = Moments.empty(state.n_features, state.n_targets, precise)
@@ -168,7 +168,7 @@ class NormalEquation:
             factor = factorise(scaled.gram, SINGLE if work.rounded else EPS)
             solution = self._first(scaled, factor, factor.solve(scaled.right))
             state = replace(state, moments=work, solution=solution)
-            if work.rounded and factor.error > ENOUGH_SINGLE:
+            if work.rounded and (factor.error > ENOUGH_SINGLE or not isinstance(factor, Cholesky)):
                 return replace(state, work=Moments.empty(state.n_features, state.n_targets, True)), True
             affordable = not state.is_sparse or work.n_rows * len(work.unit) ** 2 <= SPARSE_TRIANGLE
             if not isinstance(factor, Cholesky) and affordable and len(scaled.active):

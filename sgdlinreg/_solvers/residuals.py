@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from sgdlinreg._arrays import NUMPY, arrays_of
 from sgdlinreg._blocks import SPARSE_PANEL_ROWS, Block, rows_of
 from sgdlinreg._double_double import DoubleDouble, leading_slices, power_of_two_above, slice_bits, two_sum
 from sgdlinreg._threads import map_strips
@@ -51,60 +52,63 @@ class Residuals:
         """Take in the rows of a block."""
         panel_rows = SPARSE_PANEL_ROWS if block.is_sparse else min(2048, max(256, PANEL_VALUES // block.n_features))
         bits = slice_bits(max(panel_rows, block.n_features + 1))
+        there = NUMPY if block.is_sparse else arrays_of(block.X)
         size = np.append(self.size, 1.0)[:, None]
-        coef = DoubleDouble(self.coef.high * size, self.coef.low * size)
+        coef = DoubleDouble(there.put(-self.coef.high * size), there.put(-self.coef.low * size))
+        inverse = there.put(1.0 / self.size)
+        n_more = coef.high.shape[1] - block.n_targets
 
         def strip(start, stop):
             gradient, squares = self.gradient.times(0.0), 0.0 * self.squares
-            room = None if block.is_sparse else np.empty((3, panel_rows, block.n_features + 1))
+            room = None if block.is_sparse else there.zeros((3, panel_rows, block.n_features + 1))
             for begin in range(start, stop, panel_rows):
                 X, y, weight = rows_of(block, slice(begin, min(begin + panel_rows, stop)))
-                slices = _slices_of_csr(X, self.size, bits) if room is None else _slices_of(X, self.size, bits, room)
-                residual = _product(slices, coef.times(-1.0), bits)
-                residual = residual.add(np.pad(y, ((0, 0), (0, coef.high.shape[1] - y.shape[1]))))
-                squares = squares + weight @ np.square(residual.high[:, : y.shape[1]])
+                slices = _slices_of_csr(X, inverse, bits) if room is None else _slices_of(there, X, inverse, bits, room)
+                residual = _product(there, slices, coef, bits).add(there.put(np.pad(y, ((0, 0), (0, n_more)))))
+                squares = squares + weight @ np.square(there.take(residual.high[:, : block.n_targets]))
                 if block.sample_weight is not None:
-                    residual = residual.times(weight[:, None])
-                gradient = gradient.add_all(_product([part.T for part in slices], residual, bits))
+                    residual = residual.times(there.put(weight[:, None]))
+                part = _product(there, [one.T for one in slices], residual, bits)
+                gradient = gradient.add_all(DoubleDouble(there.take(part.high), there.take(part.low)))
             return gradient, squares
 
         gradient, squares = self.gradient, self.squares
-        for part, part_squares in map_strips(strip, block.n_rows, panel_rows):
+        for part, part_squares in map_strips(strip, block.n_rows, panel_rows, there.threads):
             gradient, squares = gradient.add_all(part), squares + part_squares
         return replace(self, gradient=gradient, squares=squares)
 
 
-def _slices_of(X: np.ndarray, size: np.ndarray, bits: int, room: np.ndarray) -> tuple[Any, Any, Any]:
-    """Cut a panel in units of ``size`` and with a column of ones, in ``room`` for three panels."""
+def _slices_of(there, X: Any, inverse: Any, bits: int, room: Any) -> tuple[Any, Any, Any]:
+    """Cut a panel, times ``inverse`` and with a column of ones, in ``room`` for three panels."""
     first, second, rest = room[:, : len(X)]
-    np.multiply(X, 1.0 / size, out=rest[:, :-1])
+    there.multiply(X, inverse, out=rest[:, :-1])
     rest[:, -1] = 1.0
-    return leading_slices(rest, power_of_two_above(max(rest.max(), -rest.min())), bits, (first, second))
+    return leading_slices(rest, power_of_two_above(max(float(rest.max()), -float(rest.min()))), bits, (first, second))
 
 
-def _slices_of_csr(X: Any, size: np.ndarray, bits: int) -> tuple[Any, Any, Any]:
+def _slices_of_csr(X: Any, inverse: np.ndarray, bits: int) -> tuple[Any, Any, Any]:
     """Do the same to a panel of CSR."""
-    scaled = sparse.csr_array((X.data * (1.0 / size)[X.indices], X.indices, X.indptr), shape=X.shape)
+    scaled = sparse.csr_array((X.data * inverse[X.indices], X.indices, X.indptr), shape=X.shape)
     scaled = sparse.hstack([scaled, np.ones((X.shape[0], 1))], format="csr")
     cut = leading_slices(scaled.data, power_of_two_above(np.abs(scaled.data).max()), bits)
     first, second, rest = (sparse.csr_array((part, scaled.indices, scaled.indptr), shape=scaled.shape) for part in cut)
     return first, second, rest
 
 
-def _product(slices: Any, right: DoubleDouble, bits: int) -> DoubleDouble:
+def _product(there, slices: Any, right: DoubleDouble, bits: int) -> DoubleDouble:
     """Multiply a matrix in slices by a double-double matrix: the three largest products are exact."""
     X1, X2, X3 = slices
-    size = power_of_two_above(np.abs(right.high).max(axis=0))
-    r1, r2, rest = leading_slices(right.high, size, bits)
+    size = power_of_two_above(there.take(there.amax(abs(right.high), 0)))
+    r1, r2, rest = leading_slices(right.high, there.put(size), bits)
     r3 = rest + right.low
-    high, error = two_sum(_times(X1, r1), _times(X1, r2))
-    high, more = two_sum(high, _times(X2, r1))
-    tail = _times(X1, r3) + _times(X2, r2 + r3) + _times(X3, right.high)
+    high, error = two_sum(_times(there, X1, r1), _times(there, X1, r2))
+    high, more = two_sum(high, _times(there, X2, r1))
+    tail = _times(there, X1, r3) + _times(there, X2, r2 + r3) + _times(there, X3, right.high)
     return DoubleDouble(*two_sum(high, error + (more + tail)))
 
 
-def _times(left: Any, right: np.ndarray) -> np.ndarray:
+def _times(there, left: Any, right: Any) -> Any:
     """Matrix product; column by column where there are few, which BLAS does several times faster."""
     if right.shape[1] > FEW_COLUMNS:
         return left @ right
-    return np.stack([left @ column for column in np.ascontiguousarray(right.T)], axis=1)
+    return there.stack([left @ (1.0 * right[:, column]) for column in range(right.shape[1])], 1)
