@@ -111,10 +111,11 @@ def panels(block: Block) -> Iterator[tuple[slice, Any, np.ndarray]]:
         yield rows, X, weight
 
 
-def take_rows(X: np.ndarray | CSR, rows: np.ndarray) -> Any:
-    """Copy some rows of X in float64, dense or as a SciPy CSR array like X itself."""
+def take_rows(X: Any, rows: np.ndarray, dense: bool = False) -> Any:
+    """Copy some rows of X in float64, dense or, unless ``dense``, as a SciPy CSR array like X itself."""
     whole: Any = as_scipy(X) if isinstance(X, CSR) else X
-    return whole[rows].astype(np.float64)
+    taken: Any = arrays_of(whole).take(whole[rows]).astype(np.float64)
+    return taken.toarray() if dense and sparse.issparse(taken) else taken
 
 
 def squared(X: Any) -> Any:

@@ -42,9 +42,9 @@ class ColumnStatistics(NamedTuple):
 def centre_panel(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Subtract the weighted mean of each column in place, and return it.
 
-    The first row goes first: an offset then costs no digits, and constant columns become exactly 0.
+    The heaviest row goes first: an offset or uneven weights then cost no digits, and constant columns become exactly 0.
     """
-    first = X[0].copy()
+    first = X[np.argmax(weight)].copy()
     X -= first
     rest = (weight @ X) / weight.sum()
     X -= rest

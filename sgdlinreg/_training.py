@@ -91,6 +91,7 @@ class BlocksOfSource:
 
     def __init__(self, blocks: Callable[[], Iterator[Block]], rng: np.random.Generator, once: bool = False):
         self.blocks, self.rng, self.once = blocks, rng, once
+        self.n_rows: int | None = None
         self._samples: list[Block] = []
 
     @cached_property
@@ -100,7 +101,7 @@ class BlocksOfSource:
 
     def run_pass(self, solver, state, rng):
         """Pass over all rows; gives the state and, of an epoch, the objective of each target in it."""
-        again = bool(self._samples)
+        again = self.n_rows is not None
         n_rows, losses = 0, 0.0
         for block in self.blocks():
             state, ready = solver.prepare(state, block, rng, True, again=again)
@@ -110,6 +111,12 @@ class BlocksOfSource:
                 if not again:
                     self._samples.append(sample_rows(block, SAMPLE_OF_BLOCK, self.rng))
             n_rows += block.n_rows
+        if self.n_rows not in (None, n_rows):
+            raise ValueError(
+                f"The source gave {self.n_rows} rows in the first pass over it and {n_rows} in a later one. It should "
+                "give the same rows in every pass: a list, or an object whose __iter__ starts again."
+            )
+        self.n_rows = n_rows
         return state, losses / n_rows
 
 

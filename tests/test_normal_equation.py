@@ -274,3 +274,100 @@ def test_a_wide_problem_with_columns_of_any_unit():
     model = exact().fit(X * units, y)
     assert model.rank_ == 19
     np.testing.assert_allclose(model.predict(X * units), y, rtol=1e-6)
+
+
+def test_dependent_columns_with_offsets():
+    start, length = 1.7e9 + np.arange(50) * 977.0, np.arange(50) ** 2 % 61 * 1.0
+    X, y = np.column_stack([start, length, start + length]), 0.01 * length + np.sin(np.arange(50))
+    model = exact().fit(X, y)
+    assert model.rank_ == 2
+    np.testing.assert_allclose(model.coef_, exact().fit(X - [1.7e9, 0.0, 1.7e9], y).coef_, rtol=1e-9)
+    wide = exact().fit([[16777238.0, 268435413.0], [16777246.0, 268435425.0]], [1.0, 2.0], [0.0195, 2.634])
+    assert wide.rank_ == 1
+
+
+@pytest.mark.parametrize("convert", [np.asarray, as_csr])
+def test_uneven_weights_cost_no_digits(convert):
+    X = np.eye(4)[[0, 1, 2, 3] * 5]
+    weight = np.tile([1e12, 1.0, 1.0, 1e-6], 5)
+    model = exact(fit_intercept=False).fit(convert(X), np.arange(20.0), weight)
+    np.testing.assert_allclose(model.coef_, [8.0, 9.0, 10.0, 11.0], rtol=1e-12)
+    X, y, _ = make_problem(21, n_rows=60_000, n_features=3)
+    heavy = np.arange(60_000) % 2 == 0
+    X[heavy] += 1e6
+    y = X @ [1.0, 2.0, 3.0] + 5.0
+    model = exact().fit(convert(X), y, np.where(heavy, 1e6, 1e-6))
+    np.testing.assert_allclose(model.coef_, [1.0, 2.0, 3.0], rtol=1e-9)
+
+
+def test_uneven_weights_in_a_stream_warn():
+    X, y, _ = make_problem(22, n_rows=7, n_features=5)
+    weight = 10.0 ** np.linspace(-12, 9, 7)
+    model = exact().partial_fit(X[:4], y[:4], weight[:4])
+    with pytest.warns(linalg.LinAlgWarning, match="or the weights very uneven"):
+        model.partial_fit(X[4:], y[4:], weight[4:])
+
+
+@pytest.mark.parametrize("unit", [1e5, 1e9])
+@pytest.mark.parametrize("convert", [np.asarray, as_csr])
+def test_wide_ridge_respects_the_unit_of_each_column(unit, convert):
+    X, y, _ = make_problem(23, n_rows=20, n_features=30)
+    scaled = X * np.where(np.arange(30) == 0, unit, 1.0)
+    model = exact(alpha=0.01).fit(convert(scaled), y)
+    # a column in such a unit is as good as unpenalised: project it out
+    rest = np.column_stack([X[:, :1], np.ones(20)])
+    rest = np.eye(20) - rest @ np.linalg.pinv(rest)
+    rows, target = rest @ X[:, 1:], rest @ y
+    expected = rows.T @ np.linalg.solve(rows @ rows.T + 0.2 * np.eye(20), target)
+    np.testing.assert_allclose(model.coef_[1:], expected, atol=1e3 / unit**2 + 1e-12)
+
+
+def test_a_wide_problem_with_a_heavy_row():
+    for seed in range(20):
+        X, y, _ = make_problem(seed, n_rows=4, n_features=6)
+        model = exact().fit(X, y, [1.0, 1.0, 1.0, 1e6])
+        assert model.rank_ == 3
+        np.testing.assert_allclose(model.coef_, exact().fit(X, y).coef_, rtol=1e-9)
+
+
+def test_streams_say_that_residuals_are_lost():
+    X, y, _ = make_problem(24, noise=0.0)
+    model = exact().partial_fit(X, y)
+    with pytest.raises(AttributeError, match="the residuals are too small for sums to tell"):
+        _ = model.residual_std_
+    assert exact().fit(X, y).residual_std_ < 1e-15
+
+
+def test_partial_fit_after_a_fit_of_float32():
+    X, y, _ = make_problem(25, n_rows=200_000)
+    X[:, 1] = X[:, 0] + 0.02 * X[:, 1]
+    X = (X + 50.0).astype(np.float32)
+    model = exact(alpha=10.0).fit(X, y)
+    with pytest.warns(linalg.LinAlgWarning, match="cannot be read again"):
+        model.set_params(alpha=0.0).partial_fit(X[:100], y[:100])
+    assert model.batch_size_ == 200_100
+    assert abs(np.mean(model.predict(X.astype(np.float64)) - y)) < 1e-4
+
+
+def test_a_column_without_values_so_far():
+    X, _, _ = make_problem(26)
+    model = exact()
+    empty = X.copy()
+    empty[:, 1] = 0.0
+    model.partial_fit(empty, empty @ np.arange(7.0))
+    model.partial_fit(X * np.where(np.arange(7) == 1, 1e-200, 1.0), X @ np.arange(7.0))
+    assert model.rank_ == 7
+    assert model.coef_[1] == pytest.approx(1e200)
+
+
+def test_a_source_that_changes():
+    class Shrinking:
+        n_passes = 0
+
+        def __iter__(self):
+            self.n_passes += 1
+            yield X[: 301 if self.n_passes < 3 else 100], y[: 301 if self.n_passes < 3 else 100]
+
+    X, y, _ = make_problem(27)
+    with pytest.raises(ValueError, match="The source gave 301 rows in the first pass over it and 100 in a later one"):
+        exact().fit_source(Shrinking())

@@ -50,6 +50,8 @@ class Cholesky:
 
     def solve(self, right):
         """Solve ``gram @ weights = right``, (n_features, n_columns)."""
+        if not len(right):
+            return right
         return linalg.cho_solve((self.lower, True), right, check_finite=False)
 
 
@@ -60,12 +62,11 @@ class PivotedCholesky:
     """
 
     name: ClassVar[str] = "pivoted_cholesky"
-    condition: ClassVar[float] = np.inf
     lower: ClassVar[None] = None
 
     def __init__(self, gram, rounding):
         size = len(gram)
-        tol = max(RANK_PIVOT * max(1.0, size / 50), 64.0 * (rounding if rounding > EPS else 0.0))
+        tol = max(RANK_PIVOT * max(1.0, size / 50), 64.0 * (rounding if rounding > 1e-9 else 0.0))
         factor, pivots, self.rank, _ = linalg.lapack.dpstrf(gram, tol=tol, lower=True)
         pivots = pivots - 1
         self.kept = pivots[: self.rank]
@@ -77,6 +78,7 @@ class PivotedCholesky:
         )
         norm = np.abs(gram[np.ix_(self.kept, self.kept)]).sum(axis=0).max(initial=0.0)
         rcond = linalg.lapack.dpocon(np.asfortranarray(self._lower), norm, uplo="L")[0] if self.rank else 1.0
+        self.condition = np.inf if self.rank < size else float(np.sqrt(1.0 / max(rcond, EPS)))
         self.error = rounding / max(rcond, EPS)
         left = 1.0 - np.square(factor[self.rank :, : self.rank]).sum(axis=1)
         if np.any(left > UNSURE_PIVOT * rounding * max(1.0, size / 50)):  # neither rounding nor a column of its own
@@ -128,10 +130,12 @@ def factorise(gram: np.ndarray, rounding: float) -> Cholesky | PivotedCholesky:
     rounding : float
         Relative error of its values.
     """
+    if not len(gram):
+        return Cholesky(gram, gram, 1.0, rounding)
     lower, failed = linalg.lapack.dpotrf(gram, lower=True, clean=True)
     if not failed:
         rcond, _ = linalg.lapack.dpocon(lower, np.abs(gram).sum(axis=0).max(initial=0.0), uplo="L")
-        if rcond > max(MIN_RCOND, 8.0 * (rounding if rounding > EPS else 0.0)):
+        if rcond > max(MIN_RCOND, 8.0 * (rounding if rounding > 1e-9 else 0.0)):
             return Cholesky(gram, lower, rcond, rounding)
     return PivotedCholesky(gram, rounding)
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._arrays import arrays_of
-from sgdlinreg._blocks import CSR, Block, as_scipy
+from sgdlinreg._arrays import NUMPY, arrays_of
+from sgdlinreg._blocks import CSR, Block, as_scipy, panel_of, rows_of, take_rows
 from sgdlinreg._double_double import DoubleDouble, power_of_two_above, two_sum
 from sgdlinreg._statistics import shift_complete
 from sgdlinreg._threads import map_strips
@@ -16,6 +16,10 @@ PANEL_ROWS = 4096
 PANEL_BYTES = 1 << 22
 """A panel has up to 4096 rows and 4 MiB: in the third-level cache, and long enough for BLAS."""
 SAMPLE_ROWS = 256
+DENSE_SHARE = 0.1
+"""CSR with more values than this share is multiplied in dense panels: that is faster."""
+MAX_CANCELLED = 1e3
+"""Where the mean turns out to be so far from the shift that more is cancelled, the pass is done again."""
 PLAIN_UNITS = {np.dtype(np.float64): 2.0**100, np.dtype(np.float32): 2.0**20}
 """Spreads from 1 / this to this need no unit: their squares are far from the ends of the type."""
 
@@ -39,6 +43,8 @@ class Moments:
         Weighted sums of products of deviations from the mean, ``unit[i] * unit[j]`` times.
     rounded : bool
         Whether there are float32 products among them.
+    cancelled : float
+        How many times larger than the products the numbers were whose difference they are; 1 if they are sums.
     """
 
     n_features: int
@@ -50,6 +56,12 @@ class Moments:
     products: np.ndarray
     mean_rest: np.ndarray
     rounded: bool = False
+    cancelled: float = 1.0
+
+    @property
+    def rounding(self) -> float:
+        """Relative error of the products."""
+        return float(np.finfo(np.float32 if self.rounded else np.float64).eps) * self.cancelled
 
     @classmethod
     def empty(cls, n_features: int, n_targets: int, precise: bool) -> "Moments":
@@ -69,10 +81,14 @@ class Moments:
         if not self.n_rows:
             return replace(other, precise=self.precise)
         total = self.total_weight + other.total_weight
-        unit = np.maximum(self.unit, other.unit)
-        ours, theirs = self.unit / unit, other.unit / unit
+        seen = [np.where(np.diag(one.products) > 0.0, one.unit, 0.0) for one in (self, other)]
+        unit = np.maximum(*seen)
+        unit = np.where(unit > 0.0, unit, np.maximum(self.unit, other.unit))
         delta = (other.mean - self.mean) + (other.mean_rest - self.mean_rest)
         mean = DoubleDouble(self.mean, self.mean_rest).add(delta * (other.total_weight / total))
+        far = np.abs(delta) > PLAIN_UNITS[np.dtype(np.float64)] * unit
+        unit = np.where(far, power_of_two_above(delta), unit)
+        ours, theirs = (np.where(own > 0.0, own / unit, 0.0) for own in seen)
         step = delta / unit
         products = self.products * np.outer(ours, ours) + other.products * np.outer(theirs, theirs)
         products += np.outer(step, step) * (self.total_weight * other.total_weight / total)
@@ -85,37 +101,46 @@ class Moments:
             unit=unit,
             products=products,
             rounded=self.rounded or other.rounded,
+            cancelled=max(self.cancelled, other.cancelled),
         )
 
     def add(self, block: Block) -> "Moments":
         """Join the moments of a block. Costs n_rows * (n_features + n_targets)**2 operations."""
-        if isinstance(block.X, CSR):
+        if isinstance(block.X, CSR) and len(block.X.data) < DENSE_SHARE * block.n_rows * block.n_features:
             return self.merge(self._of(block, *_sparse_products(block.X, block)))
         dtype = np.dtype(np.float64) if self.precise else block.dtype
         shift, unit, spread = _sample(block, PLAIN_UNITS[dtype])
         moments = self._of(block, *_dense_products(block, dtype, shift, unit))
         squares = np.diag(moments.products)
         unseen = ~np.isfinite(squares) | ((squares == 0.0) & (spread == 0.0))
-        if unseen.any():  # the sample misses what the columns hold
-            largest = _largest_deviation(block, shift, unseen)
-            if np.any(largest > 0.0):
-                unit = np.where(unseen & (largest > 0.0), power_of_two_above(largest), unit)
-                moments = self._of(block, *_dense_products(block, dtype, shift, unit))
+        largest = _largest_deviation(block, shift, unseen) if unseen.any() else np.zeros(len(unit))
+        unit = np.where(unseen & (largest > 0.0), power_of_two_above(largest), unit)
+        if np.any(largest > 0.0) or moments.cancelled > MAX_CANCELLED:  # the sample misses what the columns hold
+            shift = moments.mean if np.isfinite(moments.mean).all() else shift
+            moments = self._of(block, *_dense_products(block, dtype, shift, unit))
         return self.merge(replace(moments, rounded=dtype == np.float32))
 
     def _of(self, block, total_weight, shift, rest, unit, products) -> "Moments":
         mean, mean_rest = two_sum(shift, rest)
-        return Moments(self.n_features, self.precise, block.n_rows, total_weight, mean, unit, products, mean_rest)
+        squares = np.diag(products)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratio = np.square(rest / unit) * total_weight / squares
+        cancelled = 1.0 + float(np.max(ratio, where=(squares > 0.0) & np.isfinite(ratio), initial=0.0))
+        about = (block.n_rows, total_weight, mean, unit, products, mean_rest)
+        return Moments(self.n_features, self.precise, *about, cancelled=cancelled)
 
 
 def _sample(block: Block, plain: float):
     """Shift, unit and spread of the columns of [X, y] from some rows spread over the block."""
-    rows = slice(None, None, max(1, block.n_rows // SAMPLE_ROWS))
-    sample = np.column_stack([arrays_of(block.X).take(block.X[rows]), block.y[rows]]).astype(np.float64)
-    first = sample[0]
-    shift = first + ((sample - first) / len(sample)).sum(axis=0)
-    if block.dtype == np.float32:
-        shift = shift.astype(np.float32).astype(np.float64)
+    rows = np.arange(0, block.n_rows, max(1, block.n_rows // SAMPLE_ROWS))
+    weight = np.ones(len(rows))
+    if block.sample_weight is not None:  # a mean without the heaviest rows may be far off
+        heaviest = np.argpartition(block.sample_weight, -min(block.n_rows, SAMPLE_ROWS))[-SAMPLE_ROWS:]
+        rows = np.union1d(rows, heaviest)
+        weight = block.sample_weight[rows]
+    sample = np.column_stack([take_rows(block.X, rows, dense=True), block.y[rows]])
+    first = sample[np.argmax(weight)]
+    shift = first + (weight / weight.sum()) @ (sample - first)
     spread = np.abs(sample - first).max(axis=0)
     shift = np.where(spread > 0.0, shift, first)  # constant columns stay exactly 0
     size = np.where(spread > 0.0, spread, np.abs(first))
@@ -131,7 +156,8 @@ def _largest_deviation(block, shift, columns):
         rows = slice(start, start + PANEL_ROWS)
         for array, which, offset in ((block.X, of_X, 0), (block.y, of_y, block.n_features)):
             if len(which):
-                part = arrays_of(array).take(array[rows][:, which])
+                part = panel_of(Block(array, block.y, None), rows)[0]
+                part = (part.toarray() if sparse.issparse(part) else part)[:, which]
                 deviation = np.abs(part - shift[offset + which]).max(axis=0)
                 largest[offset + which] = np.maximum(largest[offset + which], deviation)
     return largest
@@ -139,12 +165,13 @@ def _largest_deviation(block, shift, columns):
 
 def _dense_products(block: Block, dtype, shift, unit):
     """Total weight, mean in two parts, unit and products of a dense block, panel by panel in a few threads."""
-    there: Any = arrays_of(block.X)
+    there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
     d, size = block.n_features, len(shift)
     width = -(-(size + 1) // 4) * 4  # BLAS likes multiples of four
-    factor = None if np.all(unit == 1.0) else there.put((1.0 / unit).astype(dtype))
+    factor = None if np.all(unit[:d] == 1.0) else there.put((1.0 / unit[:d]).astype(dtype))
     root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
-    x_shift, y_shift = there.put(shift[:d].astype(dtype)), there.put(shift[d:])
+    shift = np.concatenate([shift[:d].astype(dtype).astype(np.float64), shift[d:]])
+    x_shift = there.put(shift[:d].astype(dtype))
     panel_rows = int(np.clip(PANEL_BYTES // (8 * width) // 256 * 256, 256, PANEL_ROWS))
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked at in the end
@@ -155,10 +182,11 @@ def _dense_products(block: Block, dtype, shift, unit):
         for begin in range(start, stop, panel_rows):
             rows = slice(begin, min(begin + panel_rows, stop))
             part = panel[: rows.stop - begin]
-            there.subtract(block.X[rows], x_shift, out=part[:, :d])
-            there.subtract(there.put(block.y[rows]), y_shift, out=part[:, d:size])
+            X = rows_of(block, rows)[0]
+            there.subtract(X.toarray() if block.is_sparse else X, x_shift, out=part[:, :d])
+            part[:, d:size] = there.put(((block.y[rows] - shift[d:]) / unit[d:]).astype(dtype))
             if factor is not None:
-                part[:, :size] *= factor
+                part[:, :d] *= factor
             if root is not None:
                 part[:, size] = 1.0
                 part *= there.put(root[rows, None].astype(dtype))

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from sgdlinreg._solvers.residuals import Residuals
 from sgdlinreg._solvers.triangle import Triangle
 from sgdlinreg._solvers.wide import Rows
 
-SINGLE = float(np.finfo(np.float32).eps)
 SMALL = 1 << 17
 """Data of up to this many values are always refined: it takes a millisecond or two."""
 SMALL_INFERENCE = 1 << 22
@@ -29,6 +28,8 @@ ENOUGH_SINGLE = 1e-4
 SURE = 1e-6
 """Bound on the error above which a model that could not be refined is warned about."""
 MAX_REFINEMENTS = 3
+STUCK = 1e-6
+"""Corrections beyond the first that are larger than this, relative to the coefficients, should shrink."""
 LOST_RESIDUALS = 1e-6
 """Share of unexplained variance below which moments do not tell the residuals; 100 times more in float32."""
 SPARSE_TRIANGLE = 1 << 33
@@ -79,7 +80,8 @@ class Solution:
     """A solution on its way: coefficients (n_features + 1, n_columns) and what refines them.
 
     Columns after the targets are those of the inverse moments, for standard errors; ``linear`` is their right-hand
-    side. ``lost`` says that ``squares``, the weighted sum of squared residuals, is the difference of larger numbers.
+    side. ``lost`` says that ``squares``, the weighted sum of squared residuals, is the difference of larger numbers,
+    ``last_step`` how large the last correction was beside the coefficients, ``stuck`` that corrections do not shrink.
     """
 
     scaled: Scaled
@@ -90,6 +92,8 @@ class Solution:
     squares: np.ndarray
     lost: bool
     n_refined: int = 0
+    last_step: float = np.inf
+    stuck: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,24 @@ class State:
     is_sparse: bool = False
     moments: Moments | None = None
     solution: Solution | None = None
+
+
+class Model(NamedTuple):
+    """A solved problem: what the model and its standard errors are made of, and what the user is told.
+
+    coef is (n_targets, n_features + 1), squares the weighted sums of squared residuals (n_targets,), mean that of the
+    columns (n_features,).
+    """
+
+    coef: np.ndarray
+    squares: np.ndarray
+    total_weight: float
+    mean: np.ndarray
+    n_rows: int
+    rank: int
+    condition: float
+    factorization: str
+    n_refined: int
 
 
 class NormalEquation:
@@ -133,6 +155,7 @@ class NormalEquation:
     def __init__(self, objective: Objective, options: Options):
         self.objective = objective
         self.options = options
+        self._made: tuple[State, Model] | None = None
 
     def init(self, n_features, n_targets, coef):
         """No rows yet. There is nothing to start from in a closed form, so ``coef`` is not used."""
@@ -161,11 +184,15 @@ class NormalEquation:
         work = state.work
         if isinstance(work, Moments):
             work.check()
-        if isinstance(work, Rows) or self.objective.positive:
+        if isinstance(work, Rows):
             return state, False
+        if self.objective.positive:
+            again = isinstance(work, Moments) and work.rounded
+            moments = Moments.empty(state.n_features, state.n_targets, True)
+            return replace(state, moments=work, work=moments if again else work), again
         if isinstance(work, Moments):
             scaled = self._scaled(work)
-            factor = factorise(scaled.gram, SINGLE if work.rounded else EPS)
+            factor = factorise(scaled.gram, work.rounding)
             solution = self._first(scaled, factor, factor.solve(scaled.right))
             state = replace(state, moments=work, solution=solution)
             if work.rounded and (factor.error > ENOUGH_SINGLE or not isinstance(factor, Cholesky)):
@@ -173,7 +200,8 @@ class NormalEquation:
             affordable = not state.is_sparse or work.n_rows * len(work.unit) ** 2 <= SPARSE_TRIANGLE
             if not isinstance(factor, Cholesky) and affordable and len(scaled.active):
                 scale = np.concatenate([scaled.scale, scaled.y_unit])
-                centre = work.mean if self.objective.fit_intercept else np.zeros_like(work.mean)
+                share = float(self.objective.fit_intercept)
+                centre = DoubleDouble(share * work.mean, share * work.mean_rest)
                 return replace(state, work=Triangle(centre, scale, np.empty((0, len(scale))))), True
         elif isinstance(work, Triangle):
             scaled = state.solution.scaled
@@ -245,7 +273,8 @@ class NormalEquation:
         return int(np.clip(needed, least, MAX_REFINEMENTS))
 
     def _infers(self, solution: Solution) -> bool:
-        return solution.scaled.penalty == 0.0 and solution.factor.rank == solution.scaled.moments.n_features
+        full = solution.factor.rank == solution.scaled.moments.n_features
+        return full and solution.scaled.penalty == 0.0 and solution.factor.lower is not None
 
     def _with_inverse(self, solution: Solution) -> Solution:
         """Add the columns of the inverse moments where that is cheap, for standard errors of full precision."""
@@ -267,18 +296,23 @@ class NormalEquation:
 
     def losses_of(self, state, block):
         """Objective of each target at the solution."""
-        coef, squares, weight, _ = self._model(state)
-        return 0.5 * squares / weight + self.objective.penalty(coef)
+        model = self._model(state)
+        return 0.5 * model.squares / model.total_weight + self.objective.penalty(model.coef)
 
-    def _model(self, state):
-        """Coefficients (n_targets, n_features + 1), residual squares, total weight, and fitted attributes."""
+    def _model(self, state) -> Model:
+        """Give the model of the passes so far; made once for each state."""
+        if self._made is None or self._made[0] is not state:
+            self._made = state, self._make(state)
+        return self._made[1]
+
+    def _make(self, state) -> Model:
         work = state.work
         if isinstance(work, Rows):
             weight = work.total_weight
             wide = work.solve(self.objective.l2 * weight, self.objective.fit_intercept)
-            return wide.coef, wide.squares, weight, (wide.rank, wide.condition, "dual", 0)
+            return Model(wide.coef, wide.squares, weight, wide.mean, work.n_rows, wide.rank, wide.condition, "dual", 0)
         if self.objective.positive:
-            return self._positive(work)
+            return self._positive(state.moments)
         solution = state.solution
         scaled, factor = solution.scaled, solution.factor
         moments = scaled.moments
@@ -294,54 +328,57 @@ class NormalEquation:
                 coef[:, d] = moments.mean[d:] - coef[:, :d] @ moments.mean[:d]
         condition = factor.condition if len(scaled.active) == d else np.inf
         about = (factor.rank, condition, factor.name, solution.n_refined)
-        return coef, solution.squares, moments.total_weight, about
+        return Model(coef, solution.squares, moments.total_weight, moments.mean[:d], moments.n_rows, *about)
 
     def _positive(self, moments):
         scaled = self._scaled(moments)
         weights, rank, condition = non_negative(scaled.gram, scaled.right)
         coef = self._first(scaled, None, weights).coef.high.T
         condition = condition if len(scaled.active) == moments.n_features else np.inf
-        return coef, scaled.residual_squares(weights), moments.total_weight, (rank, condition, "non_negative", 0)
+        squares, mean = scaled.residual_squares(weights), moments.mean[: moments.n_features]
+        about = (mean, moments.n_rows, rank, condition, "non_negative", 0)
+        return Model(coef, squares, moments.total_weight, *about)
 
     def fitted(self, state):
         """Give the model."""
-        coef, squares, weight, (rank, condition, name, n_refined) = self._model(state)
-        moments = state.moments if isinstance(state.work, Triangle | Residuals) else state.work
-        means = None
-        if self.objective.fit_intercept:
-            means = moments.mean[: state.n_features] if isinstance(moments, Moments) else None
+        model = self._model(state)
         summary = {
             "t_": 2,
-            "batch_size_": moments.n_rows,
+            "batch_size_": model.n_rows,
             "step_size_": np.nan,
-            "rank_": rank,
-            "condition_number_": condition,
-            "factorization_": name,
-            "n_refinements_": n_refined,
+            "rank_": model.rank,
+            "condition_number_": model.condition,
+            "factorization_": model.factorization,
+            "n_refinements_": model.n_refined,
         }
-        return Fitted(coef, means, summary, self._inference(state, moments, squares, weight), _warning(state))
+        means = model.mean if self.objective.fit_intercept else None
+        return Fitted(model.coef, means, summary, self._inference(state, model), _warning(state))
 
-    def _inference(self, state, moments, squares, weight) -> Inference | str:
+    def _inference(self, state, model: Model) -> Inference | str:
         """Give what standard errors follow from, or why there are none."""
         solution, n_features = state.solution, state.n_features
         if self.objective.l2 > 0.0:
             return "a penalty biases the coefficients; fit with alpha=0"
         if self.objective.positive:
             return "they do not hold for coefficients at a bound; fit with positive=False"
+        if solution is not None and solution.factor.rank == n_features and solution.factor.lower is None:
+            return "the columns are too collinear for sums alone, and the rows cannot be read again; use fit"
         if solution is None or not self._infers(solution):
             return "the columns, with that of the intercept, are linearly dependent; leave some out"
-        freedom = moments.n_rows - n_features - self.objective.fit_intercept
+        if solution.lost and not solution.n_refined:
+            return "the residuals are too small for sums to tell, and the rows cannot be read again; use fit"
+        freedom = model.n_rows - n_features - self.objective.fit_intercept
         if freedom <= 0:
-            return f"{moments.n_rows} rows leave no degrees of freedom for {n_features} features; use more rows"
+            return f"{model.n_rows} rows leave no degrees of freedom for {n_features} features; use more rows"
         factors, diagonal = None, np.arange(n_features)
         if solution.n_refined and solution.coef.high.shape[1] > state.n_targets:
             inverse = solution.coef.high[:, state.n_targets :]
             factors = inverse[diagonal, diagonal] * solution.scaled.scale
-            of_intercept = inverse[-1, -1] * np.sqrt(weight) if self.objective.fit_intercept else 0.0
+            of_intercept = inverse[-1, -1] * np.sqrt(model.total_weight) if self.objective.fit_intercept else 0.0
             factors = np.append(factors, of_intercept)
-        mean = moments.mean[:n_features] if self.objective.fit_intercept else None
-        std = np.sqrt(squares / freedom)
-        return Inference(mean, solution.scaled.scale, solution.factor.lower, weight, std, factors)
+        mean = model.mean if self.objective.fit_intercept else None
+        std = np.sqrt(model.squares / freedom)
+        return Inference(mean, solution.scaled.scale, solution.factor.lower, model.total_weight, std, factors)
 
     def finish(self, state):
         """Keep the moments, or the rows where they are fewer than columns; not the caller's arrays."""
@@ -369,9 +406,15 @@ def _refined(solution: Solution, residuals: Residuals, fit_intercept: bool) -> S
         squares -= penalty * (moved * (2.0 * solution.coef.high[:-1] + moved)).sum(axis=0)[:n_targets]
     squares = np.maximum(squares, 0.0)
     lost = (squares < 1e-3 * residuals.squares) & (residuals.squares > EPS**2 * solution.scaled.total_squares)
+    scale = np.where(np.isinf(solution.scaled.scale), 0.0, solution.scaled.scale)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sizes = [np.linalg.norm(scale * part[:, :n_targets]) for part in (moved, solution.coef.high[:-1])]
+        last_step = float(np.nan_to_num(sizes[0] / sizes[1]))
     return replace(
         solution,
         coef=solution.coef.add(step),
+        last_step=last_step,
+        stuck=last_step > max(STUCK, 0.1 * solution.last_step),
         squares=squares,
         lost=bool(lost.any()),
         n_refined=solution.n_refined + 1,
@@ -391,6 +434,7 @@ def _step(solution: Solution, gradient: DoubleDouble, fit_intercept: bool):
     if fit_intercept:  # eliminate the intercept: moments about the mean
         rest = DoubleDouble(gradient.high[d:], gradient.low[d:])
         columns = columns.add_all(rest.times(-mean / solution.size[:, None]))
+        columns = columns.add_all(rest.times(-moments.mean_rest[:d, None] / solution.size[:, None]))
     right = columns.high[active] * (solution.size[active] / scaled.scale[active])[:, None]
     weights = solution.factor.solve(right)
     moved = scaled.in_columns(weights)
@@ -403,17 +447,22 @@ def _step(solution: Solution, gradient: DoubleDouble, fit_intercept: bool):
 
 
 def _warning(state: State) -> str | None:
-    """Say where moments alone do not give all digits and the rows could not be read again."""
+    """Say where digits are missing: refinement that does not converge, or moments alone where rows cannot be read."""
     solution = state.solution
-    if solution is None or solution.n_refined or isinstance(solution.factor, SingularValues):
+    if solution is None or not len(solution.scaled.active):
         return None
+    if solution.stuck:
+        return (
+            "Refinement of the solution did not converge: the columns of X are too collinear, or the weights too "
+            "uneven, for all digits of the coefficients. Leave columns out, or set a small alpha."
+        )
     sure = ENOUGH_SINGLE if solution.scaled.moments.rounded else SURE
-    if solution.factor.error <= sure or not len(solution.scaled.active):
+    if solution.n_refined or isinstance(solution.factor, SingularValues) or solution.factor.error <= sure:
         return None
     return (
-        f"The columns of X are nearly linearly dependent: of the coefficients about "
-        f"{max(0, int(-np.log10(solution.factor.error)))} digits are sure, because the rows cannot be read again. "
-        "Use fit, or fit_source with a source that can be passed over again."
+        f"The columns of X are nearly linearly dependent, or the weights very uneven: of the coefficients about "
+        f"{max(0, int(-np.log10(min(solution.factor.error, 1.0))))} digits are sure, because the rows cannot be read "
+        "again. Use fit, or fit_source with a source that can be passed over again."
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from sgdlinreg._blocks import Block, panel_of
+from sgdlinreg._double_double import DoubleDouble
 from sgdlinreg._threads import map_strips
 
 PANEL_ROWS = 2048
@@ -18,8 +19,8 @@ class Triangle:
 
     Attributes
     ----------
-    centre : ndarray of shape (n_features + n_targets,)
-        Subtracted from the columns.
+    centre : DoubleDouble of shape (n_features + n_targets,)
+        Subtracted from the columns: the rounding of an offset column's mean would count as a column of its own.
     scale : ndarray of shape (n_features + n_targets,)
         What they are divided by then.
     factor : ndarray of shape (n, n_features + n_targets)
@@ -32,7 +33,7 @@ class Triangle:
     2012).
     """
 
-    centre: np.ndarray
+    centre: DoubleDouble
     scale: np.ndarray
     factor: np.ndarray
 
@@ -46,7 +47,8 @@ class Triangle:
             for begin in range(start, stop, panel_rows):
                 X, y, weight = panel_of(block, slice(begin, min(begin + panel_rows, stop)))
                 panel = np.column_stack([X.toarray() if sparse.issparse(X) else X, y])
-                panel -= self.centre
+                panel -= self.centre.high
+                panel -= self.centre.low
                 panel /= self.scale
                 panel *= np.sqrt(weight)[:, None]
                 triangle = _triangle_of([triangle, panel])

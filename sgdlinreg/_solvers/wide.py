@@ -7,17 +7,25 @@ import numpy as np
 from scipy import linalg, sparse
 
 from sgdlinreg._blocks import Block, join_rows, panel_of
+from sgdlinreg._double_double import power_of_two_above
 from sgdlinreg._solvers.factors import EPS, KEPT_FIT, RANK_SINGULAR
 from sgdlinreg._statistics import centre_panel, column_statistics
 
+DENSE_VALUES = 1 << 24
+"""CSR rows of up to this many values, zeros counted, are solved as dense ones: their products lose half the digits."""
 SPARSE_RANK = 1e-14
 """Eigenvalues of the scaled rows' products below this share of the largest count as zero."""
 
 
 class WideSolution(NamedTuple):
-    """Coefficients (n_targets, n_features + 1), rank, condition number and weighted residual sum of squares."""
+    """What was solved for.
+
+    coef is (n_targets, n_features + 1), mean (n_features,) what it was fitted about, squares the weighted sums of
+    squared residuals (n_targets,).
+    """
 
     coef: np.ndarray
+    mean: np.ndarray
     rank: int
     condition: float
     squares: np.ndarray
@@ -56,48 +64,66 @@ class Rows:
 
         Notes
         -----
-        Costs n_rows**2 * n_features operations. Dense rows are decomposed by SVD of the scaled columns, which decides
-        the rank; of CSR only products of rows with each other are formed.
+        Costs n_rows**2 * n_features operations, and memory for a dense copy; of CSR rows with more than 16 million
+        values, zeros counted, only products with each other are formed.
         """
         assert self.block is not None, "a fit has rows"
         X, y, weight = panel_of(self.block, slice(None))
         root = np.sqrt(weight)[:, None]
         y_mean = (weight @ y) / weight.sum() if fit_intercept else np.zeros(y.shape[1])
         targets = (y - y_mean) * root
+        if sparse.issparse(X) and X.shape[0] * X.shape[1] <= DENSE_VALUES:
+            X = X.toarray()
         if sparse.issparse(X):
             mean = (weight @ X) / weight.sum() if fit_intercept else np.zeros(X.shape[1])
             weights, fitted, rank, condition = _solve_sparse(X, root, mean, self.block, targets, penalty)
         else:
             mean = centre_panel(X, weight) if fit_intercept else np.zeros(X.shape[1])
-            weights, fitted, rank, condition = _solve_dense(X * root, targets, penalty)
+            unit = power_of_two_above(np.abs(X).max())  # so that squares stay in range
+            rows = X / unit * root
+            weights, rank, condition = _solve_dense(rows, targets, np.sqrt(penalty) / unit)
+            fitted = rows @ weights
+            weights = weights / unit
         coef = np.column_stack([weights.T, y_mean - mean @ weights])
-        return WideSolution(coef, rank, condition, np.square(targets - fitted).sum(axis=0))
+        return WideSolution(coef, mean, rank, condition, np.square(targets - fitted).sum(axis=0))
 
 
-def _solve_dense(rows, targets, penalty):
-    if penalty > 0.0:
-        weights, condition = _solve_dual(rows @ rows.T, targets, penalty)
-        weights = rows.T @ weights
-        return weights, rows @ weights, rows.shape[1], condition
+def _solve_dense(rows, targets, ridge):
+    """Give weights, rank and condition number for centred, weighted rows; ``ridge`` is the root of the penalty."""
+    n_rows, n_features = rows.shape
+    if ridge > 0.0:
+        # ridge regression is the solution of least norm of [rows, ridge * I] u = targets
+        weights, triangle = _shortest(np.hstack([rows, ridge * np.eye(n_rows)]), targets)
+        return weights[:n_features], n_features, float(np.linalg.cond(triangle))
     scale = np.linalg.norm(rows, axis=0)
     scale[scale == 0.0] = np.inf
     left, singular, right = linalg.svd(rows / scale, full_matrices=False)
-    kept = singular > max(RANK_SINGULAR, 4.0 * len(rows)) * EPS * singular[0]
+    kept = singular > max(RANK_SINGULAR, 4.0 * n_rows) * EPS * singular[0]
+    if not kept.any():
+        return np.zeros((n_features, targets.shape[1])), 0, np.inf
     left, projected = left[:, kept], left[:, kept].T @ targets
     weights = (right[kept].T @ (projected / singular[kept, None])) / scale[:, None]
-    basis, triangle = np.linalg.qr(rows.T @ left)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        shortest = basis @ _solve_triangle(triangle.T, projected)
+        shortest, _ = _shortest(left.T @ rows, projected)
         lost = np.square(rows @ shortest - left @ projected).sum(axis=0)
+    # units that differ by more than the digits there are: least norm in scaled units keeps the fit
     weights = np.where(lost <= KEPT_FIT * np.square(projected).sum(axis=0), shortest, weights)
-    return weights, rows @ weights, int(kept.sum()), np.inf
+    return weights, int(kept.sum()), np.inf
 
 
-def _solve_triangle(lower, right):
-    """Solve a triangular system; not a number where it is singular."""
-    if not np.all(np.diag(lower)):
-        return np.full_like(right, np.nan)
-    return linalg.solve_triangular(lower, right, lower=True, check_finite=False)
+def _shortest(rows, targets):
+    """Solve ``rows @ u = targets`` of full row rank for the least norm; gives u and the triangular factor of the rows.
+
+    Columns are sorted by size before the pivoted QR, which then respects the unit of each (Cox and Higham, "Stability
+    of Householder QR factorization for weighted least squares problems", 1998).
+    """
+    order = np.argsort(-np.abs(rows).max(axis=0), kind="stable")
+    basis, triangle, pivots = linalg.qr(rows[:, order].T, mode="economic", pivoting=True)
+    if not np.all(np.diag(triangle)):
+        return np.full((rows.shape[1], targets.shape[1]), np.nan), triangle
+    solution = np.empty((rows.shape[1], targets.shape[1]))
+    solution[order] = basis @ linalg.solve_triangular(triangle, targets[pivots], trans="T", check_finite=False)
+    return solution, triangle
 
 
 def _solve_sparse(X: Any, root, mean, block, targets, penalty):
@@ -117,9 +143,10 @@ def _solve_sparse(X: Any, root, mean, block, targets, penalty):
 
     products = centred_products(np.ones(len(mean)))
     if penalty > 0.0:
-        dual, condition = _solve_dual(products, targets, penalty)
-        weights = weights_of(dual)
-        return weights, fitted_by(weights), len(mean), condition
+        values, vectors = linalg.eigh(products)
+        values = np.maximum(values, 0.0) + penalty
+        weights = weights_of(vectors @ ((vectors.T @ targets) / values[:, None]))
+        return weights, fitted_by(weights), len(mean), float(np.sqrt(values[-1] / values[0]))
     scale = np.sqrt(column_statistics(block).variance * block.total_weight)
     if not mean.any():
         scale = np.sqrt(X.power(2).T @ np.square(root[:, 0]))
@@ -129,13 +156,3 @@ def _solve_sparse(X: Any, root, mean, block, targets, penalty):
     inner = vectors.T @ products @ vectors
     weights = weights_of(vectors @ linalg.lstsq(inner, vectors.T @ targets, cond=SPARSE_RANK)[0])
     return weights, fitted_by(weights), vectors.shape[1], np.inf
-
-
-def _solve_dual(products, targets, penalty):
-    """Solve ``(products + penalty * I) a = targets``; the root of the condition number is that of the columns."""
-    products = products + penalty * np.eye(len(products))
-    lower = linalg.cholesky(products, lower=True)
-    rcond, _ = linalg.lapack.dpocon(np.asfortranarray(lower), np.abs(products).sum(axis=0).max(), uplo="L")
-    dual = linalg.cho_solve((lower, True), targets)
-    dual += linalg.cho_solve((lower, True), targets - products @ dual)
-    return dual, float(np.sqrt(1.0 / rcond))
