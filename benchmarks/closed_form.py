@@ -117,11 +117,12 @@ def costs(fast, repeats):
         X, y = draw(n_rows, n_features, "float64")
         block = Block(X, y[:, None], None)
         coef = DoubleDouble(np.ones((n_features + 1, 1)), np.zeros((n_features + 1, 1)))
-        zeros, ones = np.zeros(n_features + 1), np.ones(n_features + 1)
+        ones = np.ones(n_features + 1)
+        centre = DoubleDouble(0.0 * ones, 0.0 * ones)
         passes = {
             "moments": lambda block=block, d=n_features: Moments.empty(d, 1, True).add(block),
             "refinement": lambda block=block, coef=coef, d=n_features: Residuals.at(coef, np.ones(d), 1).add(block),
-            "qr": lambda block=block, c=zeros, s=ones: Triangle(c, s, np.empty((0, len(c)))).add(block),
+            "qr": lambda block=block, c=centre, s=ones: Triangle(c, s, np.empty((0, len(s)))).add(block),
         }
         found = in_turn(passes, max(3, repeats // 3), pause=0.0)
         for name, seconds in found.items():
