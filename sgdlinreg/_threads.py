@@ -37,6 +37,7 @@ def map_strips(function: Callable[[int, int], Any], n_rows: int, panel_rows: int
         return function(start, min(start + length, n_rows))
 
     if n == 1:
-        return [run(start) for start in starts]
+        with _controller().limit(limits=1, user_api="blas"):
+            return [run(start) for start in starts]
     with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n) as pool:
         return list(pool.map(run, starts))

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from sgdlinreg._arrays import NUMPY, arrays_of
-from sgdlinreg._blocks import CSR, Block, as_scipy, panel_of, rows_of, take_rows
+from sgdlinreg._blocks import CSR, Block, as_scipy, panel_of, take_rows
 from sgdlinreg._double_double import DoubleDouble, power_of_two_above, two_sum
 from sgdlinreg._statistics import shift_complete
 from sgdlinreg._threads import map_strips
@@ -171,7 +171,8 @@ def _dense_products(block: Block, dtype, shift, unit):
     factor = None if np.all(unit[:d] == 1.0) else there.put((1.0 / unit[:d]).astype(dtype))
     root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
     shift = np.concatenate([shift[:d].astype(dtype).astype(np.float64), shift[d:]])
-    x_shift = there.put(shift[:d].astype(dtype))
+    x_shift, plain = there.put(shift[:d].astype(dtype)), bool(np.all(unit[d:] == 1.0))
+    whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
     panel_rows = int(np.clip(PANEL_BYTES // (8 * width) // 256 * 256, 256, PANEL_ROWS))
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked at in the end
@@ -182,9 +183,10 @@ def _dense_products(block: Block, dtype, shift, unit):
         for begin in range(start, stop, panel_rows):
             rows = slice(begin, min(begin + panel_rows, stop))
             part = panel[: rows.stop - begin]
-            X = rows_of(block, rows)[0]
+            X = whole[rows]
             there.subtract(X.toarray() if block.is_sparse else X, x_shift, out=part[:, :d])
-            part[:, d:size] = there.put(((block.y[rows] - shift[d:]) / unit[d:]).astype(dtype))
+            targets = block.y[rows] - shift[d:]
+            part[:, d:size] = there.put(targets if plain else targets / unit[d:])
             if factor is not None:
                 part[:, :d] *= factor
             if root is not None:

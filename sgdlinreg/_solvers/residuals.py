@@ -13,6 +13,8 @@ from sgdlinreg._threads import map_strips
 
 PANEL_VALUES = 1 << 16
 """Values of a panel: it and its slices should stay in the cache."""
+FEATURES_FOR_THREADS = 256
+"""Below this, operations on a panel are so short that threads wait for each other: one is twice as fast as two."""
 FEW_COLUMNS = 4
 
 
@@ -73,7 +75,8 @@ class Residuals:
             return gradient, squares
 
         gradient, squares = self.gradient, self.squares
-        for part, part_squares in map_strips(strip, block.n_rows, panel_rows, there.threads):
+        threads = there.threads and block.n_features >= FEATURES_FOR_THREADS
+        for part, part_squares in map_strips(strip, block.n_rows, panel_rows, threads):
             gradient, squares = gradient.add_all(part), squares + part_squares
         return replace(self, gradient=gradient, squares=squares)
 
