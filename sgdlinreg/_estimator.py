@@ -229,7 +229,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     condition_number_ : float
         Condition number of the same columns scaled to unit norm, with the rows of the penalty if alpha > 0,
-        estimated; inf if they are linearly dependent. After the closed form only.
+        estimated; inf if they are linearly dependent. With fewer rows than columns and alpha > 0, that of the rows of
+        the dual problem. After the closed form only.
 
     factorization_ : {"cholesky", "qr", "pivoted_cholesky", "dual", "non_negative"}
         How the closed form was solved: "cholesky" of the moments; "qr" of the rows where the columns are too
@@ -245,10 +246,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         rank and with more rows than coefficients; the AttributeError says what is missing.
 
     coef_std_error_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Standard errors of `coef_`, as R's lm and statsmodels' WLS give them.
+        Standard errors of the coefficients, as R's lm and statsmodels' WLS give them.
 
     intercept_std_error_ : float or ndarray of shape (n_targets,)
-        Standard errors of `intercept_`; 0 without one.
+        Standard errors of the intercepts; 0 without one.
 
     n_features_in_ : int
         Number of features.
@@ -650,12 +651,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     @property
     def coef_std_error_(self):
-        """Standard errors of coef_."""
+        """Standard errors of the coefficients."""
         return self._of_each_target(self._inferred("coef_std_error_").std_errors()[0])
 
     @property
     def intercept_std_error_(self):
-        """Standard errors of intercept_."""
+        """Standard errors of the intercepts."""
         return self._of_each_target(self._inferred("intercept_std_error_").std_errors()[1])
 
     def _inferred(self, attribute) -> Inference:
