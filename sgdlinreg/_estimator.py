@@ -3,6 +3,7 @@
 import inspect
 import time
 import warnings
+from functools import cache
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -677,13 +678,13 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         return dense.ravel() if np.ndim(self.intercept_) == 0 else dense
 
     def _choose_solver(self, n_features, has_start):
-        defaults = inspect.signature(MiniBatchSGDRegressor.__init__).parameters
+        defaults = _defaults()
         return _solvers.choose_solver(
             self.solver,
             n_features=n_features,
             device=self.device,
             least_squares=self.loss == "squared_error" and self._l1_ratio() * self._alpha() == 0.0,
-            steps_are_default=all(getattr(self, name) == defaults[name].default for name in STEP_PARAMETERS),
+            steps_are_default=all(getattr(self, name) == defaults[name] for name in STEP_PARAMETERS),
             has_start=has_start,
         )
 
@@ -798,3 +799,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+@cache
+def _defaults() -> dict:
+    """Give the defaults of the constructor."""
+    parameters = inspect.signature(MiniBatchSGDRegressor.__init__).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
