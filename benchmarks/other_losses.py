@@ -1,4 +1,4 @@
-"""Huber and epsilon-insensitive losses, raw real data, default parameters: ``python benchmarks/other_losses.py --help``.
+"""Huber and epsilon-insensitive losses on raw real data: ``python benchmarks/other_losses.py --help``.
 
 epsilon is a tenth of y's standard deviation. The optimum is that of L-BFGS on standardised columns, on the same
 objective; the kink of the epsilon-insensitive loss is rounded in ever smaller widths for it.
