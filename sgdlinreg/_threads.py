@@ -36,8 +36,8 @@ def map_strips(function: Callable[[int, int], Any], n_rows: int, panel_rows: int
     def run(start):
         return function(start, min(start + length, n_rows))
 
-    if n == 1:
-        with _controller().limit(limits=1, user_api="blas"):
+    with _controller().limit(limits=1, user_api="blas"):
+        if n == 1:
             return [run(start) for start in starts]
-    with _controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n) as pool:
-        return list(pool.map(run, starts))
+        with ThreadPoolExecutor(n) as pool:
+            return list(pool.map(run, starts))

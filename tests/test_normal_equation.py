@@ -371,3 +371,10 @@ def test_a_source_that_changes():
     X, y, _ = make_problem(27)
     with pytest.raises(ValueError, match="The source gave 301 rows in the first pass over it and 100 in a later one"):
         exact().fit_source(Shrinking())
+
+
+def test_a_constant_target_is_fitted_without_a_warning():
+    X, _, _ = make_problem(28)
+    X[:, 1] = X[:, 0] + 1e-9 * X[:, 1]
+    model = exact().fit(X, np.full(301, 0.1))
+    np.testing.assert_allclose(model.predict(X), 0.1, rtol=1e-14)

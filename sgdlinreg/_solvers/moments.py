@@ -143,9 +143,13 @@ def _sample(block: Block, plain: float):
     shift = first + (weight / weight.sum()) @ (sample - first)
     spread = np.abs(sample - first).max(axis=0)
     shift = np.where(spread > 0.0, shift, first)  # constant columns stay exactly 0
-    size = np.where(spread > 0.0, spread, np.abs(first))
+    return shift, _unit_of(np.where(spread > 0.0, spread, np.abs(first)), plain), spread
+
+
+def _unit_of(size: np.ndarray, plain: float) -> np.ndarray:
+    """Give the unit of columns of a size: 1 unless squares would come near the ends of the type."""
     extreme = (size > plain) | ((size < 1.0 / plain) & (size > 0.0))
-    return shift, np.where(extreme, power_of_two_above(size), 1.0), spread
+    return np.where(extreme, power_of_two_above(size), 1.0)
 
 
 def _largest_deviation(block, shift, columns):
@@ -217,9 +221,8 @@ def _sparse_products(csr: CSR, block: Block):
     total = weight.sum()
     y_mean = (weight @ block.y) / total
     y = block.y - y_mean
-    size = np.concatenate([_largest_by_column(X), np.abs(y).max(axis=0)])
-    plain = PLAIN_UNITS[np.dtype(np.float64)]
-    unit = np.where((size > plain) | ((size < 1.0 / plain) & (size > 0.0)), power_of_two_above(size), 1.0)
+    size = np.concatenate([abs(X).max(axis=0).toarray().ravel(), np.abs(y).max(axis=0)])
+    unit = _unit_of(size, PLAIN_UNITS[np.dtype(np.float64)])
     X.data /= unit[X.indices]
     y /= unit[d:]
     x_mean = (weight @ X) / total
@@ -231,9 +234,3 @@ def _sparse_products(csr: CSR, block: Block):
     products[d:, d:] = (y * weight[:, None]).T @ y
     rest = np.concatenate([x_mean * unit[:d], np.zeros(len(y_mean))])
     return total, np.concatenate([shift, y_mean]), rest, unit, products
-
-
-def _largest_by_column(X: sparse.csr_array) -> np.ndarray:
-    largest = np.zeros(X.shape[1])
-    np.maximum.at(largest, X.indices, np.abs(X.data))
-    return largest

@@ -81,7 +81,8 @@ class Solution:
 
     Columns after the targets are those of the inverse moments, for standard errors; ``linear`` is their right-hand
     side. ``lost`` says that ``squares``, the weighted sum of squared residuals, is the difference of larger numbers,
-    ``last_step`` how large the last correction was beside the coefficients, ``stuck`` that corrections do not shrink.
+    ``last_step`` how large the last correction was beside the coefficients and y, ``stuck`` that corrections do not
+    shrink.
     """
 
     scaled: Scaled
@@ -407,9 +408,9 @@ def _refined(solution: Solution, residuals: Residuals, fit_intercept: bool) -> S
     squares = np.maximum(squares, 0.0)
     lost = (squares < 1e-3 * residuals.squares) & (residuals.squares > EPS**2 * solution.scaled.total_squares)
     scale = np.where(np.isinf(solution.scaled.scale), 0.0, solution.scaled.scale)[:, None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sizes = [np.linalg.norm(scale * part[:, :n_targets]) for part in (moved, solution.coef.high[:-1])]
-        last_step = float(np.nan_to_num(sizes[0] / sizes[1]))
+    moved, kept = (np.linalg.norm(scale * part[:, :n_targets]) for part in (moved, solution.coef.high[:-1]))
+    beside = kept + np.sqrt(solution.scaled.total_squares.sum())  # of constant y the coefficients are 0
+    last_step = float(moved / beside) if beside > 0.0 else 0.0
     return replace(
         solution,
         coef=solution.coef.add(step),
