@@ -26,7 +26,8 @@ FLOORS = [
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"},
     {"_conditioning", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch", "_solvers.moments"}
     | {"_solvers.wide"},
-    {"_stopping", "_solvers.normal_equation", "_solvers.sgd"},
+    {"_stopping", "_solvers.solution", "_solvers.sgd"},
+    {"_solvers.normal_equation"},
     {"_training", "_solvers", "_validation"},
     {"_estimator"},
     {""},

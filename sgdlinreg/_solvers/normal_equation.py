@@ -2,25 +2,32 @@
 
 import os
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._double_double import DoubleDouble, power_of_two_above
+from sgdlinreg._double_double import DoubleDouble
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Options
-from sgdlinreg._solvers.factors import EPS, Cholesky, SingularValues, factorise, least_norm, non_negative
+from sgdlinreg._solvers.factors import Cholesky, SingularValues, factorise, least_norm, non_negative
 from sgdlinreg._solvers.moments import Moments
 from sgdlinreg._solvers.residuals import Residuals
+from sgdlinreg._solvers.solution import (
+    Solution,
+    first_solution,
+    has_standard_errors,
+    refined,
+    scaled_equations,
+    singular_values,
+    with_inverse,
+)
 from sgdlinreg._solvers.triangle import Triangle
 from sgdlinreg._solvers.wide import Rows
 
 SMALL = 1 << 17
 """Data of up to this many values are always refined: it takes a millisecond or two."""
-SMALL_INFERENCE = 1 << 22
-"""Products of values and columns up to which standard errors are refined too."""
 ENOUGH = 1e-9
 """Larger data are refined where the bound on the relative error of the coefficients is above this."""
 ENOUGH_SINGLE = 1e-4
@@ -28,73 +35,8 @@ ENOUGH_SINGLE = 1e-4
 SURE = 1e-6
 """Bound on the error above which a model that could not be refined is warned about."""
 MAX_REFINEMENTS = 3
-STUCK = 1e-6
-"""Corrections beyond the first that are larger than this, relative to the coefficients, should shrink."""
-LOST_RESIDUALS = 1e-6
-"""Share of unexplained variance below which moments do not tell the residuals; 100 times more in float32."""
 SPARSE_TRIANGLE = 1 << 33
 """Operations that the QR decomposition of CSR rows may take, which become dense panels."""
-
-
-@dataclass(frozen=True)
-class Scaled:
-    """The normal equations in columns of unit norm, without columns that are constant.
-
-    gram is (n_active, n_active), right (n_active, n_targets) in units of ``y_unit``; scale (n_features,) is what
-    columns of X are divided by, inf where they are constant.
-    """
-
-    moments: Moments
-    active: np.ndarray
-    gram: np.ndarray
-    right: np.ndarray
-    scale: np.ndarray
-    penalty: float
-
-    @property
-    def y_unit(self) -> np.ndarray:
-        """Powers of two in which y is counted."""
-        return self.moments.unit[self.moments.n_features :]
-
-    @property
-    def total_squares(self) -> np.ndarray:
-        """Weighted sum of squares of y about its mean, (n_targets,); about 0 without an intercept."""
-        return np.diag(self.moments.products)[self.moments.n_features :] * self.y_unit**2
-
-    def in_columns(self, weights: np.ndarray) -> np.ndarray:
-        """Give weights of scaled columns as weights of the data's, (n_features, n_columns)."""
-        out = np.zeros((len(self.scale), weights.shape[1]))
-        out[self.active] = weights / self.scale[self.active, None]
-        return out
-
-    def residual_squares(self, weights: np.ndarray) -> np.ndarray:
-        """Weighted sum of squared residuals of scaled weights, (n_targets,), to the precision of moments."""
-        explained = (weights * (2.0 * self.right - self.gram @ weights)).sum(axis=0)
-        squares = np.diag(self.moments.products)[self.moments.n_features :] - explained
-        pull = np.sqrt(self.penalty) / self.scale[self.active, None] * weights
-        return np.maximum(squares - np.square(pull).sum(axis=0), 0.0) * self.y_unit**2
-
-
-@dataclass(frozen=True)
-class Solution:
-    """A solution on its way: coefficients (n_features + 1, n_columns) and what refines them.
-
-    Columns after the targets are those of the inverse moments, for standard errors; ``linear`` is their right-hand
-    side. ``lost`` says that ``squares``, the weighted sum of squared residuals, is the difference of larger numbers,
-    ``last_step`` how large the last correction was beside the coefficients and y, ``stuck`` that corrections do not
-    shrink.
-    """
-
-    scaled: Scaled
-    factor: Any
-    coef: DoubleDouble
-    linear: np.ndarray
-    size: np.ndarray
-    squares: np.ndarray
-    lost: bool
-    n_refined: int = 0
-    last_step: float = np.inf
-    stuck: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,9 +134,9 @@ class NormalEquation:
             moments = Moments.empty(state.n_features, state.n_targets, True)
             return replace(state, moments=work, work=moments if again else work), again
         if isinstance(work, Moments):
-            scaled = self._scaled(work)
+            scaled = scaled_equations(work, self.objective.l2, self.objective.fit_intercept)
             factor = factorise(scaled.gram, work.rounding)
-            solution = self._first(scaled, factor, factor.solve(scaled.right))
+            solution = first_solution(scaled, factor, factor.solve(scaled.right), self.objective.fit_intercept)
             state = replace(state, moments=work, solution=solution)
             if work.rounded and (factor.error > ENOUGH_SINGLE or not isinstance(factor, Cholesky)):
                 return replace(state, work=Moments.empty(state.n_features, state.n_targets, True)), True
@@ -206,58 +148,19 @@ class NormalEquation:
                 return replace(state, work=Triangle(centre, scale, np.empty((0, len(scale))))), True
         elif isinstance(work, Triangle):
             scaled = state.solution.scaled
-            singular = self._singular_values(scaled, work)
-            state = replace(state, solution=self._first(scaled, singular, singular.weights))
+            singular = singular_values(scaled, work)
+            state = replace(
+                state, solution=first_solution(scaled, singular, singular.weights, self.objective.fit_intercept)
+            )
         else:
-            state = replace(state, solution=_refined(state.solution, work, self.objective.fit_intercept))
+            state = replace(state, solution=refined(state.solution, work, self.objective.fit_intercept))
         solution = state.solution
         if solution.n_refined >= self._refinements(solution):
             return state, False
         if solution.n_refined == 0:
-            solution = self._with_inverse(solution)
+            solution = with_inverse(solution, self.objective.fit_intercept)
             state = replace(state, solution=solution)
         return replace(state, work=Residuals.at(solution.coef, solution.size, state.n_targets)), True
-
-    def _scaled(self, moments: Moments) -> Scaled:
-        d, products, unit = moments.n_features, moments.products, moments.unit
-        mean = moments.mean / unit
-        if not self.objective.fit_intercept:
-            products = products + moments.total_weight * np.outer(mean, mean)
-            moments = replace(moments, products=products)
-        penalty = self.objective.l2 * moments.total_weight
-        gram = products[:d, :d].copy()
-        gram[np.diag_indices(d)] += np.square(np.sqrt(penalty) / unit[:d])
-        scale = np.sqrt(np.diag(gram))
-        rounding = 16 * EPS * np.abs(mean[:d]) * np.sqrt(moments.total_weight)
-        active = np.flatnonzero(scale > (rounding if self.objective.fit_intercept else 0.0))
-        scale = scale[active]
-        gram = gram[np.ix_(active, active)] / (scale[:, None] * scale)
-        columns = np.full(d, np.inf)
-        columns[active] = scale * unit[active]
-        return Scaled(moments, active, gram, products[active, d:] / scale[:, None], columns, penalty)
-
-    def _singular_values(self, scaled: Scaled, triangle: Triangle) -> SingularValues:
-        d = scaled.moments.n_features
-        rows, targets = triangle.factor[:, :d][:, scaled.active], triangle.factor[:, d:]
-        if scaled.penalty:
-            rows = np.vstack([rows, np.diag(np.sqrt(scaled.penalty) / scaled.scale[scaled.active])])
-            targets = np.vstack([targets, np.zeros((len(scaled.active), targets.shape[1]))])
-        return SingularValues(rows, targets)
-
-    def _first(self, scaled: Scaled, factor, weights) -> Solution:
-        """Make a solution of weights of the scaled columns, (n_active, n_targets) in units of y."""
-        moments = scaled.moments
-        d = moments.n_features
-        coef = np.zeros((d + 1, weights.shape[1]))
-        coef[:d] = scaled.in_columns(weights * scaled.y_unit)
-        if self.objective.fit_intercept:
-            coef[d] = moments.mean[d:] - moments.mean[:d] @ coef[:d]
-        spread = np.where(np.isinf(scaled.scale), 0.0, scaled.scale) / np.sqrt(moments.total_weight)
-        size = power_of_two_above(np.abs(moments.mean[:d]) + spread)
-        squares = scaled.residual_squares(weights)
-        lost = bool(np.any(squares < LOST_RESIDUALS * (100.0 if moments.rounded else 1.0) * scaled.total_squares))
-        zeros = np.zeros_like(coef)
-        return Solution(scaled, factor, DoubleDouble(coef, zeros), zeros, size, squares, lost)
 
     def _refinements(self, solution: Solution) -> int:
         """How many refinements a solution needs, each of which divides its error by the factor's."""
@@ -272,28 +175,6 @@ class NormalEquation:
         if solution.lost:
             needed = max(needed, solution.n_refined + 1)
         return int(np.clip(needed, least, MAX_REFINEMENTS))
-
-    def _infers(self, solution: Solution) -> bool:
-        full = solution.factor.rank == solution.scaled.moments.n_features
-        return full and solution.scaled.penalty == 0.0 and solution.factor.lower is not None
-
-    def _with_inverse(self, solution: Solution) -> Solution:
-        """Add the columns of the inverse moments where that is cheap, for standard errors of full precision."""
-        moments, scaled = solution.scaled.moments, solution.scaled
-        d = moments.n_features
-        if not self._infers(solution) or moments.n_rows * d * (d + 1) > SMALL_INFERENCE:
-            return solution
-        linear = np.zeros((d + 1, d + self.objective.fit_intercept))
-        linear[np.arange(d), np.arange(d)] = scaled.scale / solution.size
-        if self.objective.fit_intercept:
-            linear[d, d] = np.sqrt(moments.total_weight)
-        step, _, _ = _step(solution, DoubleDouble(linear, np.zeros_like(linear)), self.objective.fit_intercept)
-        coef = np.hstack([solution.coef.high, step])
-        return replace(
-            solution,
-            coef=DoubleDouble(coef, np.zeros_like(coef)),
-            linear=np.hstack([solution.linear, linear]),
-        )
 
     def losses_of(self, state, block):
         """Objective of each target at the solution."""
@@ -332,9 +213,9 @@ class NormalEquation:
         return Model(coef, solution.squares, moments.total_weight, moments.mean[:d], moments.n_rows, *about)
 
     def _positive(self, moments):
-        scaled = self._scaled(moments)
+        scaled = scaled_equations(moments, self.objective.l2, self.objective.fit_intercept)
         weights, rank, condition = non_negative(scaled.gram, scaled.right)
-        coef = self._first(scaled, None, weights).coef.high.T
+        coef = first_solution(scaled, None, weights, self.objective.fit_intercept).coef.high.T
         condition = condition if len(scaled.active) == moments.n_features else np.inf
         squares, mean = scaled.residual_squares(weights), moments.mean[: moments.n_features]
         about = (mean, moments.n_rows, rank, condition, "non_negative", 0)
@@ -364,7 +245,7 @@ class NormalEquation:
             return "they do not hold for coefficients at a bound; fit with positive=False"
         if solution is not None and solution.factor.rank == n_features and solution.factor.lower is None:
             return "the columns are too collinear for sums alone, and the rows cannot be read again; use fit"
-        if solution is None or not self._infers(solution):
+        if solution is None or not has_standard_errors(solution):
             return "the columns, with that of the intercept, are linearly dependent; leave some out"
         if solution.lost and not solution.n_refined:
             return "the residuals are too small for sums to tell, and the rows cannot be read again; use fit"
@@ -391,60 +272,6 @@ class NormalEquation:
             X = X._replace(data=X.data.copy(), indices=X.indices.copy()) if isinstance(X, CSR) else np.array(X)
             work = replace(work, block=Block(X, y.copy(), None if weight is None else weight.copy()))
         return State(work, state.n_features, state.n_targets)
-
-
-def _refined(solution: Solution, residuals: Residuals, fit_intercept: bool) -> Solution:
-    """Correct a solution by the gradient that is left."""
-    penalty, n_targets = solution.scaled.penalty, len(residuals.squares)
-    gradient = residuals.gradient.add(solution.linear)
-    if penalty:
-        pull = DoubleDouble(solution.coef.high[:-1], solution.coef.low[:-1]).times(-penalty / solution.size[:, None])
-        zero = np.zeros((1, pull.high.shape[1]))
-        gradient = gradient.add_all(DoubleDouble(np.vstack([pull.high, zero]), np.vstack([pull.low, zero])))
-    step, gain, moved = _step(solution, gradient, fit_intercept)
-    squares = residuals.squares - gain[:n_targets]
-    if penalty:
-        squares -= penalty * (moved * (2.0 * solution.coef.high[:-1] + moved)).sum(axis=0)[:n_targets]
-    squares = np.maximum(squares, 0.0)
-    lost = (squares < 1e-3 * residuals.squares) & (residuals.squares > EPS**2 * solution.scaled.total_squares)
-    scale = np.where(np.isinf(solution.scaled.scale), 0.0, solution.scaled.scale)[:, None]
-    moved, kept = (np.linalg.norm(scale * part[:, :n_targets]) for part in (moved, solution.coef.high[:-1]))
-    beside = kept + np.sqrt(solution.scaled.total_squares.sum())  # of constant y the coefficients are 0
-    last_step = float(moved / beside) if beside > 0.0 else 0.0
-    return replace(
-        solution,
-        coef=solution.coef.add(step),
-        last_step=last_step,
-        stuck=last_step > max(STUCK, 0.1 * solution.last_step),
-        squares=squares,
-        lost=bool(lost.any()),
-        n_refined=solution.n_refined + 1,
-    )
-
-
-def _step(solution: Solution, gradient: DoubleDouble, fit_intercept: bool):
-    """Solve the normal equations for a gradient (n_features + 1, n_columns) in units of the sizes.
-
-    Returns the step (n_features + 1, n_columns), what it gains of the sum of squares, and its part for the columns.
-    """
-    scaled = solution.scaled
-    moments, active = scaled.moments, scaled.active
-    d = moments.n_features
-    mean = moments.mean[:d, None]
-    columns = DoubleDouble(gradient.high[:d], gradient.low[:d])
-    if fit_intercept:  # eliminate the intercept: moments about the mean
-        rest = DoubleDouble(gradient.high[d:], gradient.low[d:])
-        columns = columns.add_all(rest.times(-mean / solution.size[:, None]))
-        columns = columns.add_all(rest.times(-moments.mean_rest[:d, None] / solution.size[:, None]))
-    right = columns.high[active] * (solution.size[active] / scaled.scale[active])[:, None]
-    weights = solution.factor.solve(right)
-    moved = scaled.in_columns(weights)
-    gain = (weights * right).sum(axis=0)
-    intercept = np.zeros((1, moved.shape[1]))
-    if fit_intercept:
-        intercept = gradient.high[d:] / moments.total_weight - mean.T @ moved
-        gain = gain + gradient.high[d] ** 2 / moments.total_weight
-    return np.vstack([moved, intercept]), gain, moved
 
 
 def _warning(state: State) -> str | None:

@@ -1,0 +1,205 @@
+"""A solution of the normal equations in scaled columns, and what refines it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sgdlinreg._double_double import DoubleDouble, power_of_two_above
+from sgdlinreg._solvers.factors import EPS, SingularValues
+from sgdlinreg._solvers.moments import Moments
+from sgdlinreg._solvers.residuals import Residuals
+from sgdlinreg._solvers.triangle import Triangle
+
+SMALL_INFERENCE = 1 << 22
+"""Products of values and columns up to which standard errors are refined too."""
+STUCK = 1e-6
+"""Corrections beyond the first that are larger than this, relative to the coefficients, should shrink."""
+LOST_RESIDUALS = 1e-6
+"""Share of unexplained variance below which moments do not tell the residuals; 100 times more in float32."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """The normal equations in columns of unit norm, without columns that are constant.
+
+    gram is (n_active, n_active), right (n_active, n_targets) in units of ``y_unit``; scale (n_features,) is what
+    columns of X are divided by, inf where they are constant.
+    """
+
+    moments: Moments
+    active: np.ndarray
+    gram: np.ndarray
+    right: np.ndarray
+    scale: np.ndarray
+    penalty: float
+
+    @property
+    def y_unit(self) -> np.ndarray:
+        """Powers of two in which y is counted."""
+        return self.moments.unit[self.moments.n_features :]
+
+    @property
+    def total_squares(self) -> np.ndarray:
+        """Weighted sum of squares of y about its mean, (n_targets,); about 0 without an intercept."""
+        return np.diag(self.moments.products)[self.moments.n_features :] * self.y_unit**2
+
+    def in_columns(self, weights: np.ndarray) -> np.ndarray:
+        """Give weights of scaled columns as weights of the data's, (n_features, n_columns)."""
+        out = np.zeros((len(self.scale), weights.shape[1]))
+        out[self.active] = weights / self.scale[self.active, None]
+        return out
+
+    def residual_squares(self, weights: np.ndarray) -> np.ndarray:
+        """Weighted sum of squared residuals of scaled weights, (n_targets,), to the precision of moments."""
+        explained = (weights * (2.0 * self.right - self.gram @ weights)).sum(axis=0)
+        squares = np.diag(self.moments.products)[self.moments.n_features :] - explained
+        pull = np.sqrt(self.penalty) / self.scale[self.active, None] * weights
+        return np.maximum(squares - np.square(pull).sum(axis=0), 0.0) * self.y_unit**2
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solution on its way: coefficients (n_features + 1, n_columns) and what refines them.
+
+    Columns after the targets are those of the inverse moments, for standard errors; ``linear`` is their right-hand
+    side. ``lost`` says that ``squares``, the weighted sum of squared residuals, is the difference of larger numbers,
+    ``last_step`` how large the last correction was beside the coefficients and y, ``stuck`` that corrections do not
+    shrink.
+    """
+
+    scaled: Scaled
+    factor: Any
+    coef: DoubleDouble
+    linear: np.ndarray
+    size: np.ndarray
+    squares: np.ndarray
+    lost: bool
+    n_refined: int = 0
+    last_step: float = np.inf
+    stuck: bool = False
+
+
+def scaled_equations(moments: Moments, l2: float, fit_intercept: bool) -> Scaled:
+    """Make the normal equations of moments."""
+    d, products, unit = moments.n_features, moments.products, moments.unit
+    mean = moments.mean / unit
+    if not fit_intercept:
+        products = products + moments.total_weight * np.outer(mean, mean)
+        moments = replace(moments, products=products)
+    penalty = l2 * moments.total_weight
+    gram = products[:d, :d].copy()
+    gram[np.diag_indices(d)] += np.square(np.sqrt(penalty) / unit[:d])
+    scale = np.sqrt(np.diag(gram))
+    rounding = 16 * EPS * np.abs(mean[:d]) * np.sqrt(moments.total_weight)
+    active = np.flatnonzero(scale > (rounding if fit_intercept else 0.0))
+    scale = scale[active]
+    gram = gram[np.ix_(active, active)] / (scale[:, None] * scale)
+    columns = np.full(d, np.inf)
+    columns[active] = scale * unit[active]
+    return Scaled(moments, active, gram, products[active, d:] / scale[:, None], columns, penalty)
+
+
+def singular_values(scaled: Scaled, triangle: Triangle) -> SingularValues:
+    """Decompose the triangular factor of the scaled columns, with the rows of the penalty."""
+    d = scaled.moments.n_features
+    rows, targets = triangle.factor[:, :d][:, scaled.active], triangle.factor[:, d:]
+    if scaled.penalty:
+        rows = np.vstack([rows, np.diag(np.sqrt(scaled.penalty) / scaled.scale[scaled.active])])
+        targets = np.vstack([targets, np.zeros((len(scaled.active), targets.shape[1]))])
+    return SingularValues(rows, targets)
+
+
+def first_solution(scaled: Scaled, factor: Any, weights: np.ndarray, fit_intercept: bool) -> Solution:
+    """Make a solution of weights of the scaled columns, (n_active, n_targets) in units of y."""
+    moments = scaled.moments
+    d = moments.n_features
+    coef = np.zeros((d + 1, weights.shape[1]))
+    coef[:d] = scaled.in_columns(weights * scaled.y_unit)
+    if fit_intercept:
+        coef[d] = moments.mean[d:] - moments.mean[:d] @ coef[:d]
+    spread = np.where(np.isinf(scaled.scale), 0.0, scaled.scale) / np.sqrt(moments.total_weight)
+    size = power_of_two_above(np.abs(moments.mean[:d]) + spread)
+    squares = scaled.residual_squares(weights)
+    lost = bool(np.any(squares < LOST_RESIDUALS * (100.0 if moments.rounded else 1.0) * scaled.total_squares))
+    zeros = np.zeros_like(coef)
+    return Solution(scaled, factor, DoubleDouble(coef, zeros), zeros, size, squares, lost)
+
+
+def has_standard_errors(solution: Solution) -> bool:
+    """Whether the columns are independent, without a penalty, and their factor is known."""
+    full = solution.factor.rank == solution.scaled.moments.n_features
+    return full and solution.scaled.penalty == 0.0 and solution.factor.lower is not None
+
+
+def with_inverse(solution: Solution, fit_intercept: bool) -> Solution:
+    """Add the columns of the inverse moments where that is cheap, for standard errors of full precision."""
+    moments, scaled = solution.scaled.moments, solution.scaled
+    d = moments.n_features
+    if not has_standard_errors(solution) or moments.n_rows * d * (d + 1) > SMALL_INFERENCE:
+        return solution
+    linear = np.zeros((d + 1, d + fit_intercept))
+    linear[np.arange(d), np.arange(d)] = scaled.scale / solution.size
+    if fit_intercept:
+        linear[d, d] = np.sqrt(moments.total_weight)
+    step, _, _ = _step(solution, DoubleDouble(linear, np.zeros_like(linear)), fit_intercept)
+    coef = np.hstack([solution.coef.high, step])
+    return replace(
+        solution,
+        coef=DoubleDouble(coef, np.zeros_like(coef)),
+        linear=np.hstack([solution.linear, linear]),
+    )
+
+
+def refined(solution: Solution, residuals: Residuals, fit_intercept: bool) -> Solution:
+    """Correct a solution by the gradient that is left."""
+    penalty, n_targets = solution.scaled.penalty, len(residuals.squares)
+    gradient = residuals.gradient.add(solution.linear)
+    if penalty:
+        pull = DoubleDouble(solution.coef.high[:-1], solution.coef.low[:-1]).times(-penalty / solution.size[:, None])
+        zero = np.zeros((1, pull.high.shape[1]))
+        gradient = gradient.add_all(DoubleDouble(np.vstack([pull.high, zero]), np.vstack([pull.low, zero])))
+    step, gain, moved = _step(solution, gradient, fit_intercept)
+    squares = residuals.squares - gain[:n_targets]
+    if penalty:
+        squares -= penalty * (moved * (2.0 * solution.coef.high[:-1] + moved)).sum(axis=0)[:n_targets]
+    squares = np.maximum(squares, 0.0)
+    lost = (squares < 1e-3 * residuals.squares) & (residuals.squares > EPS**2 * solution.scaled.total_squares)
+    scale = np.where(np.isinf(solution.scaled.scale), 0.0, solution.scaled.scale)[:, None]
+    moved, kept = (np.linalg.norm(scale * part[:, :n_targets]) for part in (moved, solution.coef.high[:-1]))
+    beside = kept + np.sqrt(solution.scaled.total_squares.sum())  # of constant y the coefficients are 0
+    last_step = float(moved / beside) if beside > 0.0 else 0.0
+    return replace(
+        solution,
+        coef=solution.coef.add(step),
+        last_step=last_step,
+        stuck=last_step > max(STUCK, 0.1 * solution.last_step),
+        squares=squares,
+        lost=bool(lost.any()),
+        n_refined=solution.n_refined + 1,
+    )
+
+
+def _step(solution: Solution, gradient: DoubleDouble, fit_intercept: bool):
+    """Solve the normal equations for a gradient (n_features + 1, n_columns) in units of the sizes.
+
+    Returns the step (n_features + 1, n_columns), what it gains of the sum of squares, and its part for the columns.
+    """
+    scaled = solution.scaled
+    moments, active = scaled.moments, scaled.active
+    d = moments.n_features
+    mean = moments.mean[:d, None]
+    columns = DoubleDouble(gradient.high[:d], gradient.low[:d])
+    if fit_intercept:  # eliminate the intercept: moments about the mean
+        rest = DoubleDouble(gradient.high[d:], gradient.low[d:])
+        columns = columns.add_all(rest.times(-mean / solution.size[:, None]))
+        columns = columns.add_all(rest.times(-moments.mean_rest[:d, None] / solution.size[:, None]))
+    right = columns.high[active] * (solution.size[active] / scaled.scale[active])[:, None]
+    weights = solution.factor.solve(right)
+    moved = scaled.in_columns(weights)
+    gain = (weights * right).sum(axis=0)
+    intercept = np.zeros((1, moved.shape[1]))
+    if fit_intercept:
+        intercept = gradient.high[d:] / moments.total_weight - mean.T @ moved
+        gain = gain + gradient.high[d] ** 2 / moments.total_weight
+    return np.vstack([moved, intercept]), gain, moved
