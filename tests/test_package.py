@@ -23,7 +23,8 @@ FLOORS = [
     {"_arrays"},
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
     | {"datasets", "sources", "_solvers.factors"},
-    {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"},
+    {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
+    | {"_solvers.products_numba"},
     {"_conditioning", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch", "_solvers.moments"}
     | {"_solvers.wide"},
     {"_stopping", "_solvers.solution", "_solvers.sgd"},
@@ -73,7 +74,7 @@ def test_modules_import_only_from_lower_floors():
 
 def test_optional_libraries_are_never_imported_at_the_top():
     for name, tree in modules():
-        allowed = {"numba"} if name == "_solvers.sgd_numba" else set()
+        allowed = {"numba"} if name.endswith("_numba") else set()
         top = {module.split(".")[0] for module, _ in imports_of(tree, top_only=True)}
         assert not top & (LAZY - allowed), name
 

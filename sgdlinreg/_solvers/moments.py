@@ -1,7 +1,9 @@
 """Second moments of [X, y] about their means, in one pass; offsets and units cost no digits."""
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -15,6 +17,8 @@ from sgdlinreg._threads import map_strips
 PANEL_ROWS = 4096
 PANEL_BYTES = 1 << 22
 """A panel has up to 4096 rows and 4 MiB: in the third-level cache, and long enough for BLAS."""
+COMPILED = 1 << 24
+"""Dense data with as many values are multiplied by a compiled kernel, faster by more than importing numba takes."""
 SAMPLE_ROWS = 256
 DENSE_SHARE = 0.1
 """CSR with more values than this share is multiplied in dense panels: that is faster."""
@@ -169,12 +173,47 @@ def _largest_deviation(block, shift, columns):
 
 def _dense_products(block: Block, dtype, shift, unit):
     """Total weight, mean in two parts, unit and products of a dense block, panel by panel in a few threads."""
+    d, size = block.n_features, len(shift)
+    root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
+    shift = np.concatenate([shift[:d].astype(dtype).astype(np.float64), shift[d:]])
+    sums = (_compiled if _is_large(block) else _by_blas)(block, dtype, shift, unit, root)
+    total = sum(map_strips(sums.strip, block.n_rows, sums.panel_rows, sums.threads))
+    weight = total[size, size]
+    rest = total[size, :size] / weight
+    products = total[:size, :size] - np.outer(rest, rest) * weight
+    if block.sample_weight is not None:
+        largest = block.sample_weight.max()
+        weight, products = weight * largest, products * largest
+    return weight, shift, rest * unit, unit, products
+
+
+class _Strips(NamedTuple):
+    """``strip(start, stop)`` gives the products of the columns of [X, y, 1] over these rows, panel by panel."""
+
+    strip: Callable[[int, int], np.ndarray]
+    panel_rows: int
+    threads: bool
+
+
+def _is_large(block: Block) -> bool:
+    """Whether the compiled products are used: rows lie one after the other, and importing numba pays."""
+    X: Any = block.X
+    large = isinstance(X, np.ndarray) and X.size >= COMPILED and X.strides[1] == X.itemsize
+    return large and not os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0")
+
+
+def _compiled(block: Block, dtype, shift, unit, root) -> _Strips:
+    from sgdlinreg._solvers.products_numba import Products
+
+    products = Products(block.X, block.y, shift, 1.0 / unit, root, dtype)
+    return _Strips(products.strip, products.panel_rows, True)
+
+
+def _by_blas(block: Block, dtype, shift, unit, root) -> _Strips:
     there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
     d, size = block.n_features, len(shift)
     width = -(-(size + 1) // 4) * 4  # BLAS likes multiples of four
     factor = None if np.all(unit[:d] == 1.0) else there.put((1.0 / unit[:d]).astype(dtype))
-    root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
-    shift = np.concatenate([shift[:d].astype(dtype).astype(np.float64), shift[d:]])
     x_shift, plain = there.put(shift[:d].astype(dtype)), bool(np.all(unit[d:] == 1.0))
     whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
     panel_rows = int(np.clip(PANEL_BYTES // (8 * width) // 256 * 256, 256, PANEL_ROWS))
@@ -199,14 +238,7 @@ def _dense_products(block: Block, dtype, shift, unit):
             total += there.matmul(part.T, part, out=here)
         return there.take(total)
 
-    total = sum(map_strips(strip, block.n_rows, panel_rows, there.threads))
-    weight = total[size, size]
-    rest = total[size, :size] / weight
-    products = total[:size, :size] - np.outer(rest, rest) * weight
-    if block.sample_weight is not None:
-        largest = block.sample_weight.max()
-        weight, products = weight * largest, products * largest
-    return weight, shift, rest * unit, unit, products
+    return _Strips(strip, panel_rows, there.threads)
 
 
 def _sparse_products(csr: CSR, block: Block):
