@@ -162,7 +162,7 @@ def _add_products(X, y, root, shift, factor, panel, total):
                 out[k] = weight[k] if t == n_targets else (y[start + k, t] - shift[column]) * factor[column] * weight[k]
         for second in range(n_blocks):
             for first in range(second + 1):
-                for i in range(0, width, TILE_ROWS):
+                for i in range(0, min(width, n_features + n_targets + 1 - first * width), TILE_ROWS):
                     of_first, of_second = first * panel_rows * width + i, second * panel_rows * width
                     _multiply(tile, panel, of_first, of_second, n_rows)  # type: ignore[call-arg]
                     out = total[first, second, i : i + TILE_ROWS]
