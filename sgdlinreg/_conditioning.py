@@ -23,7 +23,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from sgdlinreg._blocks import Block, panels, squared, take_rows
+from sgdlinreg._blocks import Block, panel_of, panels, sample_rows, squared, take_rows
 from sgdlinreg._objective import Objective
 from sgdlinreg._statistics import ColumnStatistics, target_statistics
 
@@ -34,6 +34,7 @@ EIGENVALUE_FLOOR = 1e-11
 NULL_EIGENVALUE = 1e-14
 """Directions below this share of the largest eigenvalue carry no variance at all and stay as they are."""
 SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE, SAMPLE_EXTREME = 4096, 8, 512
+DIRECTION_ROWS = 512
 SAMPLE_MARGIN = 1.1
 """Factor on an eigenvalue measured on a sample."""
 GAP_SHARE = 0.25
@@ -341,3 +342,28 @@ def largest_stable_step(block, objective, batch_size, rng) -> float:
     Z, complete = _sample(block, norms, as_they_are, rng)
     eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * _largest_eigenvalue(Z, as_they_are.penalty)
     return safe_step(norms.max() + objective.l2, eigenvalue, batch_size, block.n_rows)
+
+
+def surely_diverges(block, objective, step_size, momentum, rng) -> bool:
+    """Whether the mean of iterates of the squared error grows with a constant step, whatever the batches.
+
+    A quadratic of curvature c is left by steps above 2 (1 + momentum) / c. c is bounded from below: by the mean square
+    of the projections of all rows on a direction that some random rows give. Those rows alone are read where they show
+    that the step is far from the limit.
+    """
+    limit = 2.0 * (1.0 + momentum) / step_size
+    some = sample_rows(block, DIRECTION_ROWS, rng)
+    rows = _Coordinates(
+        np.zeros(block.n_features), np.ones(block.n_features), np.zeros(0), objective.fit_intercept
+    ).rows(panel_of(some, slice(None))[0])
+    norms = squared(rows).sum(axis=1)
+    if norms.mean() + objective.l2 <= limit / 4.0:
+        return False
+    direction = np.asarray(rows[[int(np.argmax(norms))]].sum(axis=0)).ravel()
+    for _ in range(10):  # power iterations
+        direction = rows.T @ (rows @ (direction / np.linalg.norm(direction)))
+    direction /= np.linalg.norm(direction)
+    features = direction[: block.n_features]
+    constant = direction[-1] if objective.fit_intercept else 0.0
+    along = sum(float(weight @ np.square(X @ features + constant)) for _, X, weight in panels(block))
+    return not along / block.total_weight + objective.l2 * float(features @ features) <= limit

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sgdlinreg._blocks import Block, join_rows, sample_rows
-from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step
+from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step, surely_diverges
 from sgdlinreg._inference import Inference
 from sgdlinreg._solvers.base import Fitted, IterativeSolver, Solver
 from sgdlinreg._stopping import Limits, Stopping, Validation
@@ -190,8 +190,9 @@ def train(
     Raises
     ------
     ValueError
-        If the fit diverges: its objective is not finite, or after the first epoch above both that of the constant
-        model and that of the start.
+        If the fit diverges: a constant step is so long that it must, which is told before the first epoch; the
+        objective is not finite; or it is after the first epoch above both that of the constant model and that of the
+        start.
     """
     n_targets, n_features = start.shape[0], start.shape[1] - 1
     state = solver.init(n_features, n_targets, start if start_is_given else None)
@@ -199,6 +200,8 @@ def train(
     stopped = np.zeros(n_targets, dtype=bool)
     coef = np.zeros_like(start)
     curve: list[float] = []
+    if isinstance(data, BlockInMemory):
+        _check_step(solver, data.reference, rng)
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging fit is told below, in one error
         for epoch in range(1, limits.max_iter + 1):
             state, losses = data.run_pass(solver, state, rng)
@@ -308,10 +311,26 @@ def _diverged(solver, block, rng, what) -> ValueError:
     if solver.options.eta0 == "auto":
         other = "solver='normal_equation'" if solver.objective.is_least_squares else "a larger epsilon"
         return ValueError(f"SGD diverged: {what}. Use {other}, or rescale X or y.")
+    return ValueError(f"SGD diverged: {what}. {_advice(solver, block, rng)}")
+
+
+def _check_step(solver: IterativeSolver, block: Block, rng: np.random.Generator) -> None:
+    """Raise an error if the step that the user gives is beyond the stable range for sure."""
+    options = solver.options
+    quadratic = solver.objective.is_least_squares and options.learning_rate == "constant"
+    if options.eta0 == "auto" or not quadratic or not solver.objective.is_smooth:
+        return
+    rng = rng.spawn(1)[0]  # leaves the order of rows as it is
+    with np.errstate(all="ignore"):
+        if surely_diverges(block, solver.objective, options.eta0, options.momentum, rng):
+            raise ValueError(f"SGD would diverge from the first step on. {_advice(solver, block, rng)}")
+
+
+def _advice(solver, block, rng) -> str:
     with np.errstate(all="ignore"):
         stable = largest_stable_step(block, solver.objective, solver.batch_size(block.n_rows), rng)
-    return ValueError(
-        f"SGD diverged: {what}. For this data and batch_size the largest stable eta0 is about {stable:.2g}, got "
+    return (
+        f"For this data and batch_size the stable range is 0 < eta0 <= {stable:.2g}, about; got "
         f"eta0={solver.options.eta0}. Use eta0='auto', a smaller eta0, or scale the features first, for instance "
         "with StandardScaler."
     )

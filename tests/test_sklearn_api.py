@@ -141,7 +141,7 @@ def test_grid_search_scores_nan_where_steps_diverge_and_says_why():
     scores = search.cv_results_["mean_test_score"]
     assert scores[0] > 0.9
     assert np.isnan(scores[1])
-    assert any("largest stable eta0" in str(warning.message) for warning in caught)
+    assert any("stable range is 0 < eta0" in str(warning.message) for warning in caught)
     assert search.best_params_ == {"eta0": 1e-2}
 
 

@@ -88,7 +88,7 @@ def test_wrong_sources():
 @pytest.mark.parametrize("solver", SGD_SOLVERS)
 def test_diverging_steps(solver):
     X, y, weight = make_problem(4)
-    with pytest.raises(ValueError, match=r"SGD diverged.*largest stable eta0"):
+    with pytest.raises(ValueError, match=r"SGD diverged.*stable range is 0 < eta0 <="):
         MiniBatchSGDRegressor(solver=solver, eta0=1e3, max_iter=3).fit_source(cut(X, y, weight, 3))
 
 
