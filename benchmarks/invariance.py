@@ -1,7 +1,7 @@
 """What must not matter to default mini-batch SGD on raw real data: ``python benchmarks/invariance.py --help``.
 
-For each dense set: R2 below ordinary least squares with batch sizes from 1 to the full data, and in float32; the largest
-change of a prediction, in standard deviations of y, when columns change their unit (1e-6, 1, 1e6 in turn) or
+For each dense set: R2 below ordinary least squares with batch sizes from 1 to the full data, and in float32; the
+largest change of a prediction, in standard deviations of y, when columns change their unit (1e-6, 1, 1e6 in turn) or
 are offset by 1e4. At last, birthdays once in file order, in 20 calls of partial_fit.
 """
 
@@ -45,7 +45,9 @@ def main():
                 continue
             models = [fitted(X, y, batch_size=batch_size, random_state=seed) for seed in range(args.seeds)]
             gap = max(best - r2_of(model.predict(X), y) for model in models)
-            print(f"  batch_size {batch_size!s:6} R2 gap {gap:9.2e}  epochs {max(m.n_iter_ for m in models)}", flush=True)
+            print(
+                f"  batch_size {batch_size!s:6} R2 gap {gap:9.2e}  epochs {max(m.n_iter_ for m in models)}", flush=True
+            )
         X4 = X.astype(np.float32)
         if np.isfinite(X4).all():
             gap = best_r2(X4.astype(float), y) - r2_of(fitted(X4, y, random_state=0).predict(X4), y)

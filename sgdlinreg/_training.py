@@ -10,6 +10,7 @@ import numpy as np
 from sgdlinreg._blocks import Block, join_rows, sample_rows
 from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step, surely_diverges
 from sgdlinreg._inference import Inference
+from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, IterativeSolver, Solver
 from sgdlinreg._stopping import Limits, Stopping, Validation
 
@@ -19,6 +20,7 @@ DIVERGED = 1.1
 """A fit has diverged where its objective is this many times that of the constant model and that of the start."""
 WORSE = 1.01
 """A model is told to be worse than the constant one from here on: data without signal give a little above 1."""
+SHRINKINGS = 10
 
 
 @dataclass
@@ -231,6 +233,8 @@ def train(
         suspicious = np.any(losses > rising.constant_loss)
         final = solver.objective.value(coef, data.reference) if suspicious else losses
         rising.check_model(epoch, final)
+        if suspicious and solver.options.eta0 == "auto" and not limits.early_stopping:
+            coef = _shrunk(coef, solver.objective, data.reference)
     converged = bool(stopped.all()) or limits.tol is None
     worse = bool(np.any(final > WORSE * rising.constant_loss + rising.rounding))
     return TrainingResult.of(
@@ -262,6 +266,24 @@ def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generato
     if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
         raise _diverged(solver, block, rng, "in this call of partial_fit the objective is not finite")
     return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
+
+
+def _shrunk(coef: np.ndarray, objective: Objective, block: Block) -> np.ndarray:
+    """Move models that are worse than the constant one towards it, until they are not.
+
+    This is what noise leaves of a model of data with next to no signal. The objective is convex, so it is below that of
+    the constant model from somewhere on.
+    """
+    constant = objective.constant_value(block)
+    centre = np.zeros_like(coef)
+    if objective.fit_intercept:
+        centre[:, -1] = np.average(block.y, axis=0, weights=block.sample_weight)
+    for _ in range(SHRINKINGS):
+        worse = objective.value(coef, block) > constant
+        if not worse.any():
+            return coef
+        coef = np.where(worse[:, None], (coef + centre) / 2.0, coef)
+    return np.where((objective.value(coef, block) > constant)[:, None], centre, coef)
 
 
 class _Divergence:
