@@ -117,9 +117,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     tol : float or None, default=1e-3
         Relative tolerance, in units of R2, in [0, inf); None runs max_iter epochs. With eta0="auto" and averaging or
-        full batches: stop when the model and that of half as many steps predict the same, to tol / 4 of y's variance
-        in the mean square (other losses: tol / 8 of the loss), at two epochs in a row. Otherwise: stop when the loss
-        has not fallen below the best by tol times the loss of the constant model for n_iter_no_change epochs.
+        full batches: stop when twice as many steps are not expected to change predictions by more than tol / 4 of y's
+        variance in the mean square (other losses: tol / 8 of the loss), at two epochs in a row. Otherwise: stop when
+        the loss has not fallen below the best by tol times the loss of the constant model for n_iter_no_change epochs.
         SGDRegressor's tol is absolute.
 
     n_iter_no_change : int, default=5

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,6 +16,8 @@ PROBE_ROWS = 2048
 CHANGES_IN_A_ROW = 2
 OTHER_LOSSES = 0.5
 """Unit of the change for losses but the squared error, in units of the loss itself."""
+SMALLEST_FALL = 0.5
+"""A change to come is taken to be at least this share of the last one."""
 EPOCHS_OF_NOISE = 4
 """Epochs between two looks at whether models differ by noise."""
 MEAN_SQUARE = Objective(SquaredError())
@@ -37,9 +40,10 @@ class Limits:
 class Stopping:
     """When a fit makes no progress, each target for itself.
 
-    Where models of different ages can be compared (eta0="auto" with averaging or full batches): the model and the one
-    of half as many steps predict the same, in the mean square over 2048 fixed rows, to ``tol / 4`` of y's variance at
-    two epochs in a row; for other losses, the same in their own terms, to ``tol / 8`` of the loss itself. Otherwise:
+    Where models of different ages can be compared (eta0="auto" with averaging or full batches): twice as many
+    steps are expected to change the predictions by no more than ``tol / 4`` of y's variance, in the mean square over
+    2048 fixed rows, at two epochs in a row; for other losses, the model and the one of half as many steps differ by no
+    more than ``tol / 8`` of the loss. Otherwise:
     the loss has not fallen below the best by ``tol`` times the loss of the constant model for ``n_iter_no_change``
     epochs; or with early stopping, the validation score has not risen above the best by ``tol``.
     """
@@ -79,7 +83,9 @@ class Stopping:
         Notes
         -----
         What a change is worth in the objective is half its product with the change of the gradient; for squared error
-        half its mean square. Models on their way change in the same direction twice, noise turns back.
+        half its mean square. There the change to come, at twice as many steps, counts: it is taken to be as many times
+        smaller than the last as that was than the one before, at most twice. Models on their way change in the same
+        direction twice, noise turns back.
         """
         nowhere = np.zeros(len(losses), dtype=bool)
         if self.limits.tol is None or len(models) < 2:
@@ -87,16 +93,21 @@ class Stopping:
         weight = None if self.block.sample_weight is None else self.block.sample_weight[self.rows]
         predictions = [self.probe @ coef[:, :-1].T + coef[:, -1] for coef in models]
         slopes = [self.objective.loss.slope(prediction - self.block.y[self.rows]) for prediction in predictions]
-        change, steeper = predictions[0] - predictions[1], slopes[0] - slopes[1]
-        worth = 0.5 * np.average(change * steeper, axis=0, weights=weight)
+        changes = [after - before for after, before in pairwise(predictions)]
+        steeper = [after - before for after, before in pairwise(slopes)]
+        worth = [0.5 * np.average(one * by, axis=0, weights=weight) for one, by in zip(changes, steeper, strict=True)]
         unit = self.constant_loss
+        following = worth[0]
         if not self.objective.is_least_squares:
             unit = OTHER_LOSSES * np.minimum(losses, unit)
-        same = self._count(worth <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)
+        elif len(worth) > 1:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                following = worth[0] * np.where(worth[1] > 0.0, np.clip(worth[0] / worth[1], SMALLEST_FALL, 1.0), 1.0)
+        same = self._count(following <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)
         self.n_compared += 1
         if len(models) < 3 or self.n_compared % EPOCHS_OF_NOISE:
             return same, nowhere
-        turned = np.average((predictions[1] - predictions[2]) * steeper, axis=0, weights=weight) < 0.0
+        turned = np.average(changes[1] * steeper[0], axis=0, weights=weight) < 0.0
         return same, turned & ~same
 
     def by_progress(self, losses: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
