@@ -38,6 +38,7 @@ def main():
         X, y = read()
         if sparse.issparse(X):
             continue
+        X = X.astype(np.float64)
         best = best_r2(X, y)
         print(f"\n{name}: {X.shape[0]} x {X.shape[1]}")
         for batch_size in BATCHES:

@@ -43,7 +43,7 @@ def best_r2(X, y):
     return r2_of(left @ (left.T @ centred) + y.mean(), y)
 
 
-def contenders():
+def contenders(is_sparse=False):
     from sklearn.linear_model import LinearRegression, SGDRegressor
     from sklearn.neural_network import MLPRegressor
     from sklearn.pipeline import make_pipeline
@@ -58,7 +58,7 @@ def contenders():
         "LinearRegression": lambda seed: LinearRegression(),
         "SGDRegressor": lambda seed: SGDRegressor(random_state=seed),
         "scaled SGDRegressor": lambda seed: make_pipeline(
-            StandardScaler(with_mean=False), SGDRegressor(random_state=seed)
+            StandardScaler(with_mean=not is_sparse), SGDRegressor(random_state=seed)
         ),
         "MLPRegressor(())": lambda seed: MLPRegressor(hidden_layer_sizes=(), random_state=seed),
     }
@@ -101,6 +101,7 @@ def main():
     environment.fix_threads(args.threads)
     import real_data
     from run import choose, write
+    from scipy import sparse
 
     shared = environment.describe(args.threads)
     print(", ".join(f"{name} {value}" for name, value in shared.items()))
@@ -110,7 +111,8 @@ def main():
         X, y = read()
         best = best_r2(X, y)
         print(f"\n{name}: {X.shape[0]} x {X.shape[1]}, R2 of OLS {best:.6f}")
-        for contender, make in makers.items():
+        for contender in makers:
+            make = contenders(sparse.issparse(X))[contender]
             random = contender not in ("closed form", "LinearRegression")
             score, epochs, seconds, converged = fit_all(X, y, make, args.seeds if random else 1)
             print(

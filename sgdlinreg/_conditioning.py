@@ -169,6 +169,11 @@ def _norms_and_moment(block, coordinates, whitener=None):
     return norms, moment / block.n_rows
 
 
+def _by_norm(norms, n_largest):
+    """Rows with those of largest norm last. Norms that only rounding tells apart are equal: units do not decide."""
+    return np.argpartition(norms.astype(np.float32), len(norms) - n_largest)
+
+
 def _sample(block, norms, coordinates, rng):
     """Take rows whose Z'Z is the second moment or an unbiased estimate of it, and say whether they are all rows.
 
@@ -181,7 +186,7 @@ def _sample(block, norms, coordinates, rng):
     if n_rows <= n_random + n_extreme:
         chosen, weight = np.arange(n_rows), np.full(n_rows, 1.0 / n_rows)
     else:
-        by_norm = np.argpartition(norms, n_rows - n_extreme)
+        by_norm = _by_norm(norms, n_extreme)
         ordinary = np.sort(by_norm[: n_rows - n_extreme])
         drawn = np.sort(rng.choice(ordinary, n_random, replace=False))
         chosen = np.concatenate([by_norm[n_rows - n_extreme :], drawn])
@@ -295,7 +300,7 @@ def condition(block, statistics, objective, batch_size, gap, rng) -> Conditionin
 
     extreme, regular = np.empty(0, np.intp), None
     if n_extreme:
-        by_norm = np.argpartition(norms, n_rows - n_extreme)
+        by_norm = _by_norm(norms, n_extreme)
         extreme = np.sort(by_norm[n_rows - n_extreme :])
         regular = np.sort(by_norm[: n_rows - n_extreme])
     return Conditioning(

@@ -170,3 +170,14 @@ def test_no_conditioning_changes_nothing():
 def test_merge_with_nothing():
     statistics = ColumnStatistics(2.0, np.ones(1), np.ones(1), np.ones(1, dtype=bool))
     assert statistics.merge(None) is statistics
+
+
+def test_rows_of_equal_norm_are_told_apart_by_their_place():
+    rng = np.random.default_rng(0)
+    X = np.sign(rng.normal(size=(400, 3)))
+    X[::40] *= 100.0
+    y = rng.normal(size=400)
+    units = np.array([1e-6, 3.0, 1e6])
+    chosen = [condition_of(X * unit, y, batch_size=8).extreme_rows for unit in (np.ones(3), units)]
+    assert 0 < len(chosen[0]) < 10
+    np.testing.assert_array_equal(*chosen)
