@@ -3,7 +3,7 @@ import pytest
 
 from sgdlinreg import _conditioning
 from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._conditioning import condition, largest_stable_step, no_conditioning, safe_step
+from sgdlinreg._conditioning import _by_norm, condition, largest_stable_step, no_conditioning, safe_step
 from sgdlinreg._objective import LOSSES, Objective
 from sgdlinreg._statistics import ColumnStatistics, column_statistics
 
@@ -174,10 +174,8 @@ def test_merge_with_nothing():
 
 def test_rows_of_equal_norm_are_told_apart_by_their_place():
     rng = np.random.default_rng(0)
-    X = np.sign(rng.normal(size=(400, 3)))
-    X[::40] *= 100.0
-    y = rng.normal(size=400)
-    units = np.array([1e-6, 3.0, 1e6])
-    chosen = [condition_of(X * unit, y, batch_size=8).extreme_rows for unit in (np.ones(3), units)]
-    assert 0 < len(chosen[0]) < 10
-    np.testing.assert_array_equal(*chosen)
+    norms = np.repeat([7.0, 2.0, 3.0], 200)
+    rounded = norms * (1.0 + 1e-14 * rng.normal(size=600))
+    assert len(set(rounded)) > 100
+    np.testing.assert_array_equal(_by_norm(rounded, 20)[-20:], _by_norm(norms, 20)[-20:])
+    assert set(_by_norm(norms, 200)[-200:]) == set(range(200))
