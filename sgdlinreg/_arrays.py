@@ -56,6 +56,13 @@ class TorchArrays:
 NUMPY = NumPyArrays()
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """View an array as read-only, so that compiled code has one form for both kinds."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def is_tensor(X: Any) -> bool:
     """Whether X is a torch tensor; never imports torch."""
     torch = sys.modules.get("torch")

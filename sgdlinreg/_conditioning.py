@@ -17,15 +17,18 @@ leave the order and join every batch instead, where that allows a larger step.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, eigsh
 
-from sgdlinreg._blocks import Block, panel_of, panels, sample_rows, squared, take_rows
-from sgdlinreg._objective import Objective
-from sgdlinreg._statistics import ColumnStatistics, target_statistics
+from sgdlinreg._coordinates import (
+    SAMPLE_MARGIN,
+    largest_eigenvalue,
+    norms_and_moment,
+    rank_by_norm,
+    sample_of,
+    scaled_coordinates,
+)
+from sgdlinreg._statistics import target_statistics
 
 MAX_WHITENED = 512
 """Whitening is for problems with min(n_rows, n_features) up to here: a step costs n_features times that."""
@@ -33,10 +36,6 @@ EIGENVALUE_FLOOR = 1e-11
 """Eigenvalues are taken to be at least this share of the largest when whitening."""
 NULL_EIGENVALUE = 1e-14
 """Directions below this share of the largest eigenvalue carry no variance at all and stay as they are."""
-SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE, SAMPLE_EXTREME = 4096, 8, 512
-DIRECTION_ROWS = 512
-SAMPLE_MARGIN = 1.1
-"""Factor on an eigenvalue measured on a sample."""
 GAP_SHARE = 0.25
 """Share of tol that goes to what plain steps may leave unexplained, and to the stopping rule."""
 EXTREME_GAIN = 0.9
@@ -123,98 +122,6 @@ def safe_step(norm: float, eigenvalue: float, batch_size: int, n_rows: float) ->
     return 1.0 / (eigenvalue + max(norm - eigenvalue, 0.0) / batch_size * without_replacement)
 
 
-class _Coordinates(NamedTuple):
-    """Centre, scale and curvature of the penalty, and whether there is a coordinate for the intercept."""
-
-    centre: np.ndarray
-    scale: np.ndarray
-    penalty: np.ndarray
-    intercept: bool
-
-    def rows(self, X):
-        """Rows of X in these coordinates, with a last column of ones for the intercept."""
-        if sparse.issparse(X):
-            moved = X.data - self.centre[X.indices]  # the centre is 0 where a column has zeros
-            Z = sparse.csr_array((moved / self.scale[X.indices], X.indices, X.indptr), shape=X.shape)
-            return sparse.hstack([Z, np.ones((X.shape[0], 1))], format="csr") if self.intercept else Z
-        Z = (X - self.centre) / self.scale
-        return np.column_stack([Z, np.ones(len(Z))]) if self.intercept else Z
-
-
-def _coordinates(block: Block, statistics: ColumnStatistics, objective: Objective) -> _Coordinates:
-    centred = statistics.complete & objective.fit_intercept
-    variance = statistics.variance + np.where(centred, 0.0, statistics.mean**2)
-    # with the penalty inside, the curvature along each coordinate is exactly 1
-    scale = np.sqrt(variance + objective.l2)
-    constant = scale == 0.0
-    scale[constant] = np.where(statistics.mean[constant] == 0.0, 1.0, np.abs(statistics.mean[constant]))
-    centre = np.where(centred, statistics.mean, 0.0)
-    return _Coordinates(centre, scale, objective.l2 / scale**2, objective.fit_intercept)
-
-
-def _norms_and_moment(block, coordinates, whitener=None):
-    """Weighted squared norm of every row, and X'y / n of each target (n_features, n_targets), in one pass."""
-    norms = np.empty(block.n_rows)
-    moment = np.zeros((block.n_features, block.n_targets))
-    y_mean = np.average(block.y, axis=0, weights=block.sample_weight)
-    for rows, X, weight in panels(block):
-        Z = coordinates.rows(X)
-        features = Z[:, :-1] if coordinates.intercept else Z
-        if whitener is None:
-            norms[rows] = squared(Z).sum(axis=1)
-            moment += features.T @ (weight[:, None] * (block.y[rows] - y_mean))
-        else:
-            norms[rows] = squared(features @ whitener).sum(axis=1) + coordinates.intercept
-        norms[rows] *= weight
-    return norms, moment / block.n_rows
-
-
-def _by_norm(norms, n_largest):
-    """Rows with those of largest norm last. Norms that only rounding tells apart are equal: units do not decide."""
-    return np.argpartition(norms.astype(np.float32), len(norms) - n_largest)
-
-
-def _sample(block, norms, coordinates, rng):
-    """Take rows whose Z'Z is the second moment or an unbiased estimate of it, and say whether they are all rows.
-
-    All rows of a small block, else those of largest norm and a random part of the others; in these coordinates, times
-    the root of their weight.
-    """
-    n_rows = block.n_rows
-    n_random = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE * block.n_features)
-    n_extreme = min(SAMPLE_EXTREME, n_rows // 8)
-    if n_rows <= n_random + n_extreme:
-        chosen, weight = np.arange(n_rows), np.full(n_rows, 1.0 / n_rows)
-    else:
-        by_norm = _by_norm(norms, n_extreme)
-        ordinary = np.sort(by_norm[: n_rows - n_extreme])
-        drawn = np.sort(rng.choice(ordinary, n_random, replace=False))
-        chosen = np.concatenate([by_norm[n_rows - n_extreme :], drawn])
-        weight = np.full(len(chosen), len(ordinary) / (n_rows * n_random))
-        weight[:n_extreme] = 1.0 / n_rows
-    if block.sample_weight is not None:
-        weight = weight * block.sample_weight[chosen]
-    Z = coordinates.rows(take_rows(block.X, chosen))
-    root = np.sqrt(weight)
-    return (sparse.diags_array(root) @ Z if sparse.issparse(Z) else root[:, None] * Z), len(chosen) == n_rows
-
-
-def _largest_eigenvalue(Z, penalty) -> float:
-    """Largest eigenvalue of Z'Z + diag(penalty), directly where a side is small, else by Lanczos."""
-    n_columns = Z.shape[1]
-    padded = np.zeros(n_columns)
-    padded[: len(penalty)] = penalty
-    if not sparse.issparse(Z) and n_columns <= 2 * MAX_WHITENED:
-        return float(np.linalg.eigvalsh(Z.T @ Z + np.diag(padded))[-1])
-    if min(Z.shape) <= 2 or squared(Z).sum() == 0.0:
-        return float(squared(Z).sum() + padded.max())
-    operator = LinearOperator(
-        (n_columns, n_columns), matvec=lambda v: Z.T @ (Z @ v) + padded * v.ravel(), dtype=np.float64
-    )
-    start = np.random.default_rng(0).standard_normal(n_columns)  # a fixed start keeps fits reproducible
-    return float(eigsh(operator, k=1, tol=1e-3, v0=start, return_eigenvectors=False)[0])
-
-
 def _whitener(Z, penalty, moment, target_variance, complete, decay, gap) -> np.ndarray | None:
     """Square root of the inverse second moment, or None where plain steps will do.
 
@@ -273,12 +180,12 @@ def condition(block, statistics, objective, batch_size, gap, rng) -> Conditionin
     Costs two passes over the block, the eigenvalues of at most a 512 x 512 matrix, and O(n_rows) memory.
     """
     n_rows, n_features = block.n_rows, block.n_features
-    coordinates = _coordinates(block, statistics, objective)
-    norms, moment = _norms_and_moment(block, coordinates)
+    coordinates = scaled_coordinates(statistics, objective)
+    norms, moment = norms_and_moment(block, coordinates)
     norms += coordinates.penalty.max(initial=0.0)
-    Z, complete = _sample(block, norms, coordinates, rng)
+    Z, complete = sample_of(block, norms, coordinates, rng)
     margin = 1.0 if complete else SAMPLE_MARGIN
-    eigenvalue = margin * _largest_eigenvalue(Z, coordinates.penalty)
+    eigenvalue = margin * largest_eigenvalue(Z, coordinates.penalty)
     n_extreme, norm = (0, 0.0) if batch_size >= n_rows else _choose_extreme(norms, eigenvalue, batch_size)
     step = safe_step(norm, eigenvalue, batch_size, n_rows)
 
@@ -288,19 +195,19 @@ def condition(block, statistics, objective, batch_size, gap, rng) -> Conditionin
         variance = target_statistics(block).variance
         whitener = _whitener(Z[:, :n_features], coordinates.penalty, moment, variance, complete, decay, gap)
     if whitener is not None:
-        norms, _ = _norms_and_moment(block, coordinates, whitener)
+        norms, _ = norms_and_moment(block, coordinates, whitener)
         curvature = whitener * np.sqrt(coordinates.penalty)[:, None]
         norms += np.square(curvature).sum(axis=1).max()
-        again, _ = _sample(block, norms, coordinates, rng)
+        again, _ = sample_of(block, norms, coordinates, rng)
         eigenvalue = margin * max(
-            _largest_eigenvalue(np.vstack([again[:, :n_features] @ whitener, curvature]), np.zeros(0)), 1.0
+            largest_eigenvalue(np.vstack([again[:, :n_features] @ whitener, curvature]), np.zeros(0)), 1.0
         )
         n_extreme, norm = (0, 0.0) if batch_size >= n_rows else _choose_extreme(norms, eigenvalue, batch_size)
         step = safe_step(norm, eigenvalue, batch_size, n_rows)
 
     extreme, regular = np.empty(0, np.intp), None
     if n_extreme:
-        by_norm = _by_norm(norms, n_extreme)
+        by_norm = rank_by_norm(norms, n_extreme)
         extreme = np.sort(by_norm[n_rows - n_extreme :])
         regular = np.sort(by_norm[: n_rows - n_extreme])
     return Conditioning(
@@ -319,56 +226,11 @@ def condition_stream(block, statistics, objective, batch_size, rng) -> tuple[Con
     ``statistics`` are those of all rows so far. Returns the coordinates, with the step still open, and what the rule
     needs: the largest row norm and the largest eigenvalue of this block.
     """
-    coordinates = _coordinates(block, statistics, objective)
-    norms, _ = _norms_and_moment(block, coordinates)
+    coordinates = scaled_coordinates(statistics, objective)
+    norms, _ = norms_and_moment(block, coordinates)
     norms += coordinates.penalty.max(initial=0.0)
-    Z, complete = _sample(block, norms, coordinates, rng)
-    eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * _largest_eigenvalue(Z, coordinates.penalty)
+    Z, complete = sample_of(block, norms, coordinates, rng)
+    eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * largest_eigenvalue(Z, coordinates.penalty)
     plain = no_conditioning(block.n_features)
     conditioning = Conditioning(coordinates.centre, coordinates.scale, plain.whitener, plain.extreme_rows, None, np.nan)
     return conditioning, float(norms.max()), eigenvalue
-
-
-def largest_stable_step(block, objective, batch_size, rng) -> float:
-    """Give the safe step for the data as they are: the eta0 that a diverged fit should not have exceeded.
-
-    0 if squares of the data overflow.
-    """
-    n_features = block.n_features
-    as_they_are = _Coordinates(
-        np.zeros(n_features),
-        np.ones(n_features),
-        np.full(n_features, objective.l2),
-        objective.fit_intercept,
-    )
-    norms, _ = _norms_and_moment(block, as_they_are)
-    if not np.isfinite(norms.sum()):
-        return 0.0
-    Z, complete = _sample(block, norms, as_they_are, rng)
-    eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * _largest_eigenvalue(Z, as_they_are.penalty)
-    return safe_step(norms.max() + objective.l2, eigenvalue, batch_size, block.n_rows)
-
-
-def surely_diverges(block, objective, step_size, momentum, rng) -> bool:
-    """Whether the mean of iterates of the squared error grows with a constant step, whatever the batches.
-
-    A quadratic of curvature c is left by steps above 2 (1 + momentum) / c. c is bounded from below: by the mean square
-    of the projections of all rows on a direction that some random rows give. Those rows alone are read where they show
-    that the step is far from the limit.
-    """
-    limit = 2.0 * (1.0 + momentum) / step_size
-    some = sample_rows(block, DIRECTION_ROWS, rng)
-    rows = _Coordinates(
-        np.zeros(block.n_features), np.ones(block.n_features), np.zeros(0), objective.fit_intercept
-    ).rows(panel_of(some, slice(None))[0])
-    norms = squared(rows).sum(axis=1)
-    if norms.mean() + objective.l2 <= limit / 4.0:
-        return False
-    direction = np.asarray(rows[[int(np.argmax(norms))]].sum(axis=0)).ravel()
-    for _ in range(10):  # power iterations
-        direction = rows.T @ (rows @ (direction / np.linalg.norm(direction)))
-    direction /= np.linalg.norm(direction)
-    features = direction[: block.n_features]
-    constant = direction[-1] if objective.fit_intercept else 0.0
-    along = sum(float(weight @ np.square(X @ features + constant)) for _, X, weight in panels(block))
-    return not along / block.total_weight + objective.l2 * float(features @ features) <= limit

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sgdlinreg._blocks import Block, join_rows, sample_rows
-from sgdlinreg._conditioning import GAP_SHARE, largest_stable_step, surely_diverges
+from sgdlinreg._conditioning import GAP_SHARE
+from sgdlinreg._divergence import Divergence, check_step, diverged, overflowed
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, IterativeSolver, Solver
@@ -16,8 +17,6 @@ from sgdlinreg._stopping import Limits, Stopping, Validation
 
 SAMPLE_OF_BLOCK = 256
 """Rows of each block of a source that are kept to compare models on."""
-DIVERGED = 1.1
-"""A fit has diverged where its objective is this many times that of the constant model and that of the start."""
 WORSE = 1.01
 """A model is told to be worse than the constant one from here on: data without signal give a little above 1."""
 SHRINKINGS = 10
@@ -157,7 +156,7 @@ def solve(
         fitted = solver.fitted(state)
         losses = solver.losses_of(state, None)
     if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
-        raise _overflowed("the objective is not finite")
+        raise overflowed("the objective is not finite")
     report(1, float(losses.mean()))
     return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
 
@@ -203,13 +202,13 @@ def train(
     coef = np.zeros_like(start)
     curve: list[float] = []
     if isinstance(data, BlockInMemory):
-        _check_step(solver, data.reference, rng)
+        check_step(solver, data.reference, rng)
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging fit is told below, in one error
         for epoch in range(1, limits.max_iter + 1):
             state, losses = data.run_pass(solver, state, rng)
             fitted = solver.fitted(state)
             if epoch == 1:
-                rising = _Divergence(solver, data.reference, start, rng)
+                rising = Divergence(solver, data.reference, start, rng)
                 stopping = Stopping(limits, data.reference, solver.objective, rising.constant_loss, sampling)
             rising.check(epoch, losses, fitted.coef)
             coef[~stopped] = fitted.coef[~stopped]
@@ -234,7 +233,7 @@ def train(
         final = solver.objective.value(coef, data.reference) if suspicious else losses
         rising.check_model(epoch, final)
         if suspicious and solver.options.eta0 == "auto" and not limits.early_stopping:
-            coef = _shrunk(coef, solver.objective, data.reference)
+            coef = _shrunk(coef, final, rising.constant_loss, solver.objective, data.reference)
     converged = bool(stopped.all()) or limits.tol is None
     worse = bool(np.any(final > WORSE * rising.constant_loss + rising.rounding))
     return TrainingResult.of(
@@ -264,95 +263,25 @@ def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generato
         fitted = solver.fitted(solved)
         losses = solver.losses_of(solved, block)
     if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
-        raise _diverged(solver, block, rng, "in this call of partial_fit the objective is not finite")
+        raise diverged(solver, block, rng, "in this call of partial_fit the objective is not finite")
     return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
 
 
-def _shrunk(coef: np.ndarray, objective: Objective, block: Block) -> np.ndarray:
+def _shrunk(
+    coef: np.ndarray, losses: np.ndarray, constant: np.ndarray, objective: Objective, block: Block
+) -> np.ndarray:
     """Move models that are worse than the constant one towards it, until they are not.
 
     This is what noise leaves of a model of data with next to no signal. The objective is convex, so it is below that of
-    the constant model from somewhere on.
+    the constant model from somewhere on. ``losses`` and ``constant`` are the objective of the models and of that one.
     """
-    constant = objective.constant_value(block)
     centre = np.zeros_like(coef)
     if objective.fit_intercept:
         centre[:, -1] = np.average(block.y, axis=0, weights=block.sample_weight)
     for _ in range(SHRINKINGS):
-        worse = objective.value(coef, block) > constant
+        worse = losses > constant
         if not worse.any():
             return coef
         coef = np.where(worse[:, None], (coef + centre) / 2.0, coef)
-    return np.where((objective.value(coef, block) > constant)[:, None], centre, coef)
-
-
-class _Divergence:
-    """Tells a fit that moves away from the solution."""
-
-    def __init__(self, solver, block, start, rng):
-        self.solver, self.block, self.rng = solver, block, rng
-        self.constant_loss = solver.objective.constant_value(block)
-        self.rounding = np.finfo(float).eps * np.square(block.y).mean(axis=0)
-        if start.any():
-            at_start = solver.objective.value(start, block)
-        else:
-            at_zero = solver.objective.loss.value(-block.y)
-            at_start = np.average(at_zero, axis=0, weights=block.sample_weight)
-        # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
-        self.limit = DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding
-
-    def check(self, epoch, losses, coef):
-        """Check one epoch. ``losses`` may be a mean over noisy iterates, so the model itself is looked at."""
-        if not (np.isfinite(losses).all() and np.isfinite(coef).all()):
-            raise self.error(epoch, "is not finite")
-        if epoch > 1 and np.any(losses > self.limit):
-            self.check_model(epoch, self.solver.objective.value(coef, self.block))
-
-    def check_model(self, epoch, losses):
-        if not np.isfinite(losses).all():
-            raise self.error(epoch, "is not finite")
-        if np.any(losses > self.limit):
-            worst = int(np.argmax(losses - self.limit))
-            raise self.error(
-                epoch,
-                f"is {losses[worst]:.3g}, above {self.constant_loss[worst]:.3g}, that of the constant model, "
-                "and above where the fit started",
-            )
-
-    def error(self, epoch, what):
-        return _diverged(self.solver, self.block, self.rng, f"the objective in epoch {epoch} {what}")
-
-
-def _overflowed(what) -> ValueError:
-    return ValueError(f"The closed form overflowed: {what}. Rescale X or y, their values are too large.")
-
-
-def _diverged(solver, block, rng, what) -> ValueError:
-    if solver.n_passes == 1:
-        return _overflowed(what)
-    if solver.options.eta0 == "auto":
-        other = "solver='normal_equation'" if solver.objective.is_least_squares else "a larger epsilon"
-        return ValueError(f"SGD diverged: {what}. Use {other}, or rescale X or y.")
-    return ValueError(f"SGD diverged: {what}. {_advice(solver, block, rng)}")
-
-
-def _check_step(solver: IterativeSolver, block: Block, rng: np.random.Generator) -> None:
-    """Raise an error if the step that the user gives is beyond the stable range for sure."""
-    options = solver.options
-    quadratic = solver.objective.is_least_squares and options.learning_rate == "constant"
-    if options.eta0 == "auto" or not quadratic or not solver.objective.is_smooth:
-        return
-    rng = rng.spawn(1)[0]  # leaves the order of rows as it is
-    with np.errstate(all="ignore"):
-        if surely_diverges(block, solver.objective, options.eta0, options.momentum, rng):
-            raise ValueError(f"SGD would diverge from the first step on. {_advice(solver, block, rng)}")
-
-
-def _advice(solver, block, rng) -> str:
-    with np.errstate(all="ignore"):
-        stable = largest_stable_step(block, solver.objective, solver.batch_size(block.n_rows), rng)
-    return (
-        f"For this data and batch_size the stable range is 0 < eta0 <= {stable:.2g}, about; got "
-        f"eta0={solver.options.eta0}. Use eta0='auto', a smaller eta0, or scale the features first, for instance "
-        "with StandardScaler."
-    )
+        losses = objective.value(coef, block)
+    return np.where((losses > constant)[:, None], centre, coef)

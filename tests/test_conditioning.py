@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
-from sgdlinreg import _conditioning
+from sgdlinreg import _coordinates
 from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._conditioning import _by_norm, condition, largest_stable_step, no_conditioning, safe_step
+from sgdlinreg._conditioning import condition, no_conditioning, safe_step
+from sgdlinreg._coordinates import rank_by_norm
 from sgdlinreg._objective import LOSSES, Objective
+from sgdlinreg._stability import largest_stable_step
 from sgdlinreg._statistics import ColumnStatistics, column_statistics
 
 from .helpers import as_csr, make_problem
@@ -133,10 +135,10 @@ def test_directions_without_variance_stay_as_they_are():
 def test_large_blocks_are_measured_on_a_sample(monkeypatch):
     X, y, _ = make_problem(8, n_rows=4000)
     exact = measured(block_of(X, y), batch_size=4000, gap=np.inf)
-    monkeypatch.setattr(_conditioning, "SAMPLE_ROWS", 500)
-    monkeypatch.setattr(_conditioning, "SAMPLE_EXTREME", 50)
+    monkeypatch.setattr(_coordinates, "SAMPLE_ROWS", 500)
+    monkeypatch.setattr(_coordinates, "SAMPLE_EXTREME", 50)
     sampled = measured(block_of(X, y), batch_size=4000, gap=np.inf)
-    assert sampled.step == pytest.approx(exact.step / _conditioning.SAMPLE_MARGIN, rel=0.15)
+    assert sampled.step == pytest.approx(exact.step / _coordinates.SAMPLE_MARGIN, rel=0.15)
 
 
 def test_wide_and_sparse_data_use_lanczos():
@@ -177,5 +179,5 @@ def test_rows_of_equal_norm_are_told_apart_by_their_place():
     norms = np.repeat([7.0, 2.0, 3.0], 200)
     rounded = norms * (1.0 + 1e-14 * rng.normal(size=600))
     assert len(set(rounded)) > 100
-    np.testing.assert_array_equal(_by_norm(rounded, 20)[-20:], _by_norm(norms, 20)[-20:])
-    assert set(_by_norm(norms, 200)[-200:]) == set(range(200))
+    np.testing.assert_array_equal(rank_by_norm(rounded, 20)[-20:], rank_by_norm(norms, 20)[-20:])
+    assert set(rank_by_norm(norms, 200)[-200:]) == set(range(200))

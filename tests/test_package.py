@@ -25,10 +25,11 @@ FLOORS = [
     | {"datasets", "sources", "_solvers.factors"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
     | {"_solvers.products_numba"},
-    {"_conditioning", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch", "_solvers.moments"}
+    {"_coordinates", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch", "_solvers.moments"}
     | {"_solvers.wide"},
-    {"_stopping", "_solvers.solution", "_solvers.sgd"},
-    {"_solvers.normal_equation"},
+    {"_conditioning", "_solvers.solution"},
+    {"_stopping", "_stability", "_solvers.sgd", "_solvers.normal_equation"},
+    {"_divergence"},
     {"_training", "_solvers", "_validation"},
     {"_estimator"},
     {""},
@@ -81,7 +82,13 @@ def test_optional_libraries_are_never_imported_at_the_top():
 
 def test_solvers_do_not_import_scikit_learn():
     for name, tree in modules():
-        if name.startswith("_solvers") or name in ("_blocks", "_objective", "_conditioning", "_ordering"):
+        if name.startswith("_solvers") or name in (
+            "_blocks",
+            "_objective",
+            "_coordinates",
+            "_conditioning",
+            "_ordering",
+        ):
             assert not any(module.startswith("sklearn") for module, _ in imports_of(tree, top_only=False)), name
 
 

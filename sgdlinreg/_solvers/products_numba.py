@@ -14,6 +14,8 @@ from llvmlite import binding, ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from sgdlinreg._arrays import read_only
+
 WIDE = bool(binding.get_host_cpu_features().get("avx512f", False))
 VECTOR_BYTES = 64 if WIDE else 32
 TILE_ROWS = 8 if WIDE else 4
@@ -41,7 +43,7 @@ class Products:
     """
 
     def __init__(self, X, y, shift, factor, root, dtype):
-        self.X, self.y = _frozen(X), _frozen(y)
+        self.X, self.y = read_only(X), read_only(y)
         self.shift, self.factor = shift.astype(dtype), factor.astype(dtype)
         self.root = np.empty(0) if root is None else root
         self.dtype = np.dtype(dtype)
@@ -59,12 +61,6 @@ class Products:
         _add_products(self.X[rows], self.y[rows], self.root[rows], self.shift, self.factor, panel, total)
         square = total.transpose(0, 2, 1, 3).reshape((self.n_blocks * self.width,) * 2)[: self.size, : self.size]
         return np.triu(square) + np.triu(square, 1).T
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 @intrinsic

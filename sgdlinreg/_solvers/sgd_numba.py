@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload, register_jitable
 
+from sgdlinreg._arrays import read_only
 from sgdlinreg._objective import LOSSES, proximal
 from sgdlinreg._solvers.base import CPUKernel
 
@@ -32,18 +33,18 @@ class NumbaKernel(CPUKernel):
         """Run the kernel; arrays go in read-only, so that writable and read-only data share one compilation."""
         X = block.X
         X = (
-            X._replace(data=_frozen(X.data), indices=_frozen(X.indices), indptr=_frozen(X.indptr))
+            X._replace(data=read_only(X.data), indices=read_only(X.indices), indptr=read_only(X.indptr))
             if (block.is_sparse)
-            else _frozen(X)
+            else read_only(X)
         )
         weight = np.empty(0) if block.sample_weight is None else block.sample_weight
         n_targets, n_columns = iterate.coef.shape
         losses = np.zeros(n_targets)
         _run_batches(
             X,
-            _frozen(block.y),
-            _frozen(weight),
-            _frozen(order),
+            read_only(block.y),
+            read_only(weight),
+            read_only(order),
             step_sizes,
             batch_size,
             conditioning.extreme_rows,
@@ -61,12 +62,6 @@ class NumbaKernel(CPUKernel):
             losses,
         )
         return losses
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def row_dot(X, row, vector):  # pragma: no cover - the compiled form is below

@@ -1,0 +1,116 @@
+"""Coordinates in which steps are taken, and what is measured on rows in them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from sgdlinreg._blocks import panels, squared, take_rows
+from sgdlinreg._objective import Objective
+from sgdlinreg._statistics import ColumnStatistics
+
+MAX_EIGENVALUES = 1024
+"""Up to this many columns eigenvalues are computed directly, beyond it by Lanczos' method."""
+SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE, SAMPLE_EXTREME = 4096, 8, 512
+SAMPLE_MARGIN = 1.1
+"""Factor on an eigenvalue measured on a sample."""
+
+
+class Coordinates(NamedTuple):
+    """Centre, scale and curvature of the penalty, and whether there is a coordinate for the intercept."""
+
+    centre: np.ndarray
+    scale: np.ndarray
+    penalty: np.ndarray
+    intercept: bool
+
+    def rows(self, X):
+        """Rows of X in these coordinates, with a last column of ones for the intercept."""
+        if sparse.issparse(X):
+            moved = X.data - self.centre[X.indices]  # the centre is 0 where a column has zeros
+            Z = sparse.csr_array((moved / self.scale[X.indices], X.indices, X.indptr), shape=X.shape)
+            return sparse.hstack([Z, np.ones((X.shape[0], 1))], format="csr") if self.intercept else Z
+        Z = (X - self.centre) / self.scale
+        return np.column_stack([Z, np.ones(len(Z))]) if self.intercept else Z
+
+
+def raw_coordinates(n_features: int, objective: Objective) -> Coordinates:
+    """Coordinates of the data as they are."""
+    penalty = np.full(n_features, objective.l2)
+    return Coordinates(np.zeros(n_features), np.ones(n_features), penalty, objective.fit_intercept)
+
+
+def scaled_coordinates(statistics: ColumnStatistics, objective: Objective) -> Coordinates:
+    """Coordinates in which every column has mean 0 and spread 1; CSR is centred where a column has no zeros."""
+    centred = statistics.complete & objective.fit_intercept
+    variance = statistics.variance + np.where(centred, 0.0, statistics.mean**2)
+    # with the penalty inside, the curvature along each coordinate is exactly 1
+    scale = np.sqrt(variance + objective.l2)
+    constant = scale == 0.0
+    scale[constant] = np.where(statistics.mean[constant] == 0.0, 1.0, np.abs(statistics.mean[constant]))
+    centre = np.where(centred, statistics.mean, 0.0)
+    return Coordinates(centre, scale, objective.l2 / scale**2, objective.fit_intercept)
+
+
+def norms_and_moment(block, coordinates, whitener=None):
+    """Weighted squared norm of every row, and X'y / n of each target (n_features, n_targets), in one pass."""
+    norms = np.empty(block.n_rows)
+    moment = np.zeros((block.n_features, block.n_targets))
+    y_mean = np.average(block.y, axis=0, weights=block.sample_weight)
+    for rows, X, weight in panels(block):
+        Z = coordinates.rows(X)
+        features = Z[:, :-1] if coordinates.intercept else Z
+        if whitener is None:
+            norms[rows] = squared(Z).sum(axis=1)
+            moment += features.T @ (weight[:, None] * (block.y[rows] - y_mean))
+        else:
+            norms[rows] = squared(features @ whitener).sum(axis=1) + coordinates.intercept
+        norms[rows] *= weight
+    return norms, moment / block.n_rows
+
+
+def rank_by_norm(norms, n_largest):
+    """Rows with those of largest norm last. Norms that only rounding tells apart are equal: units do not decide."""
+    return np.argpartition(norms.astype(np.float32), len(norms) - n_largest)
+
+
+def sample_of(block, norms, coordinates, rng):
+    """Take rows whose Z'Z is the second moment or an unbiased estimate of it, and say whether they are all rows.
+
+    All rows of a small block, else those of largest norm and a random part of the others; in these coordinates, times
+    the root of their weight.
+    """
+    n_rows = block.n_rows
+    n_random = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE * block.n_features)
+    n_extreme = min(SAMPLE_EXTREME, n_rows // 8)
+    if n_rows <= n_random + n_extreme:
+        chosen, weight = np.arange(n_rows), np.full(n_rows, 1.0 / n_rows)
+    else:
+        by_norm = rank_by_norm(norms, n_extreme)
+        ordinary = np.sort(by_norm[: n_rows - n_extreme])
+        drawn = np.sort(rng.choice(ordinary, n_random, replace=False))
+        chosen = np.concatenate([by_norm[n_rows - n_extreme :], drawn])
+        weight = np.full(len(chosen), len(ordinary) / (n_rows * n_random))
+        weight[:n_extreme] = 1.0 / n_rows
+    if block.sample_weight is not None:
+        weight = weight * block.sample_weight[chosen]
+    Z = coordinates.rows(take_rows(block.X, chosen))
+    root = np.sqrt(weight)
+    return (sparse.diags_array(root) @ Z if sparse.issparse(Z) else root[:, None] * Z), len(chosen) == n_rows
+
+
+def largest_eigenvalue(Z, penalty) -> float:
+    """Largest eigenvalue of Z'Z + diag(penalty), directly where a side is small, else by Lanczos."""
+    n_columns = Z.shape[1]
+    padded = np.zeros(n_columns)
+    padded[: len(penalty)] = penalty
+    if not sparse.issparse(Z) and n_columns <= MAX_EIGENVALUES:
+        return float(np.linalg.eigvalsh(Z.T @ Z + np.diag(padded))[-1])
+    if min(Z.shape) <= 2 or squared(Z).sum() == 0.0:
+        return float(squared(Z).sum() + padded.max())
+    operator = LinearOperator(
+        (n_columns, n_columns), matvec=lambda v: Z.T @ (Z @ v) + padded * v.ravel(), dtype=np.float64
+    )
+    start = np.random.default_rng(0).standard_normal(n_columns)  # a fixed start keeps fits reproducible
+    return float(eigsh(operator, k=1, tol=1e-3, v0=start, return_eigenvectors=False)[0])

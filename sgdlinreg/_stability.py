@@ -1,0 +1,48 @@
+"""Which float eta0 is stable: what a user who gives one is told."""
+
+import numpy as np
+
+from sgdlinreg._blocks import panel_of, panels, sample_rows, squared
+from sgdlinreg._conditioning import safe_step
+from sgdlinreg._coordinates import SAMPLE_MARGIN, largest_eigenvalue, norms_and_moment, raw_coordinates, sample_of
+
+DIRECTION_ROWS = 512
+"""Rows that give the direction in which curvature is measured."""
+POWER_ITERATIONS = 10
+
+
+def largest_stable_step(block, objective, batch_size, rng) -> float:
+    """Give the safe step for the data as they are: the eta0 that a diverged fit should not have exceeded.
+
+    0 if squares of the data overflow.
+    """
+    as_they_are = raw_coordinates(block.n_features, objective)
+    norms, _ = norms_and_moment(block, as_they_are)
+    if not np.isfinite(norms.sum()):
+        return 0.0
+    Z, complete = sample_of(block, norms, as_they_are, rng)
+    eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * largest_eigenvalue(Z, as_they_are.penalty)
+    return safe_step(norms.max() + objective.l2, eigenvalue, batch_size, block.n_rows)
+
+
+def surely_diverges(block, objective, step_size, momentum, rng) -> bool:
+    """Whether the mean of iterates of the squared error grows with a constant step, whatever the batches.
+
+    A quadratic of curvature c is left by steps above 2 (1 + momentum) / c. c is bounded from below: by the mean square
+    of the projections of all rows on a direction that some random rows give. Those rows alone are read where they show
+    that the step is far from the limit.
+    """
+    limit = 2.0 * (1.0 + momentum) / step_size
+    some, _, _ = panel_of(sample_rows(block, DIRECTION_ROWS, rng), slice(None))
+    rows = raw_coordinates(block.n_features, objective).rows(some)
+    norms = squared(rows).sum(axis=1)
+    if norms.mean() + objective.l2 <= limit / 4.0:
+        return False
+    direction = np.asarray(rows[[int(np.argmax(norms))]].sum(axis=0)).ravel()
+    for _ in range(POWER_ITERATIONS):
+        direction = rows.T @ (rows @ (direction / np.linalg.norm(direction)))
+    direction /= np.linalg.norm(direction)
+    features = direction[: block.n_features]
+    constant = direction[-1] if objective.fit_intercept else 0.0
+    along = sum(float(weight @ np.square(X @ features + constant)) for _, X, weight in panels(block))
+    return not along / block.total_weight + objective.l2 * float(features @ features) <= limit
