@@ -2,7 +2,7 @@
 
 For each dense set: R2 below ordinary least squares with batch sizes from 1 to the full data, and in float32; the
 largest change of a prediction, in standard deviations of y, when columns change their unit (1e-6, 1, 1e6 in turn) or
-are offset by 1e4. At last, birthdays once in file order, in 20 calls of partial_fit.
+are offset by 1e4. At last, once over the rows in file order, in 20 calls of partial_fit.
 """
 
 import argparse
@@ -58,11 +58,13 @@ def main():
         for what, other in (("units", X * units), ("offset", X + 1e4)):
             change = np.abs(fitted(other, y, random_state=0).predict(other) - base).max() / y.std()
             print(f"  {what:17} change {change:9.2e}", flush=True)
-        if name == "birthdays":
-            model = MiniBatchSGDRegressor(solver=args.solver, random_state=0)
-            for rows in np.array_split(np.arange(len(X)), 20):
+        gaps = []
+        for seed in range(args.seeds):
+            model = MiniBatchSGDRegressor(solver=args.solver, random_state=seed)
+            for rows in np.array_split(np.arange(len(X)), min(20, len(X) // 2)):
                 model.partial_fit(X[rows], y[rows])
-            print(f"  20 chunks, once   R2 gap {best - r2_of(model.predict(X), y):9.2e}")
+            gaps.append(best - r2_of(model.predict(X), y))
+        print(f"  20 chunks, once   R2 gap {max(gaps):9.2e}", flush=True)
 
 
 if __name__ == "__main__":

@@ -122,28 +122,36 @@ def safe_step(norm: float, eigenvalue: float, batch_size: int, n_rows: float) ->
     return 1.0 / (eigenvalue + max(norm - eigenvalue, 0.0) / batch_size * without_replacement)
 
 
-def _whitener(Z, penalty, moment, target_variance, complete, decay, gap) -> np.ndarray | None:
-    """Square root of the inverse second moment, or None where plain steps will do.
-
-    Plain steps leave ``sum_i e_i * exp(-2 * l_i * decay)`` of R2, with l_i the eigenvalues and e_i the share of y's
-    variance along each; whitening pays where that exceeds ``gap``.
-    """
+def _spectrum(Z, penalty) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and vectors of Z'Z + diag(penalty)."""
     Z = np.vstack([Z, np.diag(np.sqrt(penalty))]) if penalty.any() else Z
     if Z.shape[0] < Z.shape[1]:
         _, singular, vectors = np.linalg.svd(Z, full_matrices=False)
-        values, vectors = singular**2, vectors.T
-    else:
-        values, vectors = np.linalg.eigh(Z.T @ Z)
-    if values.max() <= 0.0:
-        return None
+        return singular**2, vectors.T
+    return np.linalg.eigh(Z.T @ Z)
+
+
+def _plain_steps_do(values, vectors, moment, decay, allowed) -> bool:
+    """Whether plain steps leave no more than ``allowed`` of y's variance unexplained.
+
+    They leave ``sum_i e_i * exp(-2 * l_i * decay)``, with l_i the eigenvalues and e_i the variance along each.
+    """
     present = values > NULL_EIGENVALUE * values.max()
     floored = np.maximum(values, EIGENVALUE_FLOOR * values.max())
     explained = np.where(present[:, None], (vectors.T @ moment) ** 2 / floored[:, None], 0.0)
-    left = np.exp(-2.0 * np.maximum(values, 0.0) * decay) @ explained
-    if not np.any(left > gap * target_variance):
-        return None
-    kept = present if complete else np.ones_like(present)
-    return np.ascontiguousarray(vectors[:, kept] / np.sqrt(floored[kept]))
+    return not np.any(np.exp(-2.0 * np.maximum(values, 0.0) * decay) @ explained > allowed)
+
+
+def whitener_of(values, vectors, complete) -> np.ndarray:
+    """Square root of the inverse of a second moment, from its eigenvalues and vectors.
+
+    Directions without variance are left out where the second moment is that of all rows.
+    """
+    kept = values > NULL_EIGENVALUE * values.max(initial=0.0)
+    if not complete:
+        kept = np.ones_like(kept)
+    floored = np.maximum(values[kept], EIGENVALUE_FLOOR * values.max(initial=0.0))
+    return np.ascontiguousarray(vectors[:, kept] / np.sqrt(floored))
 
 
 def _choose_extreme(norms, eigenvalue, batch_size):
@@ -159,7 +167,44 @@ def _choose_extreme(norms, eigenvalue, batch_size):
     return n_best, norm
 
 
-def condition(block, statistics, objective, batch_size, gap, rng) -> Conditioning:
+def rows_and_step(norms, eigenvalue, batch_size, in_order, curvature=0.0):
+    """Choose the rows that join every batch, and the step.
+
+    Parameters
+    ----------
+    norms : ndarray of shape (n_rows,)
+        Weighted squared row norms.
+    eigenvalue : float
+        The largest of the second moment.
+    batch_size : int
+    in_order : bool
+        Whether batches are neighbouring rows, which may all be alike: then no batch alone may be unstable.
+    curvature : float
+        The largest eigenvalue of what joins every batch apart from rows.
+
+    Returns
+    -------
+    extreme : ndarray of intp
+    regular : ndarray of intp, or None for all rows
+    step : float
+    """
+    n_rows = len(norms)
+    extreme, regular, norm = np.empty(0, np.intp), None, 0.0
+    if batch_size < n_rows:
+        n_extreme, norm = _choose_extreme(norms, eigenvalue, batch_size)
+        if n_extreme:
+            by_norm = rank_by_norm(norms, n_extreme)
+            extreme = np.sort(by_norm[n_rows - n_extreme :])
+            regular = np.sort(by_norm[: n_rows - n_extreme])
+    step = safe_step(norm, eigenvalue, batch_size, n_rows)
+    if in_order and batch_size < n_rows and eigenvalue > 0.0:
+        others = norms if regular is None else norms[regular]
+        largest = np.add.reduceat(others, np.arange(0, len(others), batch_size)).max() / batch_size
+        step = min(step, 1.0 / (largest + norms[extreme].sum() / n_rows + curvature))
+    return extreme, regular, step
+
+
+def condition(block, statistics, objective, batch_size, gap, rng, in_order=False) -> Conditioning:
     """Measure a block that will be passed over many times.
 
     Parameters
@@ -174,6 +219,8 @@ def condition(block, statistics, objective, batch_size, gap, rng) -> Conditionin
     gap : float
         Share of y's variance that may stay unexplained; decides whether collinear data are whitened.
     rng : numpy.random.Generator
+    in_order : bool
+        Whether batches are neighbouring rows.
 
     Notes
     -----
@@ -186,14 +233,15 @@ def condition(block, statistics, objective, batch_size, gap, rng) -> Conditionin
     Z, complete = sample_of(block, norms, coordinates, rng)
     margin = 1.0 if complete else SAMPLE_MARGIN
     eigenvalue = margin * largest_eigenvalue(Z, coordinates.penalty)
-    n_extreme, norm = (0, 0.0) if batch_size >= n_rows else _choose_extreme(norms, eigenvalue, batch_size)
-    step = safe_step(norm, eigenvalue, batch_size, n_rows)
+    extreme, regular, step = rows_and_step(norms, eigenvalue, batch_size, in_order)
 
     whitener = None
     if objective.is_smooth and not block.is_sparse and 1 < min(n_rows, n_features) <= MAX_WHITENED:
         decay = 2 * step * np.ceil(n_rows / batch_size)
         variance = target_statistics(block).variance
-        whitener = _whitener(Z[:, :n_features], coordinates.penalty, moment, variance, complete, decay, gap)
+        values, vectors = _spectrum(Z[:, :n_features], coordinates.penalty)
+        if values.max() > 0.0 and not _plain_steps_do(values, vectors, moment, decay, gap * variance):
+            whitener = whitener_of(values, vectors, complete)
     if whitener is not None:
         norms, _ = norms_and_moment(block, coordinates, whitener)
         curvature = whitener * np.sqrt(coordinates.penalty)[:, None]
@@ -202,14 +250,7 @@ def condition(block, statistics, objective, batch_size, gap, rng) -> Conditionin
         eigenvalue = margin * max(
             largest_eigenvalue(np.vstack([again[:, :n_features] @ whitener, curvature]), np.zeros(0)), 1.0
         )
-        n_extreme, norm = (0, 0.0) if batch_size >= n_rows else _choose_extreme(norms, eigenvalue, batch_size)
-        step = safe_step(norm, eigenvalue, batch_size, n_rows)
-
-    extreme, regular = np.empty(0, np.intp), None
-    if n_extreme:
-        by_norm = rank_by_norm(norms, n_extreme)
-        extreme = np.sort(by_norm[n_rows - n_extreme :])
-        regular = np.sort(by_norm[: n_rows - n_extreme])
+        extreme, regular, step = rows_and_step(norms, eigenvalue, batch_size, in_order)
     return Conditioning(
         coordinates.centre,
         coordinates.scale,

@@ -12,7 +12,7 @@ from sgdlinreg._conditioning import GAP_SHARE
 from sgdlinreg._divergence import Divergence, check_step, diverged, overflowed
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import Objective
-from sgdlinreg._solvers.base import Fitted, IterativeSolver, Solver
+from sgdlinreg._solvers.base import Fitted, IterativeSolver, Solver, Visit
 from sgdlinreg._stopping import Limits, Stopping, Validation
 
 SAMPLE_OF_BLOCK = 256
@@ -82,7 +82,7 @@ class BlockInMemory:
     def run_pass(self, solver: Solver, state: Any, rng: np.random.Generator) -> tuple[Any, np.ndarray]:
         """Pass over all rows; gives the state and, of an epoch, the objective of each target in it."""
         if self._ready is None:
-            state, self._ready = solver.prepare(state, self.reference, rng, False)
+            state, self._ready = solver.prepare(state, self.reference, rng, Visit.ALL)
         state = solver.update(state, self._ready, rng)
         return state, np.zeros(0) if solver.n_passes else solver.losses_of(state, self.reference)
 
@@ -105,7 +105,7 @@ class BlocksOfSource:
         again = self.n_rows is not None
         n_rows, losses = 0, 0.0
         for block in self.blocks():
-            state, ready = solver.prepare(state, block, rng, True, again=again)
+            state, ready = solver.prepare(state, block, rng, Visit.AGAIN if again else Visit.FIRST)
             state = solver.update(state, ready, rng)
             if not solver.n_passes:
                 losses = losses + block.n_rows * solver.losses_of(state, block)
@@ -257,7 +257,7 @@ def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generato
     if state is None:
         state = solver.init(block.n_features, block.n_targets, None)
     with np.errstate(over="ignore", invalid="ignore"):
-        state, ready = solver.prepare(state, block, rng, True)
+        state, ready = solver.prepare(state, block, rng, Visit.ONCE)
         state = solver.update(state, ready, rng)
         solved, _ = solver.solve(state)
         fitted = solver.fitted(solved)

@@ -28,7 +28,8 @@ FLOORS = [
     {"_coordinates", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch", "_solvers.moments"}
     | {"_solvers.wide"},
     {"_conditioning", "_solvers.solution"},
-    {"_stopping", "_stability", "_solvers.sgd", "_solvers.normal_equation"},
+    {"_stopping", "_stability", "_past", "_solvers.normal_equation"},
+    {"_solvers.sgd"},
     {"_divergence"},
     {"_training", "_solvers", "_validation"},
     {"_estimator"},

@@ -9,6 +9,7 @@ import pytest
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._objective import LOSSES, Objective
 from sgdlinreg._solvers import Options, choose_solver, make_solver
+from sgdlinreg._solvers.base import Visit
 from sgdlinreg._solvers.sgd import State
 
 from .helpers import RTOL, SGD_SOLVERS, SOLVERS, as_csr, make_problem
@@ -29,10 +30,10 @@ def layouts(X):
     }
 
 
-def run(name, block, objective, options, n_epochs=5, seed=0, stream=False):
+def run(name, block, objective, options, n_epochs=5, seed=0, visit=Visit.ALL):
     solver = make_solver(name, "squared_error", objective, options)
     rng = np.random.default_rng(seed)
-    state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, None), block, rng, stream)
+    state, ready = solver.prepare(solver.init(block.n_features, block.n_targets, None), block, rng, visit)
     path, losses = [], []
     for _ in range(n_epochs):
         state = solver.update(state, ready, rng)
@@ -71,7 +72,7 @@ def test_kernels_follow_the_reference_over_options(name, fit_intercept, alpha, b
     objective = Objective(SQUARED(), alpha, fit_intercept)
     for shuffle in (True, False, "full"):
         assert_same_path(name, block, objective, Options(batch_size=batch_size, shuffle=shuffle))
-    assert_same_path(name, block, objective, Options(batch_size=batch_size), stream=True)
+    assert_same_path(name, block, objective, Options(batch_size=batch_size), visit=Visit.FIRST)
 
 
 @pytest.mark.parametrize("name", SGD_SOLVERS)
@@ -83,7 +84,7 @@ def test_kernels_follow_the_reference_with_extreme_rows_and_whitening(name, dtyp
     y = X @ [[1.0], [-2.0], [3.0], [0.5], [-2.5]] * 300
     block = Block(X.astype(dtype), y + rng.standard_normal((1000, 1)), rng.uniform(0.5, 2, 1000))
     solver = make_solver("reference", "squared_error", Objective(SQUARED()), Options(batch_size=16))
-    state, _ = solver.prepare(solver.init(5, 1, None), block, np.random.default_rng(0), False)
+    state, _ = solver.prepare(solver.init(5, 1, None), block, np.random.default_rng(0), Visit.ALL)
     assert len(state.conditioning.extreme_rows)
     assert state.conditioning.whitener.shape[1]
     assert_same_path(name, block, Objective(SQUARED()), Options(batch_size=16), n_epochs=2)
@@ -109,7 +110,7 @@ def test_update_leaves_the_old_state_as_it_was(name):
     solver = make_solver(name, "squared_error", Objective(SQUARED()), Options())
     rng = np.random.default_rng(0)
     empty = solver.init(7, 1, None)
-    state, ready = solver.prepare(empty, block, rng, False)
+    state, ready = solver.prepare(empty, block, rng, Visit.ALL)
     before = pickle.dumps([state, empty])
     first = solver.update(state, ready, rng)
     again = pickle.dumps(first)

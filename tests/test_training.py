@@ -8,7 +8,7 @@ import pytest
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._blocks import Block
 from sgdlinreg._objective import LOSSES, Objective
-from sgdlinreg._solvers.base import Options
+from sgdlinreg._solvers.base import Options, Visit
 from sgdlinreg._solvers.sgd import SGD
 from sgdlinreg._solvers.sgd_reference import ReferenceKernel
 from sgdlinreg.datasets import make_linear
@@ -148,7 +148,7 @@ def test_the_model_is_the_mean_of_the_second_half(n_epochs):
     kernel = Recording()
     solver = SGD(Objective(LOSSES["squared_error"]()), Options(batch_size=5), kernel)
     rng = np.random.default_rng(0)
-    state, ready = solver.prepare(solver.init(7, 1, None), block, rng, False)
+    state, ready = solver.prepare(solver.init(7, 1, None), block, rng, Visit.ALL)
     for _ in range(n_epochs):
         state = solver.update(state, ready, rng)
     found = solver.fitted(state).coef
@@ -169,7 +169,7 @@ def test_without_averaging_the_model_is_the_last_iterate():
     options = Options(batch_size=16, average=False)
     solver = SGD(Objective(LOSSES["squared_error"]()), options, ReferenceKernel())
     rng = np.random.default_rng(0)
-    state, ready = solver.prepare(solver.init(7, 1, None), Block(X, y[:, None], None), rng, False)
+    state, ready = solver.prepare(solver.init(7, 1, None), Block(X, y[:, None], None), rng, Visit.ALL)
     state = solver.update(state, ready, rng)
     np.testing.assert_array_equal(solver.fitted(state).coef[:, :-1], state.coef[:, :-1])
 

@@ -1,6 +1,7 @@
 """The contract that every solver keeps, and what a solver declares about itself."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -82,7 +83,7 @@ class Kernel(Protocol):
         """Give the block in the form that `run_batches` wants."""
 
     def run_batches(
-        self, block, order, step_sizes, batch_size, objective, conditioning, momentum, iterate
+        self, block, order, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
     ) -> np.ndarray:
         """Do what `sgd_reference.run_batches` does, where the parameters are described."""
 
@@ -101,6 +102,15 @@ class CPUKernel:
         return block
 
 
+class Visit(Enum):
+    """What a block is among the rows of a fit."""
+
+    ALL = "all rows, passed over as often as it takes"
+    FIRST = "one of many blocks, which will come again"
+    AGAIN = "one of many blocks, which has been there before"
+    ONCE = "one of many blocks, which will not come again"
+
+
 class Solver(Protocol):
     """A way to take in blocks of rows.
 
@@ -116,13 +126,10 @@ class Solver(Protocol):
     def init(self, n_features: int, n_targets: int, coef: np.ndarray | None) -> Any:
         """State before any data; ``coef`` (n_targets, n_features + 1) is where to start, None for zeros."""
 
-    def prepare(
-        self, state: Any, block: Block, rng: np.random.Generator, stream: bool, again: bool = False
-    ) -> tuple[Any, Any]:
+    def prepare(self, state: Any, block: Block, rng: np.random.Generator, visit: Visit) -> tuple[Any, Any]:
         """Take note of a block before its first pass: weights, statistics, device.
 
-        ``stream`` says that the block is one of many, ``again`` that it was there before. Returns the state and the
-        block to update with.
+        Returns the state and the block to update with.
         """
 
     def update(self, state: Any, block: Any, rng: np.random.Generator) -> Any:

@@ -10,7 +10,7 @@ from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._double_double import DoubleDouble
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import Objective
-from sgdlinreg._solvers.base import Fitted, Options
+from sgdlinreg._solvers.base import Fitted, Options, Visit
 from sgdlinreg._solvers.factors import Cholesky, SingularValues, factorise, least_norm, non_negative
 from sgdlinreg._solvers.moments import Moments
 from sgdlinreg._solvers.residuals import Residuals
@@ -104,7 +104,7 @@ class NormalEquation:
         """No rows yet. There is nothing to start from in a closed form, so ``coef`` is not used."""
         return State(Rows(n_features, n_targets), n_features, n_targets)
 
-    def prepare(self, state, block, rng, stream, again=False):
+    def prepare(self, state, block, rng, visit):
         """Choose between keeping rows and summing moments, by the number of rows."""
         state = replace(state, is_sparse=isinstance(block.X, CSR))
         work = state.work
@@ -114,7 +114,7 @@ class NormalEquation:
         if n_rows < state.n_features and not self.objective.positive:
             return state, block.on_host()
         _check_memory(state.n_features, state.n_features + state.n_targets)
-        precise = stream or n_rows * state.n_features <= SMALL
+        precise = visit is not Visit.ALL or n_rows * state.n_features <= SMALL
         moments = Moments.empty(state.n_features, state.n_targets, precise)
         return replace(state, work=moments if work.block is None else moments.add(work.block)), block
 

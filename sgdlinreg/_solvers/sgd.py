@@ -10,12 +10,14 @@ from sgdlinreg._blocks import Block, take_rows
 from sgdlinreg._conditioning import GAP_SHARE, Conditioning, condition, condition_stream, no_conditioning, safe_step
 from sgdlinreg._objective import EpsilonInsensitive, Objective
 from sgdlinreg._ordering import epoch_order
+from sgdlinreg._past import Memory, Past, can_remember, condition_with_past
 from sgdlinreg._schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, optimal_start, step_shape
 from sgdlinreg._solvers import averaging
 from sgdlinreg._solvers.averaging import Mark
-from sgdlinreg._solvers.base import Fitted, Iterate, Kernel, Options
+from sgdlinreg._solvers.base import Fitted, Iterate, Kernel, Options, Visit
 from sgdlinreg._statistics import ColumnStatistics, column_statistics, target_statistics
 
+NO_MEMORY = Memory(np.zeros((0, 0)), np.zeros((0, 1)))
 SAMPLE_ROWS = 2048
 """Rows on which the curvature of a loss is estimated."""
 
@@ -38,6 +40,10 @@ class State:
         Of all rows seen.
     largest_norm, largest_eigenvalue : float
         Largest of any block of a stream.
+    past : Past or None
+        Second moment of all rows of a stream, where it is kept.
+    memory : Memory
+        What earlier rows add to every batch of the last block.
     started_at_mean : bool
         Whether the intercept has been started at the mean of y.
     averaged : bool
@@ -63,6 +69,8 @@ class State:
     targets: ColumnStatistics | None = None
     largest_norm: float = 0.0
     largest_eigenvalue: float = 0.0
+    past: Past | None = None
+    memory: Memory = NO_MEMORY
     started_at_mean: bool = True
     averaged: bool = False
     since_restart: int = 0
@@ -112,10 +120,13 @@ class SGD:
         zeros = np.zeros_like(start)
         return State(start, zeros, zeros, np.ones(n_targets), started_at_mean=not mean_start)
 
-    def prepare(self, state, block, rng, stream, again=False):
-        """Take note of a block: scale its weights to mean one over all rows seen, measure it, choose the step."""
+    def prepare(self, state, block, rng, visit):
+        """Take note of a block: scale its weights to mean one, measure it, choose the step.
+
+        The mean is that over all rows seen, or, where those before are remembered, that of the block.
+        """
         state = replace(state)
-        if not again:
+        if visit is not Visit.AGAIN:
             state.n_rows += block.n_rows
             state.total_weight += block.total_weight
             state.targets = target_statistics(block).merge(state.targets)
@@ -123,8 +134,12 @@ class SGD:
             if self.auto_step:
                 state.columns = column_statistics(block).merge(state.columns)
                 _check_range(state.columns, "X")
-        if block.sample_weight is not None or state.total_weight != state.n_rows:
-            mean_one = state.n_rows / state.total_weight
+        remembers = visit is Visit.ONCE and self._remembers(state, block)
+        if not remembers:
+            state.past, state.memory = None, NO_MEMORY
+        block_weight = block.total_weight
+        mean_one = block.n_rows / block_weight if remembers else state.n_rows / state.total_weight
+        if block.sample_weight is not None or mean_one != 1.0:
             weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
             block = block._replace(sample_weight=weight * mean_one)
         state.batch_size = self.batch_size(block.n_rows)
@@ -132,15 +147,25 @@ class SGD:
             state.conditioning = no_conditioning(block.n_features)
             optimal = self.options.learning_rate == "optimal"  # it has a scale of its own
             state.step_size = optimal_start(self.objective.alpha) if optimal else float(self.options.eta0)
-        elif stream:
-            self._measure_stream(state, block, rng)
-        else:
+        elif visit is Visit.ALL:
             tol = 1e-3 if self.options.tol is None else self.options.tol
-            state.conditioning = condition(block, state.columns, self.objective, state.batch_size, GAP_SHARE * tol, rng)
+            state.conditioning = condition(
+                block,
+                state.columns,
+                self.objective,
+                state.batch_size,
+                GAP_SHARE * tol,
+                rng,
+                in_order=not self.options.shuffle,
+            )
             noisy = state.batch_size < block.n_rows  # full batches are stable at any momentum
             state.step_size = state.conditioning.step * (1.0 - self.options.momentum * noisy)
-        full_batch = state.batch_size >= block.n_rows and not stream
-        state.averaged = self._averages() and not full_batch
+        elif remembers:
+            self._measure_with_past(state, block, rng, block_weight)
+        else:
+            self._measure_stream(state, block, rng)
+        full_batch = state.batch_size >= block.n_rows and visit is Visit.ALL
+        state.averaged = self._averages() and not full_batch and state.past is None
         if not state.started_at_mean:
             state.coef = state.coef.copy()
             state.coef[:, -1] = state.targets.mean
@@ -170,6 +195,26 @@ class SGD:
             return n_rows
         return min(n_rows, self.kernel.auto_batch_size if asked == "auto" else int(asked))
 
+    def _remembers(self, state: State, block: Block) -> bool:
+        """Whether the second moment of the rows of a stream is kept: from the first one on, or not at all."""
+        of_all = state.past is not None or state.n_rows == block.n_rows
+        return of_all and self._averages() and can_remember(block, self.objective)
+
+    def _measure_with_past(self, state: State, block: Block, rng, weight: float) -> None:
+        state.conditioning, curvature, state.past = condition_with_past(
+            block,
+            state.columns,
+            self.objective,
+            state.batch_size,
+            rng,
+            state.past,
+            weight,
+            in_order=not self.options.shuffle,
+        )
+        state.memory = Memory(curvature, state.coef)
+        noisy = state.batch_size < block.n_rows
+        state.step_size = state.conditioning.step * (1.0 - self.options.momentum * noisy)
+
     def _measure_stream(self, state: State, block: Block, rng) -> None:
         state.conditioning, norm, eigenvalue = condition_stream(
             block, state.columns, self.objective, state.batch_size, rng
@@ -188,6 +233,9 @@ class SGD:
         full_batch = n_batches == 1
         penalty = self.objective.penalty(state.coef)  # a full batch is measured before its step
         scaled = Iterate(*map(state.conditioning.to_scaled, (state.coef, np.zeros_like(state.coef), state.velocity)))
+        memory = state.memory
+        if len(memory.anchor):
+            memory = memory._replace(anchor=state.conditioning.to_scaled(memory.anchor))
         momentum = self._momentum(state)
         loss = np.zeros(len(state.coef))
         cuts = self._cuts(state, n_batches)
@@ -203,6 +251,7 @@ class SGD:
                 size,
                 self.objective,
                 state.conditioning,
+                memory,
                 momentum,
                 scaled,
             )
@@ -210,6 +259,8 @@ class SGD:
             state.coef_sum = state.coef_sum + state.conditioning.to_raw(scaled.coef_sum)
             state.coef, state.velocity = map(state.conditioning.to_raw, (scaled.coef, scaled.velocity))
             state.marks = averaging.add_mark(state.marks, Mark(state.n_steps, state.coef, state.coef_sum))
+        if state.past is not None:
+            _settle(state, n_batches)
         penalty = penalty if full_batch else self.objective.penalty(state.coef)
         before, state.losses = state.losses, loss / len(order) + penalty
         if self._accelerates(state):
@@ -278,10 +329,12 @@ class SGD:
     def _cuts(self, state, n_batches) -> list[int]:
         """Batches between which a mark is set, with both ends."""
         cuts = averaging.early_cuts(n_batches) if state.n_steps == 0 and state.averaged else []
+        if state.past is not None:
+            cuts = [n_batches // 2]
         first = self._first_averaged(state) - 1 - state.n_steps
         if 0 < first < n_batches:
             cuts.append(int(first))
-        return [0, *sorted(cuts), n_batches]
+        return [0, *sorted(cut for cut in cuts if cut), n_batches]
 
     def solve(self, state):
         """There is nothing but steps."""
@@ -357,7 +410,17 @@ class SGD:
 
     def finish(self, state):
         """Drop the coordinates, which hold row numbers of data that are gone, and how small steps had become."""
-        return replace(state, conditioning=None, step_scale=np.ones_like(state.step_scale), since_restart=0)
+        return replace(
+            state, conditioning=None, memory=NO_MEMORY, step_scale=np.ones_like(state.step_scale), since_restart=0
+        )
+
+
+def _settle(state: State, n_batches: int) -> None:
+    """Make the mean iterate of the second half of a block the model, and what the next block goes on from."""
+    if n_batches > 1:
+        state.coef = averaging.mean_between(*state.marks[-2:])
+        state.velocity = np.zeros_like(state.velocity)
+    state.marks = [Mark(state.n_steps, state.coef, state.coef_sum)]
 
 
 def _check_range(statistics: ColumnStatistics, name: str) -> None:

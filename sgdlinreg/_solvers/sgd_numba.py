@@ -29,7 +29,7 @@ class NumbaKernel(CPUKernel):
 
     losses = frozenset(LOSSES)
 
-    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, momentum, iterate):
+    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate):
         """Run the kernel; arrays go in read-only, so that writable and read-only data share one compilation."""
         X = block.X
         X = (
@@ -51,6 +51,8 @@ class NumbaKernel(CPUKernel):
             conditioning.centre,
             1.0 / conditioning.scale,
             conditioning.whitener,
+            memory.curvature,
+            memory.anchor,
             objective.loss,
             Penalty(objective.l1, objective.l2, float(objective.positive), not objective.is_smooth),
             objective.fit_intercept,
@@ -183,6 +185,8 @@ def _run_batches(
     centre,
     inverse_scale,
     whitener,
+    past,
+    anchor,
     loss,
     penalty,
     fit_intercept,
@@ -226,6 +230,8 @@ def _run_batches(
             for j in range(n_features):
                 decay = penalty.l2 * coef[t, j] * inverse_scale[j]
                 gradient[t, j] = (gradient[t, j] - centre[j] * slope + decay) * inverse_scale[j]
+            if past.shape[0]:
+                _recall(past, anchor[t], coef[t], gradient[t])
             if whitener.shape[1]:
                 _whiten(whitener, inner, gradient[t])
             if not fit_intercept:
@@ -243,6 +249,15 @@ def _run_batches(
                     coef[t, j] = moved
             for j in range(n_features + 1):
                 coef_sum[t, j] += coef[t, j]
+
+
+@njit(cache=True, fastmath=FAST_MATH, error_model="numpy", nogil=True)
+def _recall(past, anchor, coef, gradient):
+    """Add the gradient ``past @ (coef - anchor)`` of earlier rows."""
+    for j in range(past.shape[0]):
+        moved = coef[j] - anchor[j]
+        for k in range(past.shape[0]):
+            gradient[k] += past[j, k] * moved
 
 
 @njit(cache=True, fastmath=FAST_MATH, error_model="numpy", nogil=True)

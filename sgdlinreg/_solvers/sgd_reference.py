@@ -17,7 +17,7 @@ class ReferenceKernel(CPUKernel):
         return run_batches(*args)
 
 
-def run_batches(block, order, step_sizes, batch_size, objective, conditioning, momentum, iterate):
+def run_batches(block, order, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate):
     """Take one step for every ``batch_size`` rows of ``order``.
 
     Parameters
@@ -31,6 +31,8 @@ def run_batches(block, order, step_sizes, batch_size, objective, conditioning, m
     objective : Objective
     conditioning : Conditioning
         The coordinates, and the extreme rows that join every batch.
+    memory : Memory
+        What earlier rows of a stream add to every batch.
     momentum : tuple of (float, bool)
         Factor of the velocity, and whether the step looks ahead along it (Nesterov).
     iterate : Iterate
@@ -72,6 +74,9 @@ def run_batches(block, order, step_sizes, batch_size, objective, conditioning, m
         gradient[:, :-1] += objective.penalty_gradient(raw)[:, :-1] / conditioning.scale
         if objective.fit_intercept:
             gradient[:, -1] = slope.sum(axis=0)
+        if len(memory.curvature):
+            gradient += (coef - memory.anchor) @ memory.curvature
+            gradient[:, -1] *= objective.fit_intercept
         if conditioning.whitener.shape[1]:
             gradient[:, :-1] = gradient[:, :-1] @ conditioning.whitener @ conditioning.whitener.T
 

@@ -55,7 +55,7 @@ class TorchKernel:
         weight = None if block.sample_weight is None else copy(block.sample_weight)
         return DeviceBlock(X, copy(block.y), weight, block.is_sparse, block.n_rows, block.n_features, block.dtype)
 
-    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, momentum, iterate):
+    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate):
         """Run the kernel on the device and bring coefficients and losses back once at the end."""
         torch = self.torch
 
@@ -74,6 +74,7 @@ class TorchKernel:
                 objective,
                 folding,
                 put(conditioning.extreme_rows),
+                [put(array) for array in memory],
                 momentum,
                 on_device,
             )
@@ -88,11 +89,14 @@ class _Folding(NamedTuple):
     whitener: object
 
 
-def _run_batches(torch, block, order, step_sizes, batch_size, objective, folding, extreme_rows, momentum, iterate):
+def _run_batches(
+    torch, block, order, step_sizes, batch_size, objective, folding, extreme_rows, memory, momentum, iterate
+):
     """Do what `sgd_reference.run_batches` does, with no synchronisation between host and device."""
     n_extreme = extreme_rows.shape[0]
     share = (block.n_rows - n_extreme) / block.n_rows
     coef, coef_sum, velocity = iterate
+    past, anchor = memory
     factor, nesterov = momentum
     ahead = 1.0 + factor if nesterov else 1.0
     losses = torch.zeros(len(coef), dtype=torch.float64, device=coef.device)
@@ -117,10 +121,13 @@ def _run_batches(torch, block, order, step_sizes, batch_size, objective, folding
         features = features - slope_sum[:, None] * folding.centre
         if objective.l2:
             features += objective.l2 * (coef[:, :-1] * folding.inverse_scale)
-        features *= folding.inverse_scale
+        gradient = torch.cat([features * folding.inverse_scale, slope_sum[:, None]], dim=1)
+        if len(past):
+            gradient += (coef - anchor) @ past
         if whiten:
-            features = (features @ folding.whitener) @ folding.whitener.T
-        gradient = torch.cat([features, slope_sum[:, None] * float(objective.fit_intercept)], dim=1)
+            gradient[:, :-1] = (gradient[:, :-1] @ folding.whitener) @ folding.whitener.T
+        if not objective.fit_intercept:
+            gradient[:, -1] = 0.0
 
         step = step_size * gradient
         velocity.mul_(factor).sub_(step)
