@@ -1,7 +1,8 @@
-"""Huber and epsilon-insensitive losses on raw real data: ``python benchmarks/other_losses.py --help``.
+"""Losses but the plain squared error, on raw real data: ``python benchmarks/other_losses.py --help``.
 
 epsilon is a tenth of y's standard deviation. The optimum is that of L-BFGS on standardised columns, on the same
-objective; the kink of the epsilon-insensitive loss is rounded in ever smaller widths for it.
+objective; the kink of the epsilon-insensitive loss is rounded in ever smaller widths for it. The squared error with l2,
+in the units of the data, is compared with a least-squares solution of augmented rows.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import environment
 
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 """Of the rounding, in standard deviations of y."""
+ALPHAS = (1e-3, 1.0)
 
 
 def optimum(loss, epsilon, X, y):
@@ -24,6 +26,9 @@ def optimum(loss, epsilon, X, y):
         if loss == "huber":
             inside = np.minimum(size, epsilon)
             return inside * (size - 0.5 * inside), np.sign(residual) * inside
+        if loss == "squared_epsilon_insensitive":
+            outside = np.maximum(size - epsilon, 0.0)
+            return outside**2, 2.0 * np.sign(residual) * outside
         excess = (size - epsilon) / width
         return np.logaddexp(0.0, excess) * width, np.sign(residual) / (1.0 + np.exp(-np.clip(excess, -500, 500)))
 
@@ -45,7 +50,40 @@ def mean_loss(loss, epsilon, residual):
     size = np.abs(residual)
     if loss == "huber":
         return float(np.where(size <= epsilon, 0.5 * size**2, epsilon * (size - 0.5 * epsilon)).mean())
-    return float(np.maximum(size - epsilon, 0.0).mean())
+    return float((np.maximum(size - epsilon, 0.0) ** (2 if loss.startswith("squared") else 1)).mean())
+
+
+def ridge_value(alpha, X, y, coef, intercept):
+    """Squared error with l2, as in scikit-learn's SGDRegressor."""
+    return 0.5 * float(((X @ coef + intercept - y) ** 2).mean()) + 0.5 * alpha * float(coef @ coef)
+
+
+def smallest_ridge_value(alpha, X, y):
+    """Smallest value of the squared error with l2, from least squares on rows that stand for the penalty."""
+    import numpy as np
+
+    mean, spread = X.mean(axis=0), X.std(axis=0)
+    rows = np.vstack([(X - mean) / spread / len(y) ** 0.5, np.diag(alpha**0.5 / spread)])
+    targets = np.append((y - y.mean()) / len(y) ** 0.5, np.zeros(X.shape[1]))
+    coef = np.linalg.lstsq(rows, targets, rcond=None)[0] / spread
+    return ridge_value(alpha, X, y, coef, y.mean() - coef @ mean)
+
+
+def problems(X, y):
+    """Name, optimum, objective of a model, and parameters of each problem on some data."""
+    epsilon = 0.1 * y.std()
+    for loss in ("huber", "epsilon_insensitive", "squared_epsilon_insensitive"):
+
+        def value_of(model):
+            return mean_loss(model.loss, model.epsilon, model.predict(X) - y)
+
+        yield loss, optimum(loss, epsilon, X, y), value_of, {"loss": loss, "epsilon": epsilon}
+    for alpha in ALPHAS:
+
+        def value_of(model):
+            return ridge_value(model.alpha, X, y, model.coef_, model.intercept_)
+
+        yield f"squared error, l2, alpha {alpha:g}", smallest_ridge_value(alpha, X, y), value_of, {"alpha": alpha}
 
 
 def main():
@@ -63,17 +101,15 @@ def main():
     print(", ".join(f"{name} {value}" for name, value in environment.describe(2).items()))
     for name, read in choose(parser, args.sets, real_data.available()).items():
         X, y = read()
-        epsilon = 0.1 * y.std()
-        for loss in ("huber", "epsilon_insensitive"):
-            best = optimum(loss, epsilon, X, y)
+        for what, best, value_of, parameters in problems(X, y):
             for solver in args.solvers.split(","):
-                gaps, epochs = [], []
-                for seed in range(args.seeds):
-                    model = MiniBatchSGDRegressor(loss, epsilon=epsilon, solver=solver, random_state=seed).fit(X, y)
-                    gaps.append(mean_loss(loss, epsilon, model.predict(X) - y) / best - 1.0)
-                    epochs.append(model.n_iter_)
-                line = f"{name:20} {loss:20} {solver:6} worst relative gap {max(gaps):.1e}"
-                print(f"{line}, most epochs {max(epochs)}", flush=True)
+                models = [
+                    MiniBatchSGDRegressor(solver=solver, random_state=seed, **parameters).fit(X, y)
+                    for seed in range(args.seeds)
+                ]
+                gap = max(value_of(model) for model in models) / best - 1.0
+                line = f"{name:20} {what:30} {solver:6} worst relative gap {gap:.1e}"
+                print(f"{line}, most epochs {max(model.n_iter_ for model in models)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ class Stopping:
 
     Where models of different ages can be compared (eta0="auto" with averaging or full batches): twice as many
     steps are expected to change the predictions by no more than ``tol / 4`` of y's variance, in the mean square over
-    2048 fixed rows, at two epochs in a row; for other losses, the model and the one of half as many steps differ by no
+    2048 fixed rows, at two epochs in a row (with l2: the objective by no more than ``tol / 4`` of itself); for other
+    losses, the model and the one of half as many steps differ by no
     more than ``tol / 8`` of the loss. Otherwise:
     the loss has not fallen below the best by ``tol`` times the loss of the constant model for ``n_iter_no_change``
     epochs; or with early stopping, the validation score has not risen above the best by ``tol``.
@@ -83,7 +84,8 @@ class Stopping:
         Notes
         -----
         What a change is worth in the objective is half its product with the change of the gradient; for squared error
-        half its mean square. There the change to come, at twice as many steps, counts: it is taken to be as many times
+        half its mean square, and half the penalty's curvature times the square of what coefficients moved. For squared
+        error the change to come, at twice as many steps, counts: it is taken to be as many times
         smaller than the last as that was than the one before, at most twice. Models on their way change in the same
         direction twice, noise turns back.
         """
@@ -96,7 +98,9 @@ class Stopping:
         changes = [after - before for after, before in pairwise(predictions)]
         steeper = [after - before for after, before in pairwise(slopes)]
         worth = [0.5 * np.average(one * by, axis=0, weights=weight) for one, by in zip(changes, steeper, strict=True)]
-        unit = self.constant_loss
+        for part, (after, before) in zip(worth, pairwise(models), strict=True):
+            part += 0.5 * self.objective.l2 * np.square(after - before)[:, :-1].sum(axis=1)
+        unit = np.minimum(losses, self.constant_loss) if self.objective.l2 else self.constant_loss
         following = worth[0]
         if not self.objective.is_least_squares:
             unit = OTHER_LOSSES * np.minimum(losses, unit)
