@@ -132,11 +132,12 @@ class Recording(ReferenceKernel):
         super().__init__()
         self.iterates = []
 
-    def run_batches(self, block, order, step_sizes, batch_size, *rest):
+    def run_batches(self, block, order, positions, step_sizes, batch_size, *rest):
         total = 0.0
         for batch, step in enumerate(step_sizes):
-            rows = order[batch * batch_size : (batch + 1) * batch_size]
-            total = total + super().run_batches(block, rows, step[None], batch_size, *rest)
+            first = positions[0] + batch * batch_size
+            one = (first, min(first + batch_size, positions[1]))
+            total = total + super().run_batches(block, order, one, step[None], batch_size, *rest)
             self.iterates.append(rest[-1].coef.copy())
         return total
 

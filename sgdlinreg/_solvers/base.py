@@ -83,7 +83,7 @@ class Kernel(Protocol):
         """Give the block in the form that `run_batches` wants."""
 
     def run_batches(
-        self, block, order, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
+        self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
     ) -> np.ndarray:
         """Do what `sgd_reference.run_batches` does, where the parameters are described."""
 

@@ -10,14 +10,13 @@ are few columns, and it always uses the widest vectors.
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
 from sgdlinreg._arrays import read_only
+from sgdlinreg._solvers.vectors_numba import VECTOR_BYTES, WIDE
 
-WIDE = bool(binding.get_host_cpu_features().get("avx512f", False))
-VECTOR_BYTES = 64 if WIDE else 32
 TILE_ROWS = 8 if WIDE else 4
 """A tile and the vectors that it is made of fit into the registers, 32 with AVX-512, else 16."""
 VECTORS = 2

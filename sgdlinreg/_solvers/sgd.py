@@ -226,9 +226,10 @@ class SGD:
 
     def update(self, state, block, rng):
         """Run one epoch over the block, in parts where averages want a mark in between."""
-        order, n_batches = self._order(state, block, rng)
+        order, n_rows = self._order(state, block, rng)
+        n_batches = -(-n_rows // state.batch_size)
         size = state.batch_size
-        step_sizes = self._step_sizes(state, n_batches, len(order))
+        step_sizes = self._step_sizes(state, n_batches, n_rows)
         state = replace(state)
         full_batch = n_batches == 1
         penalty = self.objective.penalty(state.coef)  # a full batch is measured before its step
@@ -246,7 +247,8 @@ class SGD:
             scaled.coef_sum[:] = 0.0
             loss += self.kernel.run_batches(
                 block,
-                order[start * size : stop * size],
+                order,
+                (start * size, min(stop * size, n_rows)),
                 step_sizes[start:stop],
                 size,
                 self.objective,
@@ -262,7 +264,7 @@ class SGD:
         if state.past is not None:
             _settle(state, n_batches)
         penalty = penalty if full_batch else self.objective.penalty(state.coef)
-        before, state.losses = state.losses, loss / len(order) + penalty
+        before, state.losses = state.losses, loss / n_rows + penalty
         if self._accelerates(state):
             rose = before is not None and np.any(state.losses > before)
             state.since_restart = 0 if rose else state.since_restart + 1
@@ -287,15 +289,13 @@ class SGD:
         return self.auto_step and full_batch and smooth and self.options.learning_rate == "constant"
 
     def _order(self, state, block, rng):
-        """Rows of the epoch in order, and the number of batches they make."""
+        """Rows of the epoch in order, and how many of them are used."""
         regular = state.conditioning.regular_rows
         n_rows = block.n_rows if regular is None else len(regular)
-        order = epoch_order(n_rows, _row_bytes(block), self.options.shuffle, rng)
+        order = epoch_order(n_rows, _row_bytes(block), self.options.shuffle, rng, regular)
         if self.options.drop_last and n_rows > state.batch_size:
-            order = order[: n_rows // state.batch_size * state.batch_size]
-        if regular is not None:
-            order = regular[order]
-        return order, -(-len(order) // state.batch_size)
+            n_rows = n_rows // state.batch_size * state.batch_size
+        return order, n_rows
 
     def _step_sizes(self, state, n_batches, n_rows):
         """Step of every batch and target, (n_batches, n_targets)."""

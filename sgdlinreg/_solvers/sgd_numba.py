@@ -1,18 +1,60 @@
 """The batches of an epoch compiled by numba: one body for dense and CSR, float32 and float64, every loss."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload, register_jitable
+from numba import njit
+from numba.extending import register_jitable
 
 from sgdlinreg._arrays import read_only
 from sgdlinreg._objective import LOSSES, proximal
+from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.base import CPUKernel
+from sgdlinreg._solvers.rows_numba import FAST_MATH, GROUP, LOOKED_UP, add_rows, look_up_group
 
-FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}  # no "nnan": it would make isfinite(nan) true
-FLUSH_ROWS = 256
-"""Rows whose gradient is summed in X's dtype before it is added to the float64 sum."""
+
+class Scratch(NamedTuple):
+    """Memory for the kernel, which allocates none: then numba need not count references, which takes longer than steps.
+
+    Attributes
+    ----------
+    folded, partial : ndarray of shape (n_targets, n_features)
+        Weights on raw rows and sums over rows, in X's dtype.
+    gradient : ndarray of shape (n_targets, n_features + 1)
+    sums : ndarray of shape (3, n_targets)
+        Intercepts on raw rows; sums of derivatives and of losses.
+    inner : ndarray of shape (rank,)
+        A gradient in whitened coordinates.
+    rows, span : ndarray of intp
+        Rows that have been looked up, and which positions they are.
+    tile : ndarray of shape (GROUP, n_features)
+        A copy of rows that are not contiguous; empty where they are.
+    """
+
+    folded: np.ndarray
+    partial: np.ndarray
+    gradient: np.ndarray
+    sums: np.ndarray
+    inner: np.ndarray
+    rows: np.ndarray
+    span: np.ndarray
+    tile: np.ndarray
+
+    @classmethod
+    def for_block(cls, block, n_targets: int, rank: int) -> "Scratch":
+        """Make what a block needs."""
+        shape = n_targets, block.n_features
+        in_place = block.is_sparse or block.X.strides[1] == block.X.itemsize
+        return cls(
+            np.empty(shape, block.dtype),
+            np.zeros(shape, block.dtype),
+            np.zeros((n_targets, block.n_features + 1)),
+            np.zeros((3, n_targets)),
+            np.zeros(rank),
+            np.empty(LOOKED_UP, np.intp),
+            np.zeros(2, np.intp),
+            np.empty((0 if in_place else GROUP, block.n_features), block.dtype),
+        )
 
 
 class Penalty(NamedTuple):
@@ -29,7 +71,9 @@ class NumbaKernel(CPUKernel):
 
     losses = frozenset(LOSSES)
 
-    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate):
+    def run_batches(
+        self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
+    ):
         """Run the kernel; arrays go in read-only, so that writable and read-only data share one compilation."""
         X = block.X
         X = (
@@ -38,16 +82,17 @@ class NumbaKernel(CPUKernel):
             else read_only(X)
         )
         weight = np.empty(0) if block.sample_weight is None else block.sample_weight
-        n_targets, n_columns = iterate.coef.shape
+        n_targets = len(iterate.coef)
         losses = np.zeros(n_targets)
         _run_batches(
             X,
             read_only(block.y),
             read_only(weight),
-            read_only(order),
+            Order(*map(read_only, order)),
+            positions,
             step_sizes,
             batch_size,
-            conditioning.extreme_rows,
+            read_only(conditioning.extreme_rows),
             conditioning.centre,
             1.0 / conditioning.scale,
             conditioning.whitener,
@@ -57,7 +102,7 @@ class NumbaKernel(CPUKernel):
             Penalty(objective.l1, objective.l2, float(objective.positive), not objective.is_smooth),
             objective.fit_intercept,
             (float(momentum[0]), bool(momentum[1])),
-            np.empty((2, n_targets, n_columns - 1), dtype=block.dtype),
+            Scratch.for_block(block, n_targets, conditioning.whitener.shape[1]),
             iterate.coef,
             iterate.coef_sum,
             iterate.velocity,
@@ -66,119 +111,17 @@ class NumbaKernel(CPUKernel):
         return losses
 
 
-def row_dot(X, row, vector):  # pragma: no cover - the compiled form is below
-    """Product of one row of X with a vector, in X's dtype."""
-    if isinstance(X, np.ndarray):
-        return _dense_dot(X, row, vector)
-    return _csr_dot(X, row, vector)
-
-
-def add_row(X, row, factor, vector):  # pragma: no cover - the compiled form is below
-    """Add a multiple of one row of X to a vector, in X's dtype."""
-    if isinstance(X, np.ndarray):
-        _dense_add(X, row, factor, vector)
-    else:
-        _csr_add(X, row, factor, vector)
-
-
-@register_jitable
-def _dense_dot(X, row, vector):
-    total = vector.dtype.type(0)
-    for j in range(vector.shape[0]):
-        total += X[row, j] * vector[j]
-    return total
-
-
-@register_jitable
-def _dense_add(X, row, factor, vector):
-    factor = vector.dtype.type(factor)
-    for j in range(vector.shape[0]):
-        vector[j] += factor * X[row, j]
-
-
-@register_jitable
-def _csr_dot(X, row, vector):
-    total = vector.dtype.type(0)
-    for k in range(X.indptr[row], X.indptr[row + 1]):
-        total += X.data[k] * vector[X.indices[k]]
-    return total
-
-
-@register_jitable
-def _csr_add(X, row, factor, vector):
-    factor = vector.dtype.type(factor)
-    for k in range(X.indptr[row], X.indptr[row + 1]):
-        vector[X.indices[k]] += factor * X.data[k]
-
-
-@overload(row_dot, jit_options={"fastmath": FAST_MATH})
-def _row_dot(X, row, vector):
-    if isinstance(X, types.Array):
-        return lambda X, row, vector: _dense_dot(X, row, vector)
-    return lambda X, row, vector: _csr_dot(X, row, vector)
-
-
-@overload(add_row, jit_options={"fastmath": FAST_MATH})
-def _add_row(X, row, factor, vector):
-    if isinstance(X, types.Array):
-        return lambda X, row, factor, vector: _dense_add(X, row, factor, vector)
-    return lambda X, row, factor, vector: _csr_add(X, row, factor, vector)
-
-
-def loss_value(loss, residual):  # pragma: no cover - the compiled form is below
-    """Loss of one prediction."""
-    return loss.value(residual)
-
-
-def loss_slope(loss, residual):  # pragma: no cover - the compiled form is below
-    """Give the derivative of the loss by the prediction."""
-    return loss.slope(residual)
-
-
-@overload(loss_value)
-def _loss_value(loss, residual):
-    value = register_jitable(loss.instance_class.value)
-    return lambda loss, residual: value(loss, residual)
-
-
-@overload(loss_slope)
-def _loss_slope(loss, residual):
-    slope = register_jitable(loss.instance_class.slope)
-    return lambda loss, residual: slope(loss, residual)
-
-
+OPTIONS: Any = {"cache": True, "fastmath": FAST_MATH, "error_model": "numpy", "nogil": True, "_nrt": False}
 _proximal = register_jitable(proximal)
 
 
-@njit(cache=True, fastmath=FAST_MATH, error_model="numpy", nogil=True)
-def _accumulate(X, y, weight, rows, factor, loss, folded, intercepts, partial, gradient):
-    """Add ``factor`` times the weighted gradient of some rows to ``gradient`` (raw coordinates, intercept last).
-
-    Returns nothing; the loss of target t is added to ``intercepts[1, t]``, whose row 0 holds the intercepts.
-    """
-    n_targets, n_features = folded.shape
-    for start in range(0, rows.shape[0], FLUSH_ROWS):
-        partial[:] = 0
-        for i in range(start, min(start + FLUSH_ROWS, rows.shape[0])):
-            row = rows[i]
-            row_weight = factor * weight[row] if weight.shape[0] else factor
-            for t in range(n_targets):
-                residual = np.float64(row_dot(X, row, folded[t])) + intercepts[0, t] - y[row, t]
-                intercepts[1, t] += row_weight * loss_value(loss, residual)
-                slope = row_weight * loss_slope(loss, residual)
-                gradient[t, n_features] += slope
-                add_row(X, row, slope, partial[t])
-        for t in range(n_targets):
-            for j in range(n_features):
-                gradient[t, j] += partial[t, j]
-
-
-@njit(cache=True, fastmath=FAST_MATH, error_model="numpy", nogil=True)
+@njit(**OPTIONS)
 def _run_batches(
     X,
     y,
     weight,
     order,
+    positions,
     step_sizes,
     batch_size,
     extreme_rows,
@@ -199,59 +142,123 @@ def _run_batches(
 ):
     """Do what `sgd_reference.run_batches` does.
 
-    Scale and centre are folded into the weights, so that rows are used as they lie in memory; ``scratch`` holds the
-    folded weights and the sums over rows in X's dtype.
+    Scale and centre are folded into the weights, so that rows are used as they lie in memory.
     """
     n_targets, n_features = coef.shape[0], coef.shape[1] - 1
     n_rows = y.shape[0]
     share = (n_rows - extreme_rows.shape[0]) / n_rows
-    folded, partial = scratch[0], scratch[1]
-    intercepts = np.zeros((2, n_targets))
-    gradient = np.zeros((n_targets, n_features + 1))
-    inner = np.zeros(whitener.shape[1])
-    factor, nesterov = momentum
-    ahead = 1.0 + factor if nesterov else 1.0
+    folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
+    rows, span = scratch.rows, scratch.span
+    intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
+    simple = momentum[0] == 0.0 and not penalty.proximal and whitener.shape[1] == 0 and past.shape[0] == 0
+    for t in range(n_targets):
+        intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
     for batch in range(step_sizes.shape[0]):
-        rows = order[batch * batch_size : min((batch + 1) * batch_size, order.shape[0])]
+        first = positions[0] + batch * batch_size
+        stop = min(first + batch_size, positions[1])
+        long = False
+        for start in range(first, stop, GROUP):
+            if start > first:
+                _flush(partial, gradient)
+                long = True
+            count = min(GROUP, stop - start)
+            found = look_up_group(order, start, count, positions[1], span, rows)
+            group = (found, found + count, span[1] - span[0], start)
+            add_rows(X, y, weight, rows, group, order, share / (stop - first), loss, scratch)
+        for start in range(0, extreme_rows.shape[0], GROUP):
+            _flush(partial, gradient)
+            long = True
+            group = (start, min(start + GROUP, extreme_rows.shape[0]), extreme_rows.shape[0], -1)
+            add_rows(X, y, weight, extreme_rows, group, order, 1.0 / n_rows, loss, scratch)
         for t in range(n_targets):
+            losses[t] += (stop - first) * batch_losses[t]
+            slope, step_size = slopes[t], step_sizes[batch, t]
+            batch_losses[t] = slopes[t] = 0.0
             offset = coef[t, n_features]
+            if simple and not long:
+                for j in range(n_features):
+                    moved = coef[t, j] - step_size * _scaled(
+                        partial[t, j], slope, penalty.l2, coef[t, j], centre[j], inverse_scale[j]
+                    )
+                    partial[t, j] = 0
+                    coef[t, j] = moved
+                    coef_sum[t, j] += moved
+                    moved *= inverse_scale[j]
+                    folded[t, j] = moved
+                    offset -= centre[j] * moved
+                if fit_intercept:
+                    coef[t, n_features] -= step_size * slope
+                    offset -= step_size * slope
+                    coef_sum[t, n_features] += coef[t, n_features]
+                intercepts[t] = offset
+                continue
             for j in range(n_features):
-                folded[t, j] = coef[t, j] * inverse_scale[j]
-                offset -= centre[j] * folded[t, j]
-            intercepts[0, t] = offset
-            intercepts[1, t] = 0.0
-        gradient[:] = 0.0
-        _accumulate(X, y, weight, rows, share / rows.shape[0], loss, folded, intercepts, partial, gradient)
-        if extreme_rows.shape[0]:
-            _accumulate(X, y, weight, extreme_rows, 1.0 / n_rows, loss, folded, intercepts, partial, gradient)
-        for t in range(n_targets):
-            losses[t] += rows.shape[0] * intercepts[1, t]
-            slope = gradient[t, n_features]
-            for j in range(n_features):
-                decay = penalty.l2 * coef[t, j] * inverse_scale[j]
-                gradient[t, j] = (gradient[t, j] - centre[j] * slope + decay) * inverse_scale[j]
+                total = np.float64(partial[t, j]) + gradient[t, j]
+                partial[t, j] = 0
+                gradient[t, j] = _scaled(total, slope, penalty.l2, coef[t, j], centre[j], inverse_scale[j])
+            gradient[t, n_features] = slope
             if past.shape[0]:
                 _recall(past, anchor[t], coef[t], gradient[t])
             if whitener.shape[1]:
-                _whiten(whitener, inner, gradient[t])
+                _whiten(whitener, scratch.inner, gradient[t])
             if not fit_intercept:
                 gradient[t, n_features] = 0.0
-            step_size = step_sizes[batch, t]
-            for j in range(n_features + 1):
-                step = step_size * gradient[t, j]
-                velocity[t, j] = factor * velocity[t, j] - step
-                coef[t, j] += factor * velocity[t, j] - step if nesterov else velocity[t, j]
-            if penalty.proximal:
-                for j in range(n_features):
-                    threshold = ahead * penalty.l1 * step_size * inverse_scale[j]
-                    moved = _proximal(coef[t, j], threshold, penalty.positive)
-                    velocity[t, j] += (moved - coef[t, j]) / ahead
-                    coef[t, j] = moved
+            _move(step_size, gradient[t], inverse_scale, penalty, momentum, coef[t], velocity[t])
             for j in range(n_features + 1):
                 coef_sum[t, j] += coef[t, j]
+                gradient[t, j] = 0.0
+            intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
 
 
-@njit(cache=True, fastmath=FAST_MATH, error_model="numpy", nogil=True)
+@register_jitable
+def _scaled(total, slope, l2, coef, centre, inverse_scale):
+    """Gradient along one coordinate, from the sum over rows and that of their slopes."""
+    return (np.float64(total) - centre * slope + l2 * coef * inverse_scale) * inverse_scale
+
+
+@register_jitable
+def _fold(coef, centre, inverse_scale, folded):
+    """Set the weights on raw rows; gives their intercept."""
+    offset = coef[centre.shape[0]]
+    for j in range(centre.shape[0]):
+        weight = coef[j] * inverse_scale[j]
+        folded[j] = weight
+        offset -= centre[j] * weight
+    return offset
+
+
+@register_jitable
+def _flush(partial, gradient):
+    """Add the sums of a group of rows to those in float64."""
+    for t in range(partial.shape[0]):
+        for j in range(partial.shape[1]):
+            gradient[t, j] += partial[t, j]
+            partial[t, j] = 0
+
+
+@register_jitable
+def _move(step_size, gradient, inverse_scale, penalty, momentum, coef, velocity):
+    """Take a step along the gradient of one target."""
+    factor, nesterov = momentum
+    if factor == 0.0:
+        for j in range(coef.shape[0]):
+            velocity[j] = -step_size * gradient[j]
+            coef[j] += velocity[j]
+    else:
+        for j in range(coef.shape[0]):
+            step = step_size * gradient[j]
+            velocity[j] = factor * velocity[j] - step
+            coef[j] += factor * velocity[j] - step if nesterov else velocity[j]
+    if penalty.proximal:
+        ahead = 1.0 + factor if nesterov else 1.0
+        for j in range(inverse_scale.shape[0]):
+            threshold = ahead * penalty.l1 * step_size * inverse_scale[j]
+            moved = _proximal(coef[j], threshold, penalty.positive)
+            velocity[j] += (moved - coef[j]) / ahead
+            coef[j] = moved
+
+
+@register_jitable
 def _recall(past, anchor, coef, gradient):
     """Add the gradient ``past @ (coef - anchor)`` of earlier rows."""
     for j in range(past.shape[0]):
@@ -260,7 +267,7 @@ def _recall(past, anchor, coef, gradient):
             gradient[k] += past[j, k] * moved
 
 
-@njit(cache=True, fastmath=FAST_MATH, error_model="numpy", nogil=True)
+@register_jitable
 def _whiten(whitener, inner, gradient):
     """Multiply the features' part of a gradient by ``whitener @ whitener.T``, in place."""
     inner[:] = 0.0

@@ -17,15 +17,17 @@ class ReferenceKernel(CPUKernel):
         return run_batches(*args)
 
 
-def run_batches(block, order, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate):
+def run_batches(block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate):
     """Take one step for every ``batch_size`` rows of ``order``.
 
     Parameters
     ----------
     block : Block
         Weights of mean one.
-    order : ndarray of intp
-        Row numbers; the last batch may be short.
+    order : Order
+        The rows of the epoch.
+    positions : tuple of int
+        First position in the order, and the one after the last; the last batch may be short.
     step_sizes : ndarray of shape (n_batches, n_targets)
     batch_size : int
     objective : Objective
@@ -55,8 +57,9 @@ def run_batches(block, order, step_sizes, batch_size, objective, conditioning, m
     ahead = 1.0 + factor if nesterov else 1.0
     coef, coef_sum, velocity = iterate
     total = np.zeros(len(coef))
-    for batch, step_size in enumerate(step_sizes):
-        rows = order[batch * batch_size : (batch + 1) * batch_size]
+    start, stop = positions
+    for first, step_size in zip(range(start, stop, batch_size), step_sizes, strict=True):
+        rows = order.rows(first, min(first + batch_size, stop))
         joined = np.concatenate([rows, conditioning.extreme_rows])
         weight = np.full(len(joined), share / len(rows))
         weight[len(rows) :] = 1.0 / block.n_rows

@@ -55,7 +55,9 @@ class TorchKernel:
         weight = None if block.sample_weight is None else copy(block.sample_weight)
         return DeviceBlock(X, copy(block.y), weight, block.is_sparse, block.n_rows, block.n_features, block.dtype)
 
-    def run_batches(self, block, order, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate):
+    def run_batches(
+        self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
+    ):
         """Run the kernel on the device and bring coefficients and losses back once at the end."""
         torch = self.torch
 
@@ -68,7 +70,7 @@ class TorchKernel:
             losses = _run_batches(
                 torch,
                 block,
-                put(order),
+                put(order.rows(*positions)),
                 put(step_sizes),
                 batch_size,
                 objective,
