@@ -96,19 +96,19 @@ def add_rows(X, y, weight, rows, group, order, factor, loss, scratch):  # pragma
         _add_csr(X, y, weight, rows, group, order, factor, loss, scratch)
         return
     chosen = rows[group[0] : group[1]]
-    residual = (X[chosen] @ scratch.folded.T).astype(np.float64) + scratch.sums[0] - y[chosen]
+    residual = (X[chosen] @ scratch.folded[:, : X.shape[1]].T).astype(np.float64) + scratch.sums[0] - y[chosen]
     factors = factor * (weight[chosen, None] if len(weight) else np.ones((len(chosen), 1)))
     slopes = factors * loss.slope(residual)
     scratch.sums[1] += slopes.sum(axis=0)
     scratch.sums[2] += (factors * loss.value(residual)).sum(axis=0)
-    scratch.partial[:] += slopes.T.astype(X.dtype) @ X[chosen]
+    scratch.partial[:, : X.shape[1]] += slopes.T.astype(X.dtype) @ X[chosen]
 
 
 def _add_dense(X, y, weight, rows, group, order, factor, loss, scratch):
     first, last, known, position = group
     folded, partial, tile = scratch.folded, scratch.partial, scratch.tile
     intercepts, slopes, losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
-    n_targets, n_features = folded.shape
+    n_targets, n_features = folded.shape[0], X.shape[1]
     exact = partial.dtype.type
     row_bytes = n_features * X.itemsize
     in_place = X.strides[1] == X.itemsize
@@ -139,14 +139,14 @@ def _add_dense(X, y, weight, rows, group, order, factor, loss, scratch):
             at = base + (i - first) * stride
             bt, ct, dt = at + (n > 1) * stride, at + 2 * (n > 2) * stride, at + 3 * (n > 3) * stride
         for t in range(n_targets):
-            p, q, r, s = multiply_four(at, bt, ct, dt, folded, t)
+            p, q, r, s = multiply_four(at, bt, ct, dt, n_features, folded, t)
             u, one = _slope(p, a, t, y, weight, factor, loss, intercepts)
             v, two = _slope(q, b, t, y, weight, factor * (n > 1), loss, intercepts)
             w, three = _slope(r, c, t, y, weight, factor * (n > 2), loss, intercepts)
             x, four = _slope(s, d, t, y, weight, factor * (n > 3), loss, intercepts)
             slopes[t] += (u + v) + (w + x)
             losses[t] += (one + two) + (three + four)
-            add_four(at, bt, ct, dt, exact(u), exact(v), exact(w), exact(x), partial, t)
+            add_four(at, bt, ct, dt, n_features, exact(u), exact(v), exact(w), exact(x), partial, t)
 
 
 def _add_csr(X, y, weight, rows, group, order, factor, loss, scratch):
@@ -176,7 +176,7 @@ def _slope(product, row, t, y, weight, factor, loss, intercepts):
     return row_weight * loss_slope(loss, residual), row_weight * loss_value(loss, residual)
 
 
-@overload(add_rows, inline="always")
+@overload(add_rows)
 def _add_rows(X, y, weight, rows, group, order, factor, loss, scratch):
     return _add_dense if isinstance(X, types.Array) else _add_csr
 

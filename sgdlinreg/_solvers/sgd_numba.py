@@ -11,6 +11,7 @@ from sgdlinreg._objective import LOSSES, proximal
 from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.base import CPUKernel
 from sgdlinreg._solvers.rows_numba import FAST_MATH, GROUP, LOOKED_UP, add_rows, look_up_group
+from sgdlinreg._solvers.vectors_numba import padded
 
 
 class Scratch(NamedTuple):
@@ -18,8 +19,8 @@ class Scratch(NamedTuple):
 
     Attributes
     ----------
-    folded, partial : ndarray of shape (n_targets, n_features)
-        Weights on raw rows and sums over rows, in X's dtype.
+    folded, partial : ndarray of shape (n_targets, padded n_features)
+        Weights on raw rows and sums over rows, in X's dtype; zeros in the columns that fill up the last vector.
     gradient : ndarray of shape (n_targets, n_features + 1)
     sums : ndarray of shape (3, n_targets)
         Intercepts on raw rows; sums of derivatives and of losses.
@@ -43,10 +44,10 @@ class Scratch(NamedTuple):
     @classmethod
     def for_block(cls, block, n_targets: int, rank: int) -> "Scratch":
         """Make what a block needs."""
-        shape = n_targets, block.n_features
+        shape = n_targets, padded(block.n_features, block.dtype.itemsize)
         in_place = block.is_sparse or block.X.strides[1] == block.X.itemsize
         return cls(
-            np.empty(shape, block.dtype),
+            np.zeros(shape, block.dtype),
             np.zeros(shape, block.dtype),
             np.zeros((n_targets, block.n_features + 1)),
             np.zeros((3, n_targets)),
@@ -92,7 +93,7 @@ class NumbaKernel(CPUKernel):
             positions,
             step_sizes,
             batch_size,
-            read_only(conditioning.extreme_rows),
+            conditioning.extreme_rows,
             conditioning.centre,
             1.0 / conditioning.scale,
             conditioning.whitener,
@@ -149,6 +150,7 @@ def _run_batches(
     share = (n_rows - extreme_rows.shape[0]) / n_rows
     folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
     rows, span = scratch.rows, scratch.span
+    n_extreme_groups = (extreme_rows.shape[0] + GROUP - 1) // GROUP
     intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
     simple = momentum[0] == 0.0 and not penalty.proximal and whitener.shape[1] == 0 and past.shape[0] == 0
     for t in range(n_targets):
@@ -157,19 +159,21 @@ def _run_batches(
         first = positions[0] + batch * batch_size
         stop = min(first + batch_size, positions[1])
         long = False
-        for start in range(first, stop, GROUP):
-            if start > first:
+        n_groups = (stop - first + GROUP - 1) // GROUP
+        for number in range(n_groups + n_extreme_groups):
+            if number:
                 _flush(partial, gradient)
                 long = True
-            count = min(GROUP, stop - start)
-            found = look_up_group(order, start, count, positions[1], span, rows)
-            group = (found, found + count, span[1] - span[0], start)
-            add_rows(X, y, weight, rows, group, order, share / (stop - first), loss, scratch)
-        for start in range(0, extreme_rows.shape[0], GROUP):
-            _flush(partial, gradient)
-            long = True
-            group = (start, min(start + GROUP, extreme_rows.shape[0]), extreme_rows.shape[0], -1)
-            add_rows(X, y, weight, extreme_rows, group, order, 1.0 / n_rows, loss, scratch)
+            if number < n_groups:
+                start = first + number * GROUP
+                count, factor, source = min(GROUP, stop - start), share / (stop - first), rows
+                begin = look_up_group(order, start, count, positions[1], span, rows)
+                group = (begin, begin + count, span[1] - span[0], start)
+            else:
+                begin = (number - n_groups) * GROUP
+                factor, source = 1.0 / n_rows, extreme_rows
+                group = (begin, min(begin + GROUP, extreme_rows.shape[0]), extreme_rows.shape[0], -1)
+            add_rows(X, y, weight, source, group, order, factor, loss, scratch)
         for t in range(n_targets):
             losses[t] += (stop - first) * batch_losses[t]
             slope, step_size = slopes[t], step_sizes[batch, t]
@@ -230,8 +234,8 @@ def _fold(coef, centre, inverse_scale, folded):
 @register_jitable
 def _flush(partial, gradient):
     """Add the sums of a group of rows to those in float64."""
-    for t in range(partial.shape[0]):
-        for j in range(partial.shape[1]):
+    for t in range(gradient.shape[0]):
+        for j in range(gradient.shape[1] - 1):
             gradient[t, j] += partial[t, j]
             partial[t, j] = 0
 

@@ -15,6 +15,12 @@ VECTOR_BYTES = 64 if WIDE else 32
 INDEX, FLAG = ir.IntType(64), ir.IntType(32)
 
 
+def padded(n_columns: int, itemsize: int) -> int:
+    """Columns of whole vectors that hold some columns."""
+    lanes = VECTOR_BYTES // itemsize
+    return -(-n_columns // lanes) * lanes
+
+
 class _Vectors:
     """Vectors of one scalar type in one function that is being built."""
 
@@ -41,12 +47,12 @@ class _Vectors:
         return self.builder.shuffle_vector(one, undefined, everywhere)
 
     def row_of(self, context, kind, array, row):
-        """Address of a row of a contiguous array, and the number of columns."""
+        """Address of a row of a contiguous array."""
         array = context.make_array(kind)(context, self.builder, array)
         n_columns = self.builder.extract_value(array.shape, 1)
         size = self.builder.mul(n_columns, ir.Constant(INDEX, self.bits // 8))
         first = self.builder.ptrtoint(array.data, INDEX)
-        return self.builder.add(first, self.builder.mul(row, size)), n_columns
+        return self.builder.add(first, self.builder.mul(row, size))
 
     def at(self, address, column):
         """Pointer to the vector at a column of the row at an address."""
@@ -66,15 +72,6 @@ class _Vectors:
         name = f"llvm.masked.load.{self.name}.p0"
         function = self.function(name, self.type, [pointer.type, FLAG, mask.type, self.type])
         return self.builder.call(function, [pointer, ir.Constant(FLAG, self.bits // 8), mask, self.zero])
-
-    def store(self, value, pointer, mask):
-        """Store a vector, or its lanes in a mask."""
-        if mask is None:
-            self.builder.store(value, pointer, align=self.bits // 8)
-            return
-        name = f"llvm.masked.store.{self.name}.p0"
-        function = self.function(name, ir.VoidType(), [self.type, pointer.type, FLAG, mask.type])
-        self.builder.call(function, [value, pointer, ir.Constant(FLAG, self.bits // 8), mask])
 
     def fma(self, one, other, total):
         """Multiply and add."""
@@ -123,47 +120,48 @@ class _Vectors:
         return given
 
 
-def _multiply_four(context: Any, a, b, c, d, weights, target):
-    """Products of the rows at four addresses with one row of ``weights``, an array of their dtype."""
+def _multiply_four(context: Any, a, b, c, d, n_columns, weights, target):
+    """Products of the rows at four addresses with one row of ``weights``, an array of their dtype, padded."""
     dtype = weights.dtype
 
     def generate(context, builder, signature, arguments):
         vectors = _Vectors(builder, dtype)
-        addresses = arguments[:4]
-        weights, n_columns = vectors.row_of(context, signature.args[4], *arguments[4:])
+        *addresses, n_columns, weights, target = arguments
+        weights = vectors.row_of(context, signature.args[5], weights, target)
 
         def body(column, mask, sums):
-            weight = vectors.load(vectors.at(weights, column), mask)
+            weight = vectors.load(vectors.at(weights, column), None)
             rows = [vectors.load(vectors.at(address, column), mask) for address in addresses]
             return [vectors.fma(row, weight, total) for row, total in zip(rows, sums, strict=True)]
 
         sums = vectors.for_columns(n_columns, [vectors.zero] * 4, body)
         return context.make_tuple(builder, signature.return_type, [vectors.sum(total) for total in sums])
 
-    return types.UniTuple(dtype, 4)(*[types.intp] * 4, weights, types.intp), generate
+    return types.UniTuple(dtype, 4)(*[types.intp] * 5, weights, types.intp), generate
 
 
-def _add_four(context: Any, a, b, c, d, p, q, r, s, totals, target):
-    """Add the rows at four addresses, times four factors, to one row of ``totals``, an array of their dtype."""
+def _add_four(context: Any, a, b, c, d, n_columns, p, q, r, s, totals, target):
+    """Add the rows at four addresses, times four factors, to one row of ``totals``, an array of their dtype, padded."""
     dtype = totals.dtype
 
     def generate(context, builder, signature, arguments):
         vectors = _Vectors(builder, dtype)
-        addresses, factors = arguments[:4], [vectors.spread(value) for value in arguments[4:8]]
-        total, n_columns = vectors.row_of(context, signature.args[8], *arguments[8:])
+        addresses, n_columns, factors = arguments[:4], arguments[4], [vectors.spread(one) for one in arguments[5:9]]
+        total = vectors.row_of(context, signature.args[9], *arguments[9:])
 
         def body(column, mask, carried):
             where = vectors.at(total, column)
-            value = vectors.load(where, mask)
+            value = vectors.zero
             for address, factor in zip(addresses, factors, strict=True):
                 value = vectors.fma(vectors.load(vectors.at(address, column), mask), factor, value)
-            vectors.store(value, where, mask)
+            # the sum goes in last: waiting for what was stored before is what takes time
+            builder.store(builder.fadd(vectors.load(where, None), value), where, align=vectors.bits // 8)
             return carried
 
         vectors.for_columns(n_columns, [], body)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 4, *[dtype] * 4, totals, types.intp), generate
+    return types.void(*[types.intp] * 5, *[dtype] * 4, totals, types.intp), generate
 
 
 def _fetch(context: Any, address):
