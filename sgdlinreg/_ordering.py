@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-BLOCK_BITS = 4
-BLOCK_ROWS = 1 << BLOCK_BITS
-WINDOW_BLOCKS = 256
+BLOCK_BITS, SMALL_BLOCK_BITS = 4, 2
+"""Blocks have 16 neighbouring rows; in small data 4, which mixes groups of like rows better."""
+WINDOW_ROWS = 4096
+CACHE_BYTES = 8 << 20
+"""Data up to this size are small: taken to stay in a cache, where short blocks cost little."""
 LONG_ROW_BYTES = 4096
 """Rows of this size and more are read at full bandwidth in any order."""
 
@@ -24,31 +26,39 @@ class Order(NamedTuple):
         The rows after the last window.
     chosen : ndarray of intp
         What the rows above are indices into; empty where they are the rows themselves.
+    bits : int
+        Blocks have ``2**bits`` rows.
     """
 
     starts: np.ndarray
     slots: np.ndarray
     rest: np.ndarray
     chosen: np.ndarray
+    bits: int = BLOCK_BITS
 
     @property
     def n_rows(self) -> int:
         """Number of positions."""
-        return len(self.starts) * BLOCK_ROWS + len(self.rest)
+        return (len(self.starts) << self.bits) + len(self.rest)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Give the rows at some positions."""
-        windowed = len(self.starts) * BLOCK_ROWS
+        windowed = len(self.starts) << self.bits
         found = self.rest[max(start - windowed, 0) : max(stop - windowed, 0)]
         if start < windowed:
             number, place = np.divmod(np.arange(start, min(stop, windowed)), len(self.slots))
-            block, row = np.divmod(self.slots[place], BLOCK_ROWS)
-            found = np.concatenate([self.starts[number * (len(self.slots) // BLOCK_ROWS) + block] + row, found])
+            block, row = np.divmod(self.slots[place], 1 << self.bits)
+            found = np.concatenate([self.starts[number * (len(self.slots) >> self.bits) + block] + row, found])
         return self.chosen[found] if len(self.chosen) else found
 
 
 def epoch_order(
-    n_rows: int, row_bytes: float, shuffle: bool | str, rng: np.random.Generator, chosen: np.ndarray | None = None
+    n_rows: int,
+    row_bytes: float,
+    shuffle: bool | str,
+    rng: np.random.Generator,
+    chosen: np.ndarray | None = None,
+    grouped: bool = False,
 ) -> Order:
     """Give the order of the rows for one epoch.
 
@@ -59,12 +69,15 @@ def epoch_order(
     row_bytes : float
         Mean size of a row of X in bytes.
     shuffle : {True, "full", False}
-        False: file order. "full": a random permutation. True: a random permutation where rows are few or long;
-        otherwise two levels: blocks of 16 neighbouring rows in random order, the rows shuffled inside windows of at
-        least 256 blocks [1]_. Reading stays near sequential, and convergence is that of a permutation.
+        False: file order. "full": a random permutation. True: the same for fewer than 8192 rows or rows of 4 KiB;
+        otherwise two levels: blocks of 16 neighbouring rows (in data up to 8 MiB 4, and 1 in sparse ones) in random
+        order, the rows shuffled inside windows of at least 4096 rows [1]_. Reading stays near sequential, and
+        convergence is that of a permutation.
     rng : numpy.random.Generator
     chosen : ndarray of shape (n_rows,) or None
         The rows that are meant; None for 0 to ``n_rows - 1``.
+    grouped : bool
+        Whether rows are likely to come in groups of like ones, as one-hot data do: if small, they are permuted.
 
     Returns
     -------
@@ -74,7 +87,8 @@ def epoch_order(
     Notes
     -----
     All windows are equally long but the last, which takes what is left over and so is longer, never shorter: a short
-    window would make batches of neighbouring rows. Two levels cost 1 ns a row to make, a permutation about 15.
+    window would make batches of neighbouring rows. Two levels cost 1 ns a row to make (4 with short blocks), a
+    permutation about 15.
 
     References
     ----------
@@ -84,15 +98,19 @@ def epoch_order(
     chosen = none if chosen is None else chosen
     if not shuffle:
         return Order(none, none, np.arange(n_rows), chosen)
-    n_windows = n_rows // (BLOCK_ROWS * WINDOW_BLOCKS)
-    if shuffle == "full" or row_bytes >= LONG_ROW_BYTES or n_windows < 2:
+    n_windows = n_rows // WINDOW_ROWS
+    if shuffle == "full" or n_windows < 2 or row_bytes >= LONG_ROW_BYTES:
         return Order(none, none, rng.permutation(n_rows), chosen)
-    n_blocks = n_rows // BLOCK_ROWS
-    starts = rng.permutation(n_blocks) * BLOCK_ROWS
+    small = n_rows * row_bytes <= CACHE_BYTES
+    if small and grouped:
+        return Order(none, none, rng.permutation(n_rows), chosen)
+    bits = SMALL_BLOCK_BITS if small else BLOCK_BITS
+    n_blocks = n_rows >> bits
+    starts = rng.permutation(n_blocks) << bits
     blocks = n_blocks // n_windows
     windowed = (n_windows - 1) * blocks
-    left = (starts[windowed:, None] + np.arange(BLOCK_ROWS)).ravel()
-    rest = np.concatenate([left, np.arange(n_blocks * BLOCK_ROWS, n_rows)])
-    slots = rng.permutation(blocks * BLOCK_ROWS)
+    left = (starts[windowed:, None] + np.arange(1 << bits)).ravel()
+    rest = np.concatenate([left, np.arange(n_blocks << bits, n_rows)])
+    slots = rng.permutation(blocks << bits)
     rng.shuffle(rest)
-    return Order(starts[:windowed], slots, rest, chosen)
+    return Order(starts[:windowed], slots, rest, chosen, bits)

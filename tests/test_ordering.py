@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 
 from sgdlinreg import _ordering
-from sgdlinreg._ordering import BLOCK_ROWS, LONG_ROW_BYTES, WINDOW_BLOCKS
+from sgdlinreg._ordering import CACHE_BYTES, LONG_ROW_BYTES, WINDOW_ROWS
+
+BLOCK_ROWS, WINDOW_BLOCKS = 16, WINDOW_ROWS // 16
 
 LARGE = 3 * BLOCK_ROWS * WINDOW_BLOCKS * 10 + 7
+BIG_ROW = CACHE_BYTES / LARGE + 1
 
 
 def epoch_order(n_rows, row_bytes, shuffle, rng):
@@ -13,7 +16,7 @@ def epoch_order(n_rows, row_bytes, shuffle, rng):
 
 @pytest.mark.parametrize("shuffle", [True, "full", False])
 @pytest.mark.parametrize("n_rows", [1, 2, 301, 4096, 8191, 8192, LARGE])
-@pytest.mark.parametrize("row_bytes", [8, LONG_ROW_BYTES])
+@pytest.mark.parametrize("row_bytes", [8, BIG_ROW, LONG_ROW_BYTES])
 def test_every_row_once_and_reproducible(shuffle, n_rows, row_bytes):
     order = epoch_order(n_rows, row_bytes, shuffle, np.random.default_rng(0))
     np.testing.assert_array_equal(np.sort(order), np.arange(n_rows))
@@ -23,7 +26,7 @@ def test_every_row_once_and_reproducible(shuffle, n_rows, row_bytes):
 
 
 def test_two_levels_read_in_windows_of_blocks():
-    order = epoch_order(LARGE, 8, True, np.random.default_rng(0))
+    order = epoch_order(LARGE, BIG_ROW, True, np.random.default_rng(0))
     window = LARGE // BLOCK_ROWS // 30 * BLOCK_ROWS
     for start in range(0, 29 * window, window):
         blocks, counts = np.unique(order[start : start + window] // BLOCK_ROWS, return_counts=True)
@@ -33,7 +36,7 @@ def test_two_levels_read_in_windows_of_blocks():
 
 
 def test_batches_of_two_levels_mix_rows_from_everywhere():
-    order = epoch_order(LARGE, 8, True, np.random.default_rng(0))
+    order = epoch_order(LARGE, BIG_ROW, True, np.random.default_rng(0))
     batches = order[: len(order) // 32 * 32].reshape(-1, 32)
     spread = batches.mean(axis=1).std() / LARGE
     assert spread < 1.2 / np.sqrt(12 * 32)  # of means of 32 independent uniform draws, plus a fifth
@@ -42,14 +45,14 @@ def test_batches_of_two_levels_mix_rows_from_everywhere():
 def test_full_differs_from_two_levels_only_on_large_data():
     small = [epoch_order(301, 8, kind, np.random.default_rng(0)) for kind in (True, "full")]
     np.testing.assert_array_equal(*small)
-    large = [epoch_order(LARGE, 8, kind, np.random.default_rng(0)) for kind in (True, "full")]
+    large = [epoch_order(LARGE, BIG_ROW, kind, np.random.default_rng(0)) for kind in (True, "full")]
     assert not np.array_equal(*large)
 
 
 @pytest.mark.parametrize("n_rows", [100, LARGE])
 def test_any_part_of_an_order_can_be_looked_up(n_rows):
     chosen = np.random.default_rng(1).permutation(2 * n_rows)[:n_rows]
-    order = _ordering.epoch_order(n_rows, 8, True, np.random.default_rng(0), chosen)
+    order = _ordering.epoch_order(n_rows, BIG_ROW, True, np.random.default_rng(0), chosen)
     whole = order.rows(0, n_rows)
     assert order.n_rows == n_rows
     np.testing.assert_array_equal(np.sort(whole), np.sort(chosen))
@@ -65,7 +68,7 @@ def test_the_compiled_kernel_looks_up_the_same_rows(n_rows):
 
     look_up = njit(rows_numba.look_up_group)
     for chosen in (None, np.random.default_rng(1).permutation(n_rows)):
-        order = _ordering.epoch_order(n_rows, 8, True, np.random.default_rng(0), chosen)
+        order = _ordering.epoch_order(n_rows, BIG_ROW, True, np.random.default_rng(0), chosen)
         span, rows = np.zeros(2, np.intp), np.empty(rows_numba.LOOKED_UP, np.intp)
         for start in range(0, n_rows, 150):
             count = min(150, n_rows - start)

@@ -25,9 +25,9 @@ FLOORS = [
     | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
     | {"_solvers.products_numba", "_solvers.rows_numba"},
-    {"_coordinates", "_solvers.sgd_reference", "_solvers.sgd_numba", "_solvers.sgd_torch", "_solvers.moments"}
+    {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.sgd_torch", "_solvers.moments"}
     | {"_solvers.wide"},
-    {"_conditioning", "_solvers.solution"},
+    {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},
     {"_stopping", "_stability", "_past", "_solvers.normal_equation"},
     {"_solvers.sgd"},
     {"_divergence"},

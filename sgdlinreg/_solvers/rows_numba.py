@@ -1,16 +1,21 @@
 """What the compiled kernel does with rows: look them up, fetch them ahead, multiply and add them, dense or CSR."""
 
+from typing import Any
+
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from sgdlinreg._ordering import BLOCK_BITS, BLOCK_ROWS
 from sgdlinreg._solvers.vectors_numba import add_four, fetch, multiply_four
 
 FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}  # no "nnan": it would make isfinite(nan) true
+OPTIONS: Any = {"cache": True, "fastmath": FAST_MATH, "error_model": "numpy", "nogil": True, "_nrt": False}
+"""Kernels allocate nothing, so numba need not count references, which takes longer than steps."""
 CACHE_LINE = 64
 AHEAD_ROWS, AHEAD_BYTES = 32, 4096
 """Rows are fetched this far ahead: as many rows, but no more than so many bytes and no fewer than 4 rows."""
+AHEAD_CSR = 8
+"""What CSR rows hold is fetched so many rows ahead."""
 GROUP = 256
 """Rows that are looked up for one call, and whose gradient is summed in X's dtype before it goes to a float64 sum."""
 WINDOW_BYTES = 1 << 19
@@ -22,16 +27,17 @@ LOOKED_UP = 4 * GROUP
 @register_jitable
 def _look_up(order, position, rows):
     """Do what `Order.rows` does, into an array."""
-    window = order.slots.shape[0]
-    windowed = order.starts.shape[0] * BLOCK_ROWS
+    window, bits = order.slots.shape[0], order.bits
+    windowed = order.starts.shape[0] << bits
+    last = (1 << bits) - 1
     done = 0
     while done < rows.shape[0] and position + done < windowed:
         number = (position + done) // window
         place = position + done - number * window
-        first = number * (window // BLOCK_ROWS)
+        first = number * (window >> bits)
         for k in range(min(rows.shape[0] - done, window - place)):
             slot = order.slots[place + k]
-            rows[done] = order.starts[first + (slot >> BLOCK_BITS)] + (slot & (BLOCK_ROWS - 1))
+            rows[done] = order.starts[first + (slot >> bits)] + (slot & last)
             done += 1
     for k in range(done, rows.shape[0]):
         rows[k] = order.rest[position + k - windowed]
@@ -61,19 +67,35 @@ def _fetch_blocks(X, y, order, position, count):
     Lines of a block are neighbours, and come faster together than row by row.
     """
     row_bytes = X.shape[1] * X.itemsize
-    ahead = order.slots.shape[0] // BLOCK_ROWS
-    for block in range(position // BLOCK_ROWS + ahead, (position + count) // BLOCK_ROWS + ahead):
+    bits = order.bits
+    ahead = order.slots.shape[0] >> bits
+    for block in range((position >> bits) + ahead, ((position + count) >> bits) + ahead):
         if block < order.starts.shape[0]:
-            _fetch_bytes(X.ctypes.data + order.starts[block] * row_bytes, BLOCK_ROWS * row_bytes)
-            _fetch_bytes(y.ctypes.data + order.starts[block] * y.strides[0], BLOCK_ROWS * y.strides[0])
+            _fetch_bytes(X.ctypes.data + order.starts[block] * row_bytes, row_bytes << bits)
+            _fetch_bytes(y.ctypes.data + order.starts[block] * y.strides[0], y.strides[0] << bits)
 
 
 @register_jitable
 def _fetch_bytes(address, n_bytes):
     end = address + n_bytes
+    address -= address % CACHE_LINE
     while address < end:
         fetch(address)
         address += CACHE_LINE
+
+
+@register_jitable
+def fetch_csr(X, y, rows, begin, known):
+    """Fetch parts of CSR rows that come after one: where they are, then what they hold."""
+    far = begin + AHEAD_ROWS
+    if far < known:
+        fetch(X.indptr.ctypes.data + rows[far] * X.indptr.itemsize)
+        fetch(y.ctypes.data + rows[far] * y.strides[0])
+    near = begin + AHEAD_CSR
+    if near < known:
+        start, stop = np.int64(X.indptr[rows[near]]), np.int64(X.indptr[rows[near] + 1])
+        _fetch_bytes(X.data.ctypes.data + start * X.data.itemsize, (stop - start) * X.data.itemsize)
+        _fetch_bytes(X.indices.ctypes.data + start * X.indices.itemsize, (stop - start) * X.indices.itemsize)
 
 
 def add_rows(X, y, weight, rows, group, order, factor, loss, scratch):  # pragma: no cover - the compiled form is below
@@ -123,11 +145,8 @@ def _add_dense(X, y, weight, rows, group, order, factor, loss, scratch):
     by_block = position >= 0 and window > 0 and stride == row_bytes and window * row_bytes <= WINDOW_BYTES
     for i in range(first, last, 4):
         for k in range(i + ahead, min(i + ahead + 4, known)):
-            address = X.ctypes.data + rows[k] * X.strides[0]
-            end = address + row_bytes
-            while in_place and address < end:
-                fetch(address)
-                address += CACHE_LINE
+            if in_place:
+                _fetch_bytes(X.ctypes.data + rows[k] * X.strides[0], row_bytes)
             fetch(y.ctypes.data + rows[k] * y.strides[0])
         if by_block:
             _fetch_blocks(X, y, order, position + i - first, min(4, last - i))

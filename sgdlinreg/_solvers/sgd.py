@@ -292,7 +292,7 @@ class SGD:
         """Rows of the epoch in order, and how many of them are used."""
         regular = state.conditioning.regular_rows
         n_rows = block.n_rows if regular is None else len(regular)
-        order = epoch_order(n_rows, _row_bytes(block), self.options.shuffle, rng, regular)
+        order = epoch_order(n_rows, _row_bytes(block), self.options.shuffle, rng, regular, block.is_sparse)
         if self.options.drop_last and n_rows > state.batch_size:
             n_rows = n_rows // state.batch_size * state.batch_size
         return order, n_rows

@@ -1,16 +1,18 @@
 """The batches of an epoch compiled by numba: one body for dense and CSR, float32 and float64, every loss."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
 from sgdlinreg._arrays import read_only
+from sgdlinreg._blocks import CSR
 from sgdlinreg._objective import LOSSES, proximal
 from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.base import CPUKernel
-from sgdlinreg._solvers.rows_numba import FAST_MATH, GROUP, LOOKED_UP, add_rows, look_up_group
+from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_steps
+from sgdlinreg._solvers.rows_numba import GROUP, LOOKED_UP, OPTIONS, add_rows, look_up_group
 from sgdlinreg._solvers.vectors_numba import padded
 
 
@@ -77,19 +79,30 @@ class NumbaKernel(CPUKernel):
     ):
         """Run the kernel; arrays go in read-only, so that writable and read-only data share one compilation."""
         X = block.X
-        X = (
-            X._replace(data=read_only(X.data), indices=read_only(X.indices), indptr=read_only(X.indptr))
-            if (block.is_sparse)
-            else read_only(X)
-        )
-        weight = np.empty(0) if block.sample_weight is None else block.sample_weight
+        if isinstance(X, CSR):
+            X = X._replace(data=read_only(X.data), indices=read_only(X.indices), indptr=read_only(X.indptr))
+        else:
+            X = read_only(X)
+        y = read_only(block.y)
+        weight = read_only(np.empty(0) if block.sample_weight is None else block.sample_weight)
+        starts, slots, rest, chosen = map(read_only, order[:4])
+        order = Order(starts, slots, rest, chosen, order.bits)
+        plain = momentum[0] == 0.0 and objective.is_smooth and not len(memory.curvature)
+        runs = runs_of_equal_steps(step_sizes, objective.l2 > 0.0) if block.is_sparse and plain else []
+        if 0 < len(runs) <= MAX_RUNS:
+            losses = np.zeros(len(iterate.coef))
+            for start, stop in runs:
+                part = (positions[0] + start * batch_size, min(positions[0] + stop * batch_size, positions[1]))
+                steps = step_sizes[start:stop]
+                losses += run_lazily(X, y, weight, order, part, steps, batch_size, objective, conditioning, iterate)
+            return losses
         n_targets = len(iterate.coef)
         losses = np.zeros(n_targets)
         _run_batches(
             X,
-            read_only(block.y),
-            read_only(weight),
-            Order(*map(read_only, order)),
+            y,
+            weight,
+            order,
             positions,
             step_sizes,
             batch_size,
@@ -112,7 +125,6 @@ class NumbaKernel(CPUKernel):
         return losses
 
 
-OPTIONS: Any = {"cache": True, "fastmath": FAST_MATH, "error_model": "numpy", "nogil": True, "_nrt": False}
 _proximal = register_jitable(proximal)
 
 

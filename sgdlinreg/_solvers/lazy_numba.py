@@ -1,0 +1,217 @@
+"""Plain steps on CSR rows, compiled by numba, in time proportional to their non-zeros.
+
+A step changes the weights of the columns that its rows have. What it does to the others, decay by the l2 penalty and
+one more term in the sum of iterates, is made up for when a row has them next: after q steps without the column a
+weight v is ``rho**q * v``, and its sum has grown by ``v * (1 + rho + ... + rho**(q - 1))``, with ``rho`` one minus the
+step times the curvature of the penalty.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numba.extending import register_jitable
+
+from sgdlinreg._solvers.rows_numba import (
+    GROUP,
+    LOOKED_UP,
+    OPTIONS,
+    fetch_csr,
+    look_up_group,
+    loss_slope,
+    loss_value,
+)
+
+MAX_RUNS = 8
+"""Calls that an epoch with a penalty is cut into, each of one step size."""
+
+
+LAST, CENTRE, SQUARE, WEIGHTS = range(4)
+"""What a row of the table of columns holds: the steps after which its weights are, centre, inverse squared scale; then,
+for each target, the weight on raw rows, and its sum over the steps before."""
+LINE = 8
+"""Values of a cache line: a column is read at once."""
+
+
+class LazyScratch(NamedTuple):
+    """Memory for the kernel, which allocates none.
+
+    Attributes
+    ----------
+    columns : ndarray of shape (n_features, WEIGHTS + 2 * n_targets or more)
+        The table of columns.
+    per_target : ndarray of shape (2, n_targets)
+        Intercepts on raw rows, and sums of derivatives.
+    slopes : ndarray of shape (rows of a batch, n_targets)
+        Derivatives of the loss of each row.
+    rows, span : ndarray of intp
+        Rows that have been looked up, and which positions they are.
+    centred : ndarray of intp
+        Columns with a centre: those that every row has.
+    """
+
+    columns: np.ndarray
+    per_target: np.ndarray
+    slopes: np.ndarray
+    rows: np.ndarray
+    span: np.ndarray
+    centred: np.ndarray
+
+
+def runs_of_equal_steps(step_sizes: np.ndarray, decays: bool) -> list[tuple[int, int]]:
+    """Cut an epoch into batches of equal steps, which a penalty needs; all batches are one run without."""
+    if not decays:
+        return [(0, len(step_sizes))]
+    cuts = np.flatnonzero(np.any(step_sizes[1:] != step_sizes[:-1], axis=1)) + 1
+    return list(zip([0, *cuts], [*cuts, len(step_sizes)], strict=True))
+
+
+def run_lazily(X, y, weight, order, positions, step_sizes, batch_size, objective, conditioning, iterate) -> np.ndarray:
+    """Do what `sgd_reference.run_batches` does, for plain steps of one size (of any size without a penalty)."""
+    n_targets, n_features = iterate.coef.shape[0], iterate.coef.shape[1] - 1
+    extreme = conditioning.extreme_rows
+    width = WEIGHTS + 2 * n_targets
+    columns = np.zeros((n_features, -(-width // LINE) * LINE))
+    weights, sums = columns[:, WEIGHTS : WEIGHTS + n_targets], columns[:, WEIGHTS + n_targets : width]
+    columns[:, CENTRE], columns[:, SQUARE] = conditioning.centre, conditioning.scale**-2.0
+    weights[:] = (iterate.coef[:, :-1] / conditioning.scale).T
+    sums[:] = -weights  # the iterate before the first step does not count
+    scratch = LazyScratch(
+        columns,
+        np.zeros((2, n_targets)),
+        np.empty((min(batch_size, positions[1] - positions[0]) + len(extreme), n_targets)),
+        np.empty(LOOKED_UP, np.intp),
+        np.zeros(2, np.intp),
+        np.flatnonzero(conditioning.centre),
+    )
+    losses = np.zeros(n_targets)
+    _run_lazily(
+        X,
+        y,
+        weight,
+        order,
+        positions,
+        step_sizes,
+        batch_size,
+        extreme,
+        objective.loss,
+        objective.l2,
+        objective.fit_intercept,
+        scratch,
+        iterate.coef,
+        iterate.coef_sum,
+        losses,
+    )
+    iterate.coef[:, :-1] = weights.T * conditioning.scale
+    iterate.coef_sum[:, :-1] += sums.T * conditioning.scale
+    return losses
+
+
+@njit(**OPTIONS)
+def _run_lazily(
+    X,
+    y,
+    weight,
+    order,
+    positions,
+    step_sizes,
+    batch_size,
+    extreme_rows,
+    loss,
+    l2,
+    fit_intercept,
+    scratch,
+    coef,
+    coef_sum,
+    losses,
+):
+    columns, rows, span, slopes = scratch.columns, scratch.rows, scratch.span, scratch.slopes
+    intercepts, slope_sums = scratch.per_target[0], scratch.per_target[1]
+    n_targets, n_features = coef.shape[0], coef.shape[1] - 1
+    n_rows, n_extreme = y.shape[0], extreme_rows.shape[0]
+    share = (n_rows - n_extreme) / n_rows
+    for batch in range(step_sizes.shape[0]):
+        first = positions[0] + batch * batch_size
+        length = min(batch_size, positions[1] - first)
+        for t in range(n_targets):
+            intercepts[t] = coef[t, n_features]
+            slope_sums[t] = 0.0
+        for c in range(scratch.centred.shape[0]):
+            j = scratch.centred[c]
+            _catch_up(j, batch, step_sizes, l2, columns)
+            for t in range(n_targets):
+                intercepts[t] -= columns[j, CENTRE] * columns[j, WEIGHTS + t]
+        n_groups = (length + GROUP - 1) // GROUP
+        for visit in range(2):  # first the slopes of all rows, then the steps along them
+            for number in range(n_groups + (n_extreme > 0)):
+                if number < n_groups:
+                    done = number * GROUP
+                    count, factor, source = min(GROUP, length - done), share / length, rows
+                    begin = look_up_group(order, first + done, count, positions[1], span, rows)
+                else:
+                    done, begin, count, factor, source = length, 0, n_extreme, 1.0 / n_rows, extreme_rows
+                for i in range(count):
+                    row = source[begin + i]
+                    start, stop = X.indptr[row], X.indptr[row + 1]
+                    if visit == 0:
+                        if number < n_groups:
+                            fetch_csr(X, y, rows, begin + i, span[1] - span[0])
+                        row_weight = factor * weight[row] if weight.shape[0] else factor
+                        for t in range(n_targets):
+                            product = 0.0
+                            for k in range(start, stop):
+                                j = X.indices[k]
+                                if columns[j, LAST] < batch:
+                                    _catch_up(j, batch, step_sizes, l2, columns)
+                                product += X.data[k] * columns[j, WEIGHTS + t]
+                            residual = product + intercepts[t] - y[row, t]
+                            losses[t] += length * row_weight * loss_value(loss, residual)
+                            slope = row_weight * loss_slope(loss, residual)
+                            slope_sums[t] += slope
+                            slopes[done + i, t] = step_sizes[batch, t] * slope
+                    else:
+                        for k in range(start, stop):
+                            j = X.indices[k]
+                            square = columns[j, SQUARE]
+                            if columns[j, LAST] == batch:
+                                columns[j, LAST] = batch + 1
+                                for t in range(n_targets):
+                                    columns[j, WEIGHTS + n_targets + t] += columns[j, WEIGHTS + t]
+                                    columns[j, WEIGHTS + t] *= 1.0 - step_sizes[batch, t] * l2 * square
+                            value = (X.data[k] - columns[j, CENTRE]) * square
+                            for t in range(n_targets):
+                                columns[j, WEIGHTS + t] -= slopes[done + i, t] * value
+        for t in range(n_targets):
+            if fit_intercept:
+                coef[t, n_features] -= step_sizes[batch, t] * slope_sums[t]
+            coef_sum[t, n_features] += coef[t, n_features]
+    for j in range(n_features):
+        _catch_up(j, step_sizes.shape[0], step_sizes, l2, columns)
+        for t in range(n_targets):
+            columns[j, WEIGHTS + n_targets + t] += columns[j, WEIGHTS + t]
+
+
+@register_jitable
+def _catch_up(j, batch, step_sizes, l2, columns):
+    """Make up for the steps that left out column j, so that its weight is that after ``batch`` steps."""
+    missed = batch - columns[j, LAST]
+    columns[j, LAST] = batch
+    n_targets = step_sizes.shape[1]
+    for t in range(n_targets):
+        shrinkage = step_sizes[0, t] * l2 * columns[j, SQUARE]
+        if shrinkage == 0.0:
+            columns[j, WEIGHTS + n_targets + t] += missed * columns[j, WEIGHTS + t]
+        else:
+            left, summed = _decay(shrinkage, missed)
+            columns[j, WEIGHTS + n_targets + t] += summed * columns[j, WEIGHTS + t]
+            columns[j, WEIGHTS + t] *= left
+
+
+@register_jitable
+def _decay(shrinkage, missed):
+    """``rho**q`` and ``1 + rho + ... + rho**(q - 1)``."""
+    if shrinkage < 0.5:
+        less = np.expm1(missed * np.log1p(-shrinkage))
+        return 1.0 + less, -less / shrinkage
+    left = (1.0 - shrinkage) ** missed
+    return left, (1.0 - left) / shrinkage
