@@ -26,8 +26,8 @@ MAX_RUNS = 8
 """Calls that an epoch with a penalty is cut into, each of one step size."""
 
 
-LAST, CENTRE, SQUARE, WEIGHTS = range(4)
-"""What a row of the table of columns holds: the steps after which its weights are, centre, inverse squared scale; then,
+LAST, CENTRE, INVERSE, WEIGHTS = range(4)
+"""What a row of the table of columns holds: the steps after which its weights are, centre, inverse scale; then,
 for each target, the weight on raw rows, and its sum over the steps before."""
 LINE = 8
 """Values of a cache line: a column is read at once."""
@@ -73,7 +73,7 @@ def run_lazily(X, y, weight, order, positions, step_sizes, batch_size, objective
     width = WEIGHTS + 2 * n_targets
     columns = np.zeros((n_features, -(-width // LINE) * LINE))
     weights, sums = columns[:, WEIGHTS : WEIGHTS + n_targets], columns[:, WEIGHTS + n_targets : width]
-    columns[:, CENTRE], columns[:, SQUARE] = conditioning.centre, conditioning.scale**-2.0
+    columns[:, CENTRE], columns[:, INVERSE] = conditioning.centre, 1.0 / conditioning.scale
     weights[:] = (iterate.coef[:, :-1] / conditioning.scale).T
     sums[:] = -weights  # the iterate before the first step does not count
     scratch = LazyScratch(
@@ -172,13 +172,13 @@ def _run_lazily(
                     else:
                         for k in range(start, stop):
                             j = X.indices[k]
-                            square = columns[j, SQUARE]
+                            inverse = columns[j, INVERSE]
                             if columns[j, LAST] == batch:
                                 columns[j, LAST] = batch + 1
                                 for t in range(n_targets):
                                     columns[j, WEIGHTS + n_targets + t] += columns[j, WEIGHTS + t]
-                                    columns[j, WEIGHTS + t] *= 1.0 - step_sizes[batch, t] * l2 * square
-                            value = (X.data[k] - columns[j, CENTRE]) * square
+                                    columns[j, WEIGHTS + t] *= 1.0 - step_sizes[batch, t] * l2 * inverse * inverse
+                            value = (X.data[k] - columns[j, CENTRE]) * inverse * inverse
                             for t in range(n_targets):
                                 columns[j, WEIGHTS + t] -= slopes[done + i, t] * value
         for t in range(n_targets):
@@ -198,7 +198,7 @@ def _catch_up(j, batch, step_sizes, l2, columns):
     columns[j, LAST] = batch
     n_targets = step_sizes.shape[1]
     for t in range(n_targets):
-        shrinkage = step_sizes[0, t] * l2 * columns[j, SQUARE]
+        shrinkage = step_sizes[0, t] * l2 * columns[j, INVERSE] * columns[j, INVERSE]
         if shrinkage == 0.0:
             columns[j, WEIGHTS + n_targets + t] += missed * columns[j, WEIGHTS + t]
         else:

@@ -180,4 +180,4 @@ def _fetch(context: Any, address):
 
 multiply_four: Any = intrinsic(_multiply_four)
 add_four: Any = intrinsic(_add_four)
-fetch: Any = (lambda address: None) if config.DISABLE_JIT else intrinsic(_fetch)
+fetch: Any = (lambda address: None) if config.DISABLE_JIT else intrinsic(_fetch)  # type: ignore[attr-defined]
