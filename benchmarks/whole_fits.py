@@ -1,0 +1,135 @@
+"""Whole default fits with solver="numba" against scikit-learn's SGD: ``python benchmarks/whole_fits.py --help``.
+
+Synthetic data of a million rows and the real sets of more than 10,000: seconds and R2 below least squares of our
+defaults, SGDRegressor's defaults on the same data, and StandardScaler + SGDRegressor (with_mean=False on sparse data).
+One thread; median of interleaved fits, slow ones fitted once. At last, rows sorted by y and by the first feature: R2
+with the default order below that with shuffle="full", at the same number of epochs.
+"""
+
+import argparse
+import time
+import warnings
+from pathlib import Path
+from statistics import median
+
+import environment
+
+RESULTS = Path(__file__).parent / "results"
+SLOW = 20.0
+"""Seconds from which a contender is fitted once."""
+SORTED = ("mortgages", "fertility", "birthdays")
+EPOCHS = 8
+
+
+def contenders(is_sparse):
+    from sklearn.linear_model import SGDRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from sgdlinreg import MiniBatchSGDRegressor
+
+    return {
+        "sgdlinreg": lambda: MiniBatchSGDRegressor(solver="numba", random_state=0),
+        "SGDRegressor": lambda: SGDRegressor(random_state=0),
+        "StandardScaler + SGDRegressor": lambda: make_pipeline(
+            StandardScaler(with_mean=not is_sparse), SGDRegressor(random_state=0)
+        ),
+    }
+
+
+def problems(fast):
+    import real_data
+    from epochs import draw
+
+    for n_features in (10, 100):
+        yield f"synthetic, d = {n_features}", draw(20_000 if fast else 1_000_000, n_features, "float64")
+    for name, read in real_data.available().items():
+        X, y = read()
+        if X.shape[0] > 10_000 and not fast:
+            yield name, (X, y)
+
+
+def fits(X, y, repeats):
+    """Median seconds, R2 and epochs of each contender."""
+    from no_tuning import r2_of
+    from scipy import sparse
+
+    found = {name: [] for name in contenders(False)}
+    models = {}
+    for turn in range(repeats + 1):  # the first turn compiles and is not counted, unless it is slow
+        for name, make in contenders(sparse.issparse(X)).items():
+            if turn and found[name] and found[name][0] > SLOW:
+                continue
+            start = time.perf_counter()
+            models[name] = make().fit(X, y)
+            seconds = time.perf_counter() - start
+            if turn or seconds > SLOW:
+                found[name].append(seconds)
+    for name, model in models.items():
+        last = model[-1] if hasattr(model, "steps") else model
+        yield name, median(found[name]), r2_of(model.predict(X), y), last.n_iter_
+
+
+def sorted_rows():
+    """R2 with the default order below that with a full permutation."""
+    import numpy as np
+    import real_data
+    from no_tuning import r2_of
+
+    from sgdlinreg import MiniBatchSGDRegressor
+
+    for name in SORTED:
+        if name not in real_data.available():
+            continue
+        X, y = real_data.available()[name]()
+        for what, order in (("y", np.argsort(y, kind="stable")), ("a feature", np.argsort(X[:, 0], kind="stable"))):
+            r2 = {
+                shuffle: r2_of(
+                    MiniBatchSGDRegressor(solver="numba", shuffle=shuffle, max_iter=EPOCHS, tol=None, random_state=0)
+                    .fit(X[order], y[order])
+                    .predict(X),
+                    y,
+                )
+                for shuffle in (True, "full")
+            }
+            print(f"{name:20} sorted by {what:10} {r2['full'] - r2[True]:9.2e} below shuffle='full'", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fast", action="store_true", help="small data: a check that everything runs")
+    parser.add_argument("--repeats", type=int, default=3, help="interleaved fits (default: 3)")
+    parser.add_argument("--csv", type=Path, default=RESULTS / "whole_fits.csv")
+    args = parser.parse_args()
+    environment.fix_threads(1)
+    import csv
+
+    from no_tuning import best_r2
+
+    about = environment.describe(1)
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    warnings.simplefilter("ignore")
+    found = []
+    for problem, (X, y) in problems(args.fast):
+        best = best_r2(X, y)
+        rows = list(fits(X, y, args.repeats))
+        ours = rows[0][1]
+        for name, seconds, r2, epochs in rows:
+            row = {"problem": problem, "name": name, "seconds": seconds, "times_ours": seconds / ours}
+            found.append(row | {"r2_gap": best - r2, "epochs": epochs} | about)
+            print(
+                f"{problem:20} {name:30} {seconds:8.3f} s  {seconds / ours:7.1f} times ours  gap {best - r2:9.2e}  "
+                f"{epochs} epochs",
+                flush=True,
+            )
+    if not args.fast:
+        sorted_rows()
+    args.csv.parent.mkdir(parents=True, exist_ok=True)
+    with args.csv.open("w", newline="") as file:
+        writer = csv.DictWriter(file, found[0])
+        writer.writeheader()
+        writer.writerows(found)
+
+
+if __name__ == "__main__":
+    main()
