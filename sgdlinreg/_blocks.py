@@ -57,9 +57,8 @@ class Block(NamedTuple):
     @property
     def dtype(self) -> np.dtype:
         """Dtype of the values of X."""
-        if isinstance(self.X, CSR):
-            return self.X.data.dtype
-        return np.dtype(str(self.X.dtype).removeprefix("torch."))
+        values = self.X.data if isinstance(self.X, CSR) else self.X
+        return values.dtype if isinstance(values, np.ndarray) else np.dtype(str(values.dtype).removeprefix("torch."))
 
     def on_host(self) -> "Block":
         """Give the block with X in NumPy's memory; itself where it is already."""

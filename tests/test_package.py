@@ -29,6 +29,7 @@ FLOORS = [
     | {"_solvers.wide"},
     {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},
     {"_stopping", "_stability", "_past", "_solvers.normal_equation"},
+    {"_solvers.sgd_state"},
     {"_solvers.sgd"},
     {"_divergence"},
     {"_training", "_solvers", "_validation"},

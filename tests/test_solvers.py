@@ -10,7 +10,7 @@ from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._objective import LOSSES, Objective
 from sgdlinreg._solvers import Options, choose_solver, make_solver
 from sgdlinreg._solvers.base import Visit
-from sgdlinreg._solvers.sgd import State
+from sgdlinreg._solvers.sgd_state import State
 
 from .helpers import RTOL, SGD_SOLVERS, SOLVERS, as_csr, make_problem
 
@@ -172,3 +172,31 @@ def test_make_solver_refuses_what_a_solver_cannot_do(name):
 def test_make_solver_refuses_unknown_names():
     with pytest.raises(ValueError, match="No solver 'adam'; there are normal_equation, numba, torch"):
         make_solver("adam", "squared_error", Objective(SQUARED()), Options())
+
+
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+@pytest.mark.parametrize("alpha", [0.0, 1e-3, 2.0])
+@pytest.mark.parametrize("n_targets", [1, 3])
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(batch_size=4),
+        Options(batch_size=300),
+        Options(batch_size=4, eta0=0.3),
+        Options(batch_size=4, eta0=0.01, learning_rate="invscaling"),
+        Options(batch_size=4, eta0=0.01, momentum=0.9),
+    ],
+    ids=["auto", "large", "decay", "schedule", "momentum"],
+)
+def test_sparse_rows_with_rare_columns(name, alpha, n_targets, options):
+    rng = np.random.default_rng(6)
+    X = rng.standard_normal((301, 60)) * (rng.uniform(size=(301, 60)) < 0.03)
+    X[:, 0] = rng.standard_normal(301) + 5.0  # stored in every row: centred
+    X[7, 1:] *= 100.0  # joins every batch
+    X[:, 59] = 0.0
+    y = rng.standard_normal((301, n_targets))
+    csr = as_csr(X)
+    block = Block(CSR(csr.data, csr.indices, csr.indptr, 60), y, rng.uniform(0.5, 2, 301))
+    if options.eta0 != "auto":
+        block = block._replace(X=block.X._replace(data=block.X.data / 20.0))
+    assert_same_path(name, block, Objective(SQUARED(), alpha), options, n_epochs=3)

@@ -1,83 +1,25 @@
 """Mini-batch SGD around a kernel: coordinates, order, step sizes, averaging. The kernel runs the batches."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from sgdlinreg._blocks import Block, take_rows
-from sgdlinreg._conditioning import GAP_SHARE, Conditioning, condition, condition_stream, no_conditioning, safe_step
+from sgdlinreg._conditioning import GAP_SHARE, condition, condition_stream, no_conditioning, safe_step
 from sgdlinreg._objective import EpsilonInsensitive, Objective
 from sgdlinreg._ordering import epoch_order
-from sgdlinreg._past import Memory, Past, can_remember, condition_with_past
+from sgdlinreg._past import Memory, can_remember, condition_with_past
 from sgdlinreg._schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, optimal_start, step_shape
 from sgdlinreg._solvers import averaging
 from sgdlinreg._solvers.averaging import Mark
 from sgdlinreg._solvers.base import Fitted, Iterate, Kernel, Options, Visit
+from sgdlinreg._solvers.sgd_state import NO_MEMORY, State
 from sgdlinreg._statistics import ColumnStatistics, column_statistics, target_statistics
 
-NO_MEMORY = Memory(np.zeros((0, 0)), np.zeros((0, 1)))
 SAMPLE_ROWS = 2048
 """Rows on which the curvature of a loss is estimated."""
-
-
-@dataclass
-class State:
-    """An SGD fit between two blocks, in the coordinates of x; all arrays float64.
-
-    Attributes
-    ----------
-    coef, coef_sum, velocity : ndarray of shape (n_targets, n_features + 1)
-        The iterate, the sum of all iterates so far, and the velocity of momentum.
-    marks : list of Mark
-        Earlier iterates and sums.
-    average_start : Mark or None
-        Where the average of average=True or int starts, once it is reached.
-    n_steps, n_rows, total_weight
-        Steps taken; rows and their weight seen.
-    columns, targets : ColumnStatistics or None
-        Of all rows seen.
-    largest_norm, largest_eigenvalue : float
-        Largest of any block of a stream.
-    past : Past or None
-        Second moment of all rows of a stream, where it is kept.
-    memory : Memory
-        What earlier rows add to every batch of the last block.
-    started_at_mean : bool
-        Whether the intercept has been started at the mean of y.
-    averaged : bool
-        Whether the model is the tail average.
-    since_restart : int
-        Accelerated steps since the objective last rose.
-    step_scale : ndarray of shape (n_targets,)
-        Factor on the step of each target.
-    batch_size, step_size, conditioning, losses
-        Of the last block.
-    """
-
-    coef: np.ndarray
-    coef_sum: np.ndarray
-    velocity: np.ndarray
-    step_scale: np.ndarray
-    marks: list[Mark] = field(default_factory=list)
-    average_start: Mark | None = None
-    n_steps: int = 0
-    n_rows: int = 0
-    total_weight: float = 0.0
-    columns: ColumnStatistics | None = None
-    targets: ColumnStatistics | None = None
-    largest_norm: float = 0.0
-    largest_eigenvalue: float = 0.0
-    past: Past | None = None
-    memory: Memory = NO_MEMORY
-    started_at_mean: bool = True
-    averaged: bool = False
-    since_restart: int = 0
-    batch_size: int = 0
-    step_size: float = np.nan
-    conditioning: Conditioning | None = None
-    losses: np.ndarray | None = None
 
 
 class Slowing(NamedTuple):
@@ -262,7 +204,7 @@ class SGD:
             state.coef, state.velocity = map(state.conditioning.to_raw, (scaled.coef, scaled.velocity))
             state.marks = averaging.add_mark(state.marks, Mark(state.n_steps, state.coef, state.coef_sum))
         if state.past is not None:
-            _settle(state, n_batches)
+            state.settle(n_batches)
         penalty = penalty if full_batch else self.objective.penalty(state.coef)
         before, state.losses = state.losses, loss / n_rows + penalty
         if self._accelerates(state):
@@ -413,14 +355,6 @@ class SGD:
         return replace(
             state, conditioning=None, memory=NO_MEMORY, step_scale=np.ones_like(state.step_scale), since_restart=0
         )
-
-
-def _settle(state: State, n_batches: int) -> None:
-    """Make the mean iterate of the second half of a block the model, and what the next block goes on from."""
-    if n_batches > 1:
-        state.coef = averaging.mean_between(*state.marks[-2:])
-        state.velocity = np.zeros_like(state.velocity)
-    state.marks = [Mark(state.n_steps, state.coef, state.coef_sum)]
 
 
 def _check_range(statistics: ColumnStatistics, name: str) -> None:

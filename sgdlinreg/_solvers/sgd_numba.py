@@ -46,17 +46,18 @@ class Scratch(NamedTuple):
     @classmethod
     def for_block(cls, block, n_targets: int, rank: int) -> "Scratch":
         """Make what a block needs."""
-        shape = n_targets, padded(block.n_features, block.dtype.itemsize)
+        dtype = block.dtype
+        shape = n_targets, padded(block.n_features, dtype.itemsize)
         in_place = block.is_sparse or block.X.strides[1] == block.X.itemsize
         return cls(
-            np.zeros(shape, block.dtype),
-            np.zeros(shape, block.dtype),
+            np.zeros(shape, dtype),
+            np.zeros(shape, dtype),
             np.zeros((n_targets, block.n_features + 1)),
             np.zeros((3, n_targets)),
             np.zeros(rank),
             np.empty(LOOKED_UP, np.intp),
             np.zeros(2, np.intp),
-            np.empty((0 if in_place else GROUP, block.n_features), block.dtype),
+            np.empty((0 if in_place else GROUP, block.n_features), dtype),
         )
 
 
