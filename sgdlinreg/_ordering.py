@@ -96,21 +96,19 @@ def epoch_order(
     """
     none = np.empty(0, dtype=np.intp)
     chosen = none if chosen is None else chosen
-    if not shuffle:
-        return Order(none, none, np.arange(n_rows), chosen)
+    permuted = rng.permutation if shuffle else np.arange
     n_windows = n_rows // WINDOW_ROWS
-    if shuffle == "full" or n_windows < 2 or row_bytes >= LONG_ROW_BYTES:
-        return Order(none, none, rng.permutation(n_rows), chosen)
     small = n_rows * row_bytes <= CACHE_BYTES
-    if small and grouped:
-        return Order(none, none, rng.permutation(n_rows), chosen)
+    if n_windows < 2 or shuffle == "full" or (shuffle and (row_bytes >= LONG_ROW_BYTES or (small and grouped))):
+        return Order(none, none, permuted(n_rows), chosen)
     bits = SMALL_BLOCK_BITS if small else BLOCK_BITS
     n_blocks = n_rows >> bits
-    starts = rng.permutation(n_blocks) << bits
+    starts = permuted(n_blocks) << bits
     blocks = n_blocks // n_windows
     windowed = (n_windows - 1) * blocks
     left = (starts[windowed:, None] + np.arange(1 << bits)).ravel()
     rest = np.concatenate([left, np.arange(n_blocks << bits, n_rows)])
-    slots = rng.permutation(blocks << bits)
-    rng.shuffle(rest)
+    slots = permuted(blocks << bits)
+    if shuffle:
+        rng.shuffle(rest)
     return Order(starts[:windowed], slots, rest, chosen, bits)
