@@ -3,7 +3,8 @@
 A step changes the weights of the columns that its rows have. What it does to the others, decay by the l2 penalty and
 one more term in the sum of iterates, is made up for when a row has them next: after q steps without the column a
 weight v is ``rho**q * v``, and its sum has grown by ``v * (1 + rho + ... + rho**(q - 1))``, with ``rho`` one minus the
-step times the curvature of the penalty.
+step times the curvature of the penalty. Without a penalty the sum over n steps is ``n * v`` after the last, less
+``k`` times what step number k, counted from 0, has added to v.
 """
 
 from typing import NamedTuple
@@ -75,7 +76,8 @@ def run_lazily(X, y, weight, order, positions, step_sizes, batch_size, objective
     weights, sums = columns[:, WEIGHTS : WEIGHTS + n_targets], columns[:, WEIGHTS + n_targets : width]
     columns[:, CENTRE], columns[:, INVERSE] = conditioning.centre, 1.0 / conditioning.scale
     weights[:] = (iterate.coef[:, :-1] / conditioning.scale).T
-    sums[:] = -weights  # the iterate before the first step does not count
+    if objective.l2:
+        sums[:] = -weights  # the iterate before the first step does not count
     scratch = LazyScratch(
         columns,
         np.zeros((2, n_targets)),
@@ -129,8 +131,8 @@ def _run_lazily(
     intercepts, slope_sums = scratch.per_target[0], scratch.per_target[1]
     n_targets, n_features = coef.shape[0], coef.shape[1] - 1
     n_rows, n_extreme = y.shape[0], extreme_rows.shape[0]
-    share = (n_rows - n_extreme) / n_rows
-    for batch in range(step_sizes.shape[0]):
+    share, decays, n_batches = (n_rows - n_extreme) / n_rows, l2 > 0.0, step_sizes.shape[0]
+    for batch in range(n_batches):
         first = positions[0] + batch * batch_size
         length = min(batch_size, positions[1] - first)
         for t in range(n_targets):
@@ -138,7 +140,8 @@ def _run_lazily(
             slope_sums[t] = 0.0
         for c in range(scratch.centred.shape[0]):
             j = scratch.centred[c]
-            _catch_up(j, batch, step_sizes, l2, columns)
+            if decays:
+                _catch_up(j, batch, step_sizes, l2, columns)
             for t in range(n_targets):
                 intercepts[t] -= columns[j, CENTRE] * columns[j, WEIGHTS + t]
         n_groups = (length + GROUP - 1) // GROUP
@@ -161,7 +164,7 @@ def _run_lazily(
                             product = 0.0
                             for k in range(start, stop):
                                 j = X.indices[k]
-                                if columns[j, LAST] < batch:
+                                if decays and columns[j, LAST] < batch:
                                     _catch_up(j, batch, step_sizes, l2, columns)
                                 product += X.data[k] * columns[j, WEIGHTS + t]
                             residual = product + intercepts[t] - y[row, t]
@@ -173,22 +176,27 @@ def _run_lazily(
                         for k in range(start, stop):
                             j = X.indices[k]
                             inverse = columns[j, INVERSE]
-                            if columns[j, LAST] == batch:
+                            if decays and columns[j, LAST] == batch:
                                 columns[j, LAST] = batch + 1
                                 for t in range(n_targets):
                                     columns[j, WEIGHTS + n_targets + t] += columns[j, WEIGHTS + t]
                                     columns[j, WEIGHTS + t] *= 1.0 - step_sizes[batch, t] * l2 * inverse * inverse
                             value = (X.data[k] - columns[j, CENTRE]) * inverse * inverse
                             for t in range(n_targets):
-                                columns[j, WEIGHTS + t] -= slopes[done + i, t] * value
+                                step = slopes[done + i, t] * value
+                                columns[j, WEIGHTS + t] -= step
+                                if not decays:  # what the step adds to the sum of all iterates but the ones before it
+                                    columns[j, WEIGHTS + n_targets + t] += batch * step
         for t in range(n_targets):
             if fit_intercept:
                 coef[t, n_features] -= step_sizes[batch, t] * slope_sums[t]
             coef_sum[t, n_features] += coef[t, n_features]
     for j in range(n_features):
-        _catch_up(j, step_sizes.shape[0], step_sizes, l2, columns)
+        if decays:
+            _catch_up(j, n_batches, step_sizes, l2, columns)
         for t in range(n_targets):
-            columns[j, WEIGHTS + n_targets + t] += columns[j, WEIGHTS + t]
+            times = 1 if decays else n_batches
+            columns[j, WEIGHTS + n_targets + t] += times * columns[j, WEIGHTS + t]
 
 
 @register_jitable
