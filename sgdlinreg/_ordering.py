@@ -7,8 +7,8 @@ import numpy as np
 BLOCK_BITS, SMALL_BLOCK_BITS = 4, 2
 """Blocks have 16 neighbouring rows; in small data 4, which mixes groups of like rows better."""
 WINDOW_ROWS = 4096
-CACHE_BYTES = 8 << 20
-"""Data up to this size are small: taken to stay in a cache, where short blocks cost little."""
+SMALL_BYTES, CACHE_BYTES = 2 << 20, 8 << 20
+"""Data up to the first size have short blocks, groups of like rows up to the second are permuted: caches hold them."""
 LONG_ROW_BYTES = 4096
 """Rows of this size and more are read at full bandwidth in any order."""
 
@@ -70,8 +70,8 @@ def epoch_order(
         Mean size of a row of X in bytes.
     shuffle : {True, "full", False}
         False: file order. "full": a random permutation. True: the same for fewer than 8192 rows or rows of 4 KiB;
-        otherwise two levels: blocks of 16 neighbouring rows (in data up to 8 MiB 4, and 1 in sparse ones) in random
-        order, the rows shuffled inside windows of at least 4096 rows [1]_. Reading stays near sequential, and
+        otherwise two levels: blocks of 16 neighbouring rows (4 in data up to 2 MiB; 1 in sparse ones up to 8 MiB) in
+        random order, the rows shuffled inside windows of at least 4096 rows [1]_. Reading stays near sequential, and
         convergence is that of a permutation.
     rng : numpy.random.Generator
     chosen : ndarray of shape (n_rows,) or None
@@ -98,7 +98,7 @@ def epoch_order(
     chosen = none if chosen is None else chosen
     permuted = rng.permutation if shuffle else np.arange
     n_windows = n_rows // WINDOW_ROWS
-    small = n_rows * row_bytes <= CACHE_BYTES
+    small = n_rows * row_bytes <= (CACHE_BYTES if grouped else SMALL_BYTES)
     if n_windows < 2 or shuffle == "full" or (shuffle and (row_bytes >= LONG_ROW_BYTES or (small and grouped))):
         return Order(none, none, permuted(n_rows), chosen)
     bits = SMALL_BLOCK_BITS if small else BLOCK_BITS
