@@ -200,9 +200,11 @@ def _run_batches(
                     partial[t, j] = 0
                     coef[t, j] = moved
                     coef_sum[t, j] += moved
-                    moved *= inverse_scale[j]
-                    folded[t, j] = moved
-                    offset -= centre[j] * moved
+                    folded[t, j] = moved * inverse_scale[j]
+                for j in range(
+                    n_features
+                ):  # a loop that stores nothing has one form, so bits do not depend on addresses
+                    offset -= centre[j] * (coef[t, j] * inverse_scale[j])
                 if fit_intercept:
                     coef[t, n_features] -= step_size * slope
                     offset -= step_size * slope
@@ -238,9 +240,9 @@ def _fold(coef, centre, inverse_scale, folded):
     """Set the weights on raw rows; gives their intercept."""
     offset = coef[centre.shape[0]]
     for j in range(centre.shape[0]):
-        weight = coef[j] * inverse_scale[j]
-        folded[j] = weight
-        offset -= centre[j] * weight
+        folded[j] = coef[j] * inverse_scale[j]
+    for j in range(centre.shape[0]):  # a loop of its own, see above
+        offset -= centre[j] * (coef[j] * inverse_scale[j])
     return offset
 
 
