@@ -200,3 +200,15 @@ def test_sparse_rows_with_rare_columns(name, alpha, n_targets, options):
     if options.eta0 != "auto":
         block = block._replace(X=block.X._replace(data=block.X.data / 20.0))
     assert_same_path(name, block, Objective(SQUARED(), alpha), options, n_epochs=3)
+
+
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+def test_bits_do_not_depend_on_where_arrays_lie(name):
+    X, y, _ = make_problem(7)
+    rng, moved, found = np.random.default_rng(0), [], set()
+    for _ in range(100):
+        moved.append(np.empty(rng.integers(1, 60)))
+        block = Block(X.copy(), y[:, None].copy(), None)
+        path, _, _ = run(name, block, Objective(SQUARED()), Options(batch_size="full"), n_epochs=3)
+        found.add(path.tobytes())
+    assert len(found) == 1
