@@ -125,11 +125,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fast", action="store_true", help="small data: a check that everything runs")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved fits (default: 5)")
-    parser.add_argument("--csv", type=Path, default=RESULTS / "epochs.csv")
+    parser.add_argument("--output", type=Path, default=RESULTS / "epochs.csv")
     parser.add_argument("--shapes", help="n x d with commas between, instead of the default ones")
     args = parser.parse_args()
     environment.fix_threads(1)
-    import csv
+    from run import write
 
     about = environment.describe(1)
     print(", ".join(f"{name} {value}" for name, value in about.items()))
@@ -150,11 +150,7 @@ def main():
     keep(dense(shapes, ("float64", "float32"), args.repeats))
     if not args.fast and not args.shapes:
         keep(sparse_sets(args.repeats))
-    args.csv.parent.mkdir(parents=True, exist_ok=True)
-    with args.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, found[0])
-        writer.writeheader()
-        writer.writerows(found)
+    write(args.output, found)
 
 
 if __name__ == "__main__":

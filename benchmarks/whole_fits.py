@@ -99,12 +99,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fast", action="store_true", help="small data: a check that everything runs")
     parser.add_argument("--repeats", type=int, default=3, help="interleaved fits (default: 3)")
-    parser.add_argument("--csv", type=Path, default=RESULTS / "whole_fits.csv")
+    parser.add_argument("--output", type=Path, default=RESULTS / "whole_fits.csv")
     args = parser.parse_args()
     environment.fix_threads(1)
-    import csv
-
     from no_tuning import best_r2
+    from run import write
 
     about = environment.describe(1)
     print(", ".join(f"{name} {value}" for name, value in about.items()))
@@ -124,11 +123,7 @@ def main():
             )
     if not args.fast:
         sorted_rows()
-    args.csv.parent.mkdir(parents=True, exist_ok=True)
-    with args.csv.open("w", newline="") as file:
-        writer = csv.DictWriter(file, found[0])
-        writer.writeheader()
-        writer.writerows(found)
+    write(args.output, found)
 
 
 if __name__ == "__main__":
