@@ -118,7 +118,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     tol : float or None, default=1e-3
         Relative tolerance, in units of R2, in [0, inf); None runs max_iter epochs. With eta0="auto" and averaging or
         full batches: stop when twice as many steps are not expected to change predictions by more than tol / 4 of y's
-        variance in the mean square (other losses: tol / 8 of the loss), at two epochs in a row. Otherwise: stop when
+        variance in the mean square (other losses: tol / 8 of the loss), at two epochs in a row; for squared error on
+        sparse X also when no further epochs are expected to raise R2 by more than 2 * tol. Otherwise: stop when
         the loss has not fallen below the best by tol times the loss of the constant model for n_iter_no_change epochs.
         SGDRegressor's tol is absolute.
 

@@ -1,5 +1,6 @@
 """When a fit stops, and how it scores on validation data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -20,6 +21,12 @@ SMALLEST_FALL = 0.5
 """A change to come is taken to be at least this share of the last one."""
 EPOCHS_OF_NOISE = 4
 """Epochs between two looks at whether models differ by noise."""
+SPARSE_SHARE = 2.0
+"""Fall of the objective to come at which fits of CSR data stop, in units of ``tol``."""
+POWERS = np.linspace(0.25, 1.5, 26)
+"""Powers of the number of epochs with which what is left of the objective is taken to fall."""
+FALLS = 1.5**POWERS * (2.0**POWERS - 1.0) / (1.5**POWERS - 1.0)
+"""For each power, the fall between a third and two thirds of the epochs, in units of that from there on."""
 MEAN_SQUARE = Objective(SquaredError())
 """Half the mean squared error, for scores."""
 
@@ -44,7 +51,8 @@ class Stopping:
     steps are expected to change the predictions by no more than ``tol / 4`` of y's variance, in the mean square over
     2048 fixed rows, at two epochs in a row (with l2: the objective by no more than ``tol / 4`` of itself); for other
     losses, the model and the one of half as many steps differ by no
-    more than ``tol / 8`` of the loss. Otherwise:
+    more than ``tol / 8`` of the loss. For squared error on CSR data in memory it is enough that no number of further
+    epochs is expected to lower the objective by more than ``2 tol`` of its unit. Otherwise:
     the loss has not fallen below the best by ``tol`` times the loss of the constant model for ``n_iter_no_change``
     epochs; or with early stopping, the validation score has not risen above the best by ``tol``.
     """
@@ -60,6 +68,8 @@ class Stopping:
         self.best = np.full(block.n_targets, np.inf)
         self.in_a_row = np.zeros(block.n_targets, dtype=int)
         self.n_compared = 0
+        self.n_epochs = 0
+        self.objectives: list[np.ndarray] = []
 
     @cached_property
     def probe(self):
@@ -113,6 +123,35 @@ class Stopping:
             return same, nowhere
         turned = np.average(changes[1] * steeper[0], axis=0, weights=weight) < 0.0
         return same, turned & ~same
+
+    def by_fall(self, objective: Callable[[], np.ndarray]) -> np.ndarray:
+        """Which targets are expected to come down by no more than ``2 tol`` from now on.
+
+        Parameters
+        ----------
+        objective : callable() -> ndarray of shape (n_targets,)
+            Objective of the model over all rows; called at every second epoch.
+
+        Notes
+        -----
+        At every sixth epoch t a power law is laid through the objective at t / 3, 2 t / 3 and t. With thousands of
+        columns the change of predictions, by which `by_change` judges, is mostly noise of the earlier model and says
+        several times too much.
+        """
+        self.n_epochs += 1
+        nowhere = np.zeros(len(self.constant_loss), dtype=bool)
+        if self.limits.tol is None or self.n_epochs % 2:
+            return nowhere
+        self.objectives.append(objective())
+        if self.n_epochs % 6:
+            return nowhere
+        third = self.n_epochs // 6
+        first, second, last = (self.objectives[third * k - 1] for k in (1, 2, 3))
+        fall = np.abs(second - last)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            power = np.interp(np.where(fall > 0.0, np.abs(first - second) / fall, FALLS[-1]), FALLS, POWERS)
+        unit = np.minimum(last, self.constant_loss) if self.objective.l2 else self.constant_loss
+        return fall / (1.5**power - 1.0) <= SPARSE_SHARE * self.limits.tol * unit
 
     def by_progress(self, losses: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
         """Which targets have not come down by ``tol * unit`` for n_iter_no_change epochs."""

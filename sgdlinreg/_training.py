@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -201,8 +201,10 @@ def train(
     stopped = np.zeros(n_targets, dtype=bool)
     coef = np.zeros_like(start)
     curve: list[float] = []
-    if isinstance(data, BlockInMemory):
+    in_memory = isinstance(data, BlockInMemory)
+    if in_memory:
         check_step(solver, data.reference, rng)
+    sparse_squares = in_memory and data.reference.is_sparse and solver.objective.is_least_squares
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging fit is told below, in one error
         for epoch in range(1, limits.max_iter + 1):
             state, losses = data.run_pass(solver, state, rng)
@@ -219,6 +221,8 @@ def train(
                 stalled = hindered = stopping.by_progress(-scores, 1.0)
             elif solver.compares_models(state):
                 stalled, hindered = stopping.by_change(solver.models(state), losses)
+                if sparse_squares:
+                    stalled |= stopping.by_fall(partial(solver.objective.value, fitted.coef, data.reference))
             else:
                 share = GAP_SHARE if solver.options.eta0 == "auto" else 1.0
                 stalled = hindered = stopping.by_progress(losses, share * rising.constant_loss)

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._blocks import Block
@@ -11,6 +12,7 @@ from sgdlinreg._objective import LOSSES, Objective
 from sgdlinreg._solvers.base import Options, Visit
 from sgdlinreg._solvers.sgd import SGD
 from sgdlinreg._solvers.sgd_reference import ReferenceKernel
+from sgdlinreg._stopping import Limits, Stopping
 from sgdlinreg.datasets import make_linear
 
 from .helpers import ALL_SOLVERS, SGD_SOLVERS, as_csr, make_problem
@@ -208,3 +210,34 @@ def test_a_step_beyond_the_stable_range_is_told_before_the_first_epoch(monkeypat
     monkeypatch.undo()
     model = MiniBatchSGDRegressor(solver=solver, eta0=1.9 / curvature, batch_size="full", max_iter=2000)
     assert model.fit(X, y, weight).score(X, y, weight) > 0.9
+
+
+@pytest.mark.parametrize("power", [0.3, 0.5, 1.0, 1.4])
+def test_what_is_left_to_fall_follows_a_power_law(power):
+    # the objective falls like 0.8 / t^power, so that what is left is known; 2 tol of the constant model's are 0.04
+    block = Block(np.zeros((1, 1)), np.zeros((1, 1)), None)
+    objective = Objective(LOSSES["squared_error"]())
+    stopping = Stopping(Limits(10**6, 5e-3, 5), block, objective, np.full(1, 4.0), np.random.default_rng(0))
+    left = np.array([0.8 / epoch**power for epoch in range(1, 10**5)])
+    first = np.argmax(left <= 0.04) + 1
+    for epoch in range(1, 10**5):
+        if stopping.by_fall(lambda epoch=epoch: np.array([3.0 + left[epoch - 1]])).all():
+            break
+    assert first <= epoch < max(7, 1.02 * first + 6)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_crossed_levels_in_few_epochs(solver):
+    # 20,000 marks that 1,000 people give to 300 others: as sparse and as noisy as such data are
+    rng = np.random.default_rng(0)
+    n_rows, n_givers, n_takers = 20_000, 1_000, 300
+    giver, taker = rng.integers(n_givers, size=n_rows), rng.integers(n_takers, size=n_rows)
+    y = rng.normal(size=n_givers)[giver] + rng.normal(size=n_takers)[taker] + 2.0 * rng.normal(size=n_rows)
+    columns = np.column_stack([giver, n_givers + taker]).ravel()
+    starts = np.arange(0, 2 * n_rows + 1, 2)
+    X = sparse.csr_matrix((np.ones(2 * n_rows), columns, starts), shape=(n_rows, n_givers + n_takers))
+    best = sparse.linalg.lsmr(sparse.hstack([X, np.ones((n_rows, 1))], format="csr"), y, atol=1e-12, btol=1e-12)[0]
+    least = np.mean((X @ best[:-1] + best[-1] - y) ** 2)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X, y)
+    assert model.n_iter_ <= 12
+    assert np.mean((model.predict(X) - y) ** 2) - least < 2e-3 * np.var(y)
