@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_c
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg import _solvers
@@ -667,6 +667,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         """Standard errors of the intercepts."""
         return self._of_each_target(self._inferred("intercept_std_error_").std_errors()[1])
 
+    def _validate_params(self):
+        """Check the parameters that are not at their default: on tiny data the others would take a third of a fit."""
+        defaults: dict = _defaults(type(self))  # type: ignore[arg-type]
+        given = {name: getattr(self, name) for name in defaults if getattr(self, name) is not defaults[name]}
+        validate_parameter_constraints(self._parameter_constraints, given, caller_name=type(self).__name__)
+
     def _inferred(self, attribute) -> Inference:
         inference = self.__dict__.get("_inference", "the estimator is not fitted yet; call fit first")
         if isinstance(inference, str):
@@ -685,7 +691,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         return dense.ravel() if np.ndim(self.intercept_) == 0 else dense
 
     def _choose_solver(self, n_features, has_start):
-        defaults = _defaults()
+        defaults = _defaults(MiniBatchSGDRegressor)
         return _solvers.choose_solver(
             self.solver,
             n_features=n_features,
@@ -809,7 +815,6 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
 
 @cache
-def _defaults() -> dict:
+def _defaults(estimator: type) -> dict:
     """Give the defaults of the constructor."""
-    parameters = inspect.signature(MiniBatchSGDRegressor.__init__).parameters
-    return {name: parameter.default for name, parameter in parameters.items()}
+    return {name: parameter.default for name, parameter in inspect.signature(estimator).parameters.items()}

@@ -1,6 +1,6 @@
 """Standard errors of a least-squares fit, and of its predictions."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
@@ -10,8 +10,7 @@ from sgdlinreg._arrays import arrays_of
 ROWS_BYTES = 1 << 22
 
 
-@dataclass(frozen=True)
-class Inference:
+class Inference(NamedTuple):
     """What the standard errors of a fit follow from: least squares of full rank, without a penalty.
 
     Attributes

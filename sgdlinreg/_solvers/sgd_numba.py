@@ -87,7 +87,7 @@ class NumbaKernel(CPUKernel):
         y = read_only(block.y)
         weight = read_only(np.empty(0) if block.sample_weight is None else block.sample_weight)
         starts, slots, rest, chosen = map(read_only, order[:4])
-        order = Order(starts, slots, rest, chosen, order.bits)
+        order = Order(starts, slots, rest, chosen, order.bits, order.stride)
         plain = momentum[0] == 0.0 and objective.is_smooth and not len(memory.curvature)
         runs = runs_of_equal_steps(step_sizes, objective.l2 > 0.0) if block.is_sparse and plain else []
         if 0 < len(runs) <= MAX_RUNS:
