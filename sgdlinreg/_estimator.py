@@ -182,6 +182,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     device : str, default="auto"
         Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0"; "auto" is the CPU.
 
+    n_jobs : int or None, default=None
+        Threads of the numba solver, -1 for all cores; None is 1 unless in a `joblib.parallel_config`. Only batches of 2
+        MiB and more are split, into eight parts: in smaller ones threads would wait for each other longer than they
+        work. The result does not depend on n_jobs. The closed form takes as many threads as BLAS may, the torch
+        solver those of torch.
+
     random_state : int, RandomState instance or None, default=None
         Seed of the order of the rows. Pass an int for reproducible results.
 
@@ -319,6 +325,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "warm_start": ["boolean"],
         "device": [str],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -350,6 +357,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         validation_fraction=0.1,
         warm_start=False,
         device="auto",
+        n_jobs=None,
         random_state=None,
         verbose=0,
     ):
@@ -377,6 +385,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         self.validation_fraction = validation_fraction
         self.warm_start = warm_start
         self.device = device
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -743,6 +752,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             momentum=float(self.momentum),
             nesterovs_momentum=bool(self.nesterovs_momentum),
             drop_last=bool(self.drop_last),
+            n_jobs=self.n_jobs,
         )
         return _solvers.make_solver(name, self.loss, objective, options, has_start=needs_epochs)
 

@@ -39,7 +39,7 @@ class Residuals(NamedTuple):
 
     coef: DoubleDouble
     size: np.ndarray
-    gradient: DoubleDouble | None
+    gradient: Any
     squares: np.ndarray
 
     @classmethod
