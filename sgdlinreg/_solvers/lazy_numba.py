@@ -10,13 +10,12 @@ step times the curvature of the penalty. Without a penalty the sum over n steps 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numba.extending import register_jitable
 
+from sgdlinreg._solvers.compiling_numba import FAST, compiled
 from sgdlinreg._solvers.rows_numba import (
     GROUP,
     LOOKED_UP,
-    OPTIONS,
     fetch_csr,
     look_up_group,
     loss_slope,
@@ -109,7 +108,7 @@ def run_lazily(X, y, weight, order, positions, step_sizes, batch_size, objective
     return losses
 
 
-@njit(**OPTIONS)
+@compiled(**FAST)
 def _run_lazily(
     X,
     y,

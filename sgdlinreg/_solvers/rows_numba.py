@@ -1,16 +1,11 @@
 """What the compiled kernel does with rows: look them up, fetch them ahead, multiply and add them, dense or CSR."""
 
-from typing import Any
-
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
 from sgdlinreg._solvers.vectors_numba import add_four, fetch, multiply_four
 
-FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}  # no "nnan": it would make isfinite(nan) true
-OPTIONS: Any = {"cache": True, "fastmath": FAST_MATH, "error_model": "numpy", "nogil": True, "_nrt": False}
-"""Kernels allocate nothing, so numba need not count references, which takes longer than steps."""
 CACHE_LINE = 64
 AHEAD_ROWS, AHEAD_BYTES = 32, 4096
 """Rows are fetched this far ahead: as many rows, but no more than so many bytes and no fewer than 4 rows."""

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
-from numba import njit
 from numba.extending import register_jitable
 
 from sgdlinreg._arrays import read_only
@@ -15,8 +14,9 @@ from sgdlinreg._blocks import CSR
 from sgdlinreg._objective import LOSSES, proximal
 from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.base import CPUKernel
+from sgdlinreg._solvers.compiling_numba import FAST, compiled
 from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_steps
-from sgdlinreg._solvers.rows_numba import GROUP, LOOKED_UP, OPTIONS, add_rows, look_up_group
+from sgdlinreg._solvers.rows_numba import GROUP, LOOKED_UP, add_rows, look_up_group
 from sgdlinreg._solvers.vectors_numba import padded
 
 PARTS = 8
@@ -189,7 +189,7 @@ class NumbaKernel(CPUKernel):
 _proximal = register_jitable(proximal)
 
 
-@njit(**OPTIONS)
+@compiled(**FAST)
 def _run_batches(
     X,
     y,
@@ -235,14 +235,14 @@ def _run_batches(
         )
 
 
-@njit(**OPTIONS)
+@compiled(**FAST)
 def _add_part(X, y, weight, order, batch, fixed, loss, part, scratch):
     """Add the gradient of a part of a batch to ``scratch``."""
     _add_batch(X, y, weight, order, batch, part, part[1], fixed, loss, scratch)
     _flush(scratch.partial, scratch.gradient)
 
 
-@njit(**OPTIONS)
+@compiled(**FAST)
 def _take_step(
     batch, step_size, fixed, loss, penalty, fit_intercept, momentum, scratch, coef, coef_sum, velocity, losses
 ):
@@ -342,7 +342,7 @@ def _fold(coef, centre, inverse_scale, folded):
     return offset
 
 
-@njit(**OPTIONS)
+@compiled(**FAST)
 def _fold_once(coef, centre, inverse_scale, folded):
     return _fold(coef, centre, inverse_scale, folded)
 
