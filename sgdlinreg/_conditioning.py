@@ -68,17 +68,17 @@ class Conditioning:
     step: float
 
     def to_scaled(self, coef: np.ndarray) -> np.ndarray:
-        """Coefficients on x -> coefficients on z, the intercept last in both."""
+        """Coefficients on x -> coefficients on z, both (..., n_features + 1), the intercept last."""
         scaled = coef.copy()
-        scaled[:, :-1] *= self.scale
-        scaled[:, -1] += coef[:, :-1] @ self.centre
+        scaled[..., :-1] *= self.scale
+        scaled[..., -1] += coef[..., :-1] @ self.centre
         return scaled
 
     def to_raw(self, scaled: np.ndarray) -> np.ndarray:
         """Coefficients on z -> coefficients on x."""
         coef = scaled.copy()
-        coef[:, :-1] /= self.scale
-        coef[:, -1] -= coef[:, :-1] @ self.centre
+        coef[..., :-1] /= self.scale
+        coef[..., -1] -= coef[..., :-1] @ self.centre
         return coef
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
@@ -73,8 +72,9 @@ class Stopping:
 
     @cached_property
     def probe(self):
-        """Rows on which models are compared."""
-        return take_rows(self.block.X, self.rows)
+        """Rows on which models are compared, y there, and the share of each row."""
+        weight = np.ones(len(self.rows)) if self.block.sample_weight is None else self.block.sample_weight[self.rows]
+        return take_rows(self.block.X, self.rows), self.block.y[self.rows], weight / weight.sum()
 
     def by_change(self, models: list[np.ndarray], losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compare the predictions of models of different ages.
@@ -102,14 +102,18 @@ class Stopping:
         nowhere = np.zeros(len(losses), dtype=bool)
         if self.limits.tol is None or len(models) < 2:
             return nowhere, nowhere
-        weight = None if self.block.sample_weight is None else self.block.sample_weight[self.rows]
-        predictions = [self.probe @ coef[:, :-1].T + coef[:, -1] for coef in models]
-        slopes = [self.objective.loss.slope(prediction - self.block.y[self.rows]) for prediction in predictions]
-        changes = [after - before for after, before in pairwise(predictions)]
-        steeper = [after - before for after, before in pairwise(slopes)]
-        worth = [0.5 * np.average(one * by, axis=0, weights=weight) for one, by in zip(changes, steeper, strict=True)]
-        for part, (after, before) in zip(worth, pairwise(models), strict=True):
-            part += 0.5 * self.objective.l2 * np.square(after - before)[:, :-1].sum(axis=1)
+        X, y, share = self.probe
+        stacked = np.stack(models)  # (n_models, n_targets, n_features + 1)
+        flat = stacked.reshape(-1, stacked.shape[2])
+        predictions = (X @ flat[:, :-1].T + flat[:, -1]).reshape(len(y), *stacked.shape[:2])
+        changes = predictions[:, :-1] - predictions[:, 1:]
+        steeper = changes
+        if not self.objective.is_least_squares:
+            slopes = self.objective.loss.slope(predictions - y[:, None])
+            steeper = slopes[:, :-1] - slopes[:, 1:]
+        worth = 0.5 * np.tensordot(share, changes * steeper, 1)
+        if self.objective.l2:
+            worth += 0.5 * self.objective.l2 * np.square(stacked[:-1] - stacked[1:])[:, :, :-1].sum(axis=2)
         unit = np.minimum(losses, self.constant_loss) if self.objective.l2 else self.constant_loss
         following = worth[0]
         if not self.objective.is_least_squares:
@@ -121,7 +125,7 @@ class Stopping:
         self.n_compared += 1
         if len(models) < 3 or self.n_compared % EPOCHS_OF_NOISE:
             return same, nowhere
-        turned = np.average(changes[1] * steeper[0], axis=0, weights=weight) < 0.0
+        turned = share @ (changes[:, 1] * steeper[:, 0]) < 0.0
         return same, turned & ~same
 
     def by_fall(self, objective: Callable[[], np.ndarray]) -> np.ndarray:

@@ -54,6 +54,7 @@ class SGD:
         self.kernel = kernel
         self.auto_step = options.eta0 == "auto"
         self.sample: tuple[Any, np.ndarray, np.ndarray] | None = None
+        self._made: tuple[State | None, np.ndarray] = None, np.empty(0)
 
     def init(self, n_features, n_targets, coef):
         """State before any data."""
@@ -67,7 +68,7 @@ class SGD:
 
         The mean is that over all rows seen, or, where those before are remembered, that of the block.
         """
-        state = replace(state)
+        state = state.copy()
         if visit is not Visit.AGAIN:
             state.n_rows += block.n_rows
             state.total_weight += block.total_weight
@@ -172,10 +173,12 @@ class SGD:
         n_batches = -(-n_rows // state.batch_size)
         size = state.batch_size
         step_sizes = self._step_sizes(state, n_batches, n_rows)
-        state = replace(state)
+        state = state.copy()
         full_batch = n_batches == 1
         penalty = self.objective.penalty(state.coef)  # a full batch is measured before its step
-        scaled = Iterate(*map(state.conditioning.to_scaled, (state.coef, np.zeros_like(state.coef), state.velocity)))
+        zeros = np.zeros_like(state.coef)
+        moving = state.conditioning.to_scaled(np.stack([state.coef, zeros, state.velocity]))
+        scaled = Iterate(*moving)
         memory = state.memory
         if len(memory.anchor):
             memory = memory._replace(anchor=state.conditioning.to_scaled(memory.anchor))
@@ -200,8 +203,8 @@ class SGD:
                 scaled,
             )
             state.n_steps += stop - start
-            state.coef_sum = state.coef_sum + state.conditioning.to_raw(scaled.coef_sum)
-            state.coef, state.velocity = map(state.conditioning.to_raw, (scaled.coef, scaled.velocity))
+            state.coef, coef_sum, state.velocity = state.conditioning.to_raw(moving)
+            state.coef_sum = state.coef_sum + coef_sum
             state.marks = averaging.add_mark(state.marks, Mark(state.n_steps, state.coef, state.coef_sum))
         if state.past is not None:
             state.settle(n_batches)
@@ -315,7 +318,8 @@ class SGD:
         """Give the model."""
         summary = {"t_": state.n_steps + 1, "batch_size_": state.batch_size, "step_size_": state.step_size}
         means = state.columns.mean if state.columns is not None and self._closes_intercept(state) else None
-        return Fitted(self._model(state, state.n_steps), means, summary)
+        self._made = state, self._model(state, state.n_steps)
+        return Fitted(self._made[1], means, summary)
 
     def compares_models(self, state):
         """Models change smoothly where they are averages or the batches are full, and the step is ours."""
@@ -324,8 +328,9 @@ class SGD:
 
     def models(self, state):
         """Give the model and those of half and a quarter as many steps."""
-        ages = [1.0, 0.5, 0.25][: len(state.marks) - 1]
-        return [self._model(state, state.n_steps * age) for age in ages]
+        now = self._made[1] if self._made[0] is state else self._model(state, state.n_steps)
+        ages = [0.5, 0.25][: len(state.marks) - 2]
+        return [now, *(self._model(state, state.n_steps * age) for age in ages)][: len(state.marks) - 1]
 
     def _slowing(self, state) -> Slowing | None:
         """How the step falls where there is no progress: "adaptive", and where a constant one leaves noise or bias."""

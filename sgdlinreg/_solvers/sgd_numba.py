@@ -10,7 +10,7 @@ from joblib import effective_n_jobs
 from numba.extending import register_jitable
 
 from sgdlinreg._arrays import read_only
-from sgdlinreg._blocks import CSR
+from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._objective import LOSSES, proximal
 from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.base import CPUKernel
@@ -19,6 +19,7 @@ from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_st
 from sgdlinreg._solvers.rows_numba import GROUP, LOOKED_UP, add_rows, look_up_group
 from sgdlinreg._solvers.vectors_numba import padded
 
+NO_WEIGHTS = read_only(np.empty(0))
 PARTS = 8
 """Large batches are summed in so many parts."""
 LARGE_BATCH_BYTES = 1 << 21
@@ -120,21 +121,25 @@ class NumbaKernel(CPUKernel):
         """Threads; they end with the kernel."""
         return ThreadPoolExecutor(self.n_threads)
 
-    def run_batches(
-        self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
-    ):
-        """Run the kernel; arrays go in read-only, so that writable and read-only data share one compilation.
-
-        Large batches are summed in parts, as many for any number of threads, and the sums added in their order: the
-        result does not depend on ``n_jobs``.
-        """
+    def to_device(self, block):
+        """Give the block with read-only arrays, so that writable and read-only data share one compilation."""
         X = block.X
         if isinstance(X, CSR):
             X = X._replace(data=read_only(X.data), indices=read_only(X.indices), indptr=read_only(X.indptr))
         else:
             X = read_only(X)
-        y = read_only(block.y)
-        weight = read_only(np.empty(0) if block.sample_weight is None else block.sample_weight)
+        return Block(X, read_only(block.y), None if block.sample_weight is None else read_only(block.sample_weight))
+
+    def run_batches(
+        self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
+    ):
+        """Run the kernel.
+
+        Large batches are summed in parts, as many for any number of threads, and the sums added in their order: the
+        result does not depend on ``n_jobs``.
+        """
+        X, y = block.X, block.y
+        weight = NO_WEIGHTS if block.sample_weight is None else block.sample_weight
         starts, slots, rest, chosen = map(read_only, order[:4])
         order = Order(starts, slots, rest, chosen, order.bits, order.stride)
         large = min(batch_size, positions[1] - positions[0]) * block.row_bytes >= LARGE_BATCH_BYTES

@@ -70,6 +70,12 @@ class State:
     conditioning: Conditioning | None = None
     losses: np.ndarray | None = None
 
+    def copy(self) -> "State":
+        """Give a state with the same values."""
+        other = object.__new__(State)
+        other.__dict__.update(self.__dict__)
+        return other
+
     def settle(self, n_batches: int) -> None:
         """Make the mean iterate of the second half of a block the model, and what the next block goes on from."""
         if n_batches > 1:
