@@ -1,9 +1,9 @@
 """Whole default fits with solver="numba" against scikit-learn's SGD: ``python benchmarks/whole_fits.py --help``.
 
-Synthetic data of a million rows and the real sets of more than 10,000: seconds and R2 below least squares of our
-defaults, SGDRegressor's defaults on the same data, and StandardScaler + SGDRegressor (with_mean=False on sparse data).
-One thread; median of interleaved fits, slow ones fitted once. At last, rows sorted by y and by the first feature: R2
-with the default order below that with shuffle="full", at the same number of epochs.
+Synthetic data of a million rows, TF-IDF of synthetic texts, and the real sets of more than 10,000 rows: seconds and R2
+below least squares of our defaults, SGDRegressor's defaults on the same data, and StandardScaler + SGDRegressor
+(with_mean=False on sparse data). One thread; median of interleaved fits, slow ones fitted once. At last, rows sorted
+by y and by the first feature: R2 with the default order below that with shuffle="full", at the same number of epochs.
 """
 
 import argparse
@@ -40,9 +40,11 @@ def contenders(is_sparse):
 def problems(fast):
     import real_data
     from epochs import draw
+    from problems import sparse_tfidf
 
     for n_features in (10, 100):
         yield f"synthetic, d = {n_features}", draw(20_000 if fast else 1_000_000, n_features, "float64")
+    yield "tfidf", sparse_tfidf(fast)
     for name, read in real_data.available().items():
         X, y = read()
         if X.shape[0] > 10_000 and not fast:
