@@ -1,6 +1,6 @@
 """Other libraries behind fit and predict, each used as its own tutorials do.
 
-All standardise the features within `fit` and leave y as it is; all but Vowpal Wabbit take steps of 0.03 on batches of
+All standardise dense features within `fit` and leave y as it is; all but Vowpal Wabbit take steps of 0.03 on batches of
 32 rows. Each library is imported by the first fit.
 """
 
@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 from scipy import sparse
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 SEED = 0
 STEP = 0.03
@@ -123,8 +123,8 @@ class River(Standardised):
 class VowpalWabbit:
     """Vowpal Wabbit's regressor with its own steps, adaptive and normalised, on single rows.
 
-    Its constant starts at the mean of y, which else takes hundreds of passes; features are standardised, sparse ones
-    without centring.
+    Its constant starts at the mean of y, which else takes hundreds of passes. Dense features are standardised.
+    Predictions are not cut to the range of y, so that the model is linear.
 
     Parameters
     ----------
@@ -138,8 +138,15 @@ class VowpalWabbit:
         """Fit from scratch; rows are written as text first, as its scikit-learn wrapper does."""
         from vowpalwabbit.sklearn import VWRegressor
 
-        self.scaler_ = StandardScaler(with_mean=not sparse.issparse(X)).fit(X)
-        self.model_ = VWRegressor(passes=self.n_iter_, constant=float(np.mean(y)), random_seed=SEED, quiet=True)
+        self.scaler_ = FunctionTransformer() if sparse.issparse(X) else StandardScaler().fit(X)
+        self.model_ = VWRegressor(
+            passes=self.n_iter_,
+            constant=float(np.mean(y)),
+            min_prediction=-1e30,
+            max_prediction=1e30,
+            random_seed=SEED,
+            quiet=True,
+        )
         self.model_.fit(self.scaler_.transform(X), y)
         return self
 

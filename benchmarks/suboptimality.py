@@ -1,9 +1,9 @@
 """How far a model is from least squares after some seconds: ``python benchmarks/suboptimality.py --help``.
 
 Each contender is fitted anew with 1, 2, 3, 5, 8, ... epochs and no other rule to stop; the gap is R2 of ordinary least
-squares less its own, on the training data. A contender drops out after a fit of more than LIMIT seconds. Features are
-standardised for all but sgdlinreg, within the timed fit; sparse ones without centring. The exact solvers and our
-default fit, which decides on its epochs, are one point each. One thread.
+squares less its own, on the training data. A contender drops out after a fit of more than LIMIT seconds. Dense
+features are standardised for all but sgdlinreg, within the timed fit. The exact solvers and our default fit, which
+decides on its epochs, are one point each. One thread.
 """
 
 import argparse
@@ -34,11 +34,11 @@ def iterative(is_sparse):
     from sgdlinreg import MiniBatchSGDRegressor
 
     def scaled(model):
-        return make_pipeline(StandardScaler(with_mean=not is_sparse), model)
+        return model if is_sparse else make_pipeline(StandardScaler(), model)
 
     found = {
         "sgdlinreg-numba": lambda n: MiniBatchSGDRegressor(solver="numba", tol=None, max_iter=n, random_state=0),
-        "StandardScaler+SGDRegressor": lambda n: scaled(SGDRegressor(tol=None, max_iter=n, random_state=0)),
+        "SGDRegressor": lambda n: scaled(SGDRegressor(tol=None, max_iter=n, random_state=0)),
         "MLPRegressor": lambda n: scaled(
             MLPRegressor(hidden_layer_sizes=(), tol=0.0, n_iter_no_change=n, max_iter=n, random_state=0)
         ),
