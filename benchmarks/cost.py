@@ -9,7 +9,6 @@ import argparse
 import tempfile
 import time
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -53,23 +52,10 @@ def in_file(n_rows, folder):
 
 
 def contenders():
-    from sklearn.linear_model import LinearRegression, SGDRegressor
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from contenders import available
 
-    from sgdlinreg import MiniBatchSGDRegressor
-
-    found = {
-        "sgdlinreg": lambda: MiniBatchSGDRegressor(random_state=0),
-        "sgdlinreg-numba": lambda: MiniBatchSGDRegressor(solver="numba", random_state=0),
-        "StandardScaler+SGDRegressor": lambda: make_pipeline(StandardScaler(), SGDRegressor(random_state=0)),
-        "LinearRegression": LinearRegression,
-    }
-    if find_spec("sklearnex"):
-        from sklearnex.linear_model import LinearRegression as Intelex
-
-        found["scikit-learn-intelex"] = Intelex
-    return found
+    names = ("sgdlinreg", "sgdlinreg-numba", "StandardScaler+SGDRegressor", "LinearRegression", "scikit-learn-intelex")
+    return {name: one.make for name, one in available().items() if name in names}
 
 
 def seconds_of_fits(makers, X, y, repeats):

@@ -9,7 +9,6 @@ decides on its epochs, are one point each. One thread.
 import argparse
 import time
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +25,7 @@ ONCE = 0.5
 def iterative(is_sparse):
     """Makers of estimators that take a number of epochs, by name."""
     import adapters
+    from contenders import available
     from sklearn.linear_model import SGDRegressor
     from sklearn.neural_network import MLPRegressor
     from sklearn.pipeline import make_pipeline
@@ -43,31 +43,32 @@ def iterative(is_sparse):
             MLPRegressor(hidden_layer_sizes=(), tol=0.0, n_iter_no_change=n, max_iter=n, random_state=0)
         ),
     }
-    if find_spec("vowpalwabbit"):
-        found["Vowpal Wabbit"] = adapters.VowpalWabbit
-    if not is_sparse:
-        others = {"torch-loop": "TextbookTorchLoop", "skorch": "Skorch", "Keras": "Keras", "river": "River"}
-        packages = {"torch-loop": "torch", "skorch": "skorch", "Keras": "keras", "river": "river"}
-        found |= {name: getattr(adapters, others[name]) for name in others if find_spec(packages[name])}
-    return found
+    classes = {
+        "Vowpal Wabbit": adapters.VowpalWabbit,
+        "torch-loop": adapters.TextbookTorchLoop,
+        "skorch": adapters.Skorch,
+        "Keras": adapters.Keras,
+        "river": adapters.River,
+    }
+    installed = available()
+    return found | {
+        name: make
+        for name, make in classes.items()
+        if name in installed and (installed[name].accepts_sparse or not is_sparse)
+    }
 
 
 def single():
     """Makers of estimators that take no number of epochs, by name."""
-    from sklearn.linear_model import LinearRegression
+    from contenders import available
 
     from sgdlinreg import MiniBatchSGDRegressor
 
-    found = {
+    others = ("LinearRegression", "scikit-learn-intelex")
+    return {
         "sgdlinreg-numba, default": lambda: MiniBatchSGDRegressor(solver="numba", random_state=0),
         "sgdlinreg, closed form": lambda: MiniBatchSGDRegressor(solver="normal_equation"),
-        "LinearRegression": LinearRegression,
-    }
-    if find_spec("sklearnex"):
-        from sklearnex.linear_model import LinearRegression as Intelex
-
-        found["scikit-learn-intelex"] = Intelex
-    return found
+    } | {name: one.make for name, one in available().items() if name in others}
 
 
 def problems(fast):
