@@ -59,10 +59,10 @@ def contenders():
 
 
 def seconds_of_fits(makers, X, y, repeats):
-    """Median seconds and R2 on the first rows, of each contender."""
+    """Median seconds, epochs, and R2 on the first rows, of each contender."""
     from no_tuning import r2_of
 
-    found, scores = {name: [] for name in makers}, {}
+    found, about = {name: [] for name in makers}, {}
     for turn in range(repeats + 1):  # the first turn is not counted, unless it is slow
         for name, make in makers.items():
             if turn and found[name] and found[name][0] > ONCE:
@@ -72,8 +72,9 @@ def seconds_of_fits(makers, X, y, repeats):
             seconds = time.perf_counter() - start
             if turn or seconds > ONCE:
                 found[name].append(seconds)
-            scores[name] = r2_of(model.predict(X[:CHUNK]), y[:CHUNK])
-    return {name: (median(values), scores[name]) for name, values in found.items()}
+            last = model[-1] if hasattr(model, "steps") else model
+            about[name] = getattr(last, "n_iter_", ""), r2_of(model.predict(X[:CHUNK]), y[:CHUNK])
+    return {name: (median(values), *about[name]) for name, values in found.items()}
 
 
 def main():
@@ -100,9 +101,9 @@ def main():
             n_rows = 10**exponent
             X, y = in_file(n_rows, folder) if exponent == 8 else in_memory(n_rows)
             found = seconds_of_fits(makers, X, y, args.repeats)
-            for name, (seconds, r2) in found.items():
+            for name, (seconds, epochs, r2) in found.items():
                 row = {"n_rows": n_rows, "n_features": N_FEATURES, "dtype": "float32", "name": name}
-                row |= {"seconds": seconds, "ns_per_row": 1e9 * seconds / n_rows, "r2": r2}
+                row |= {"seconds": seconds, "ns_per_row": 1e9 * seconds / n_rows, "epochs": epochs, "r2": r2}
                 rows.append(row | about)
                 print(
                     f"{n_rows:>9} {name:28} {seconds:9.4f} s {row['ns_per_row']:9.1f} ns a row  R2 {r2:.6f}", flush=True

@@ -116,11 +116,9 @@ def suboptimality(rows):
         for name, (seconds, gaps) in curves(of_problem, "seconds", "r2_gap").items():
             gaps = [max(gap, SMALLEST_GAP) for gap in gaps]
             look = style_of(name)
-            if len(gaps) == 1:
-                look |= (
-                    {"marker": "*", "markersize": 15, "markeredgecolor": "white", "zorder": 5} if "," in name else {}
-                )
-                look |= {"linestyle": "none", "markersize": max(9, look["markersize"])}
+            if len(gaps) == 1:  # a star for ours, below the smaller marks of others
+                look |= {"marker": "*", "markersize": 20, "markeredgecolor": "white"} if "," in name else {"zorder": 5}
+                look |= {"linestyle": "none", "markersize": max(7, look["markersize"])}
             one.loglog(seconds, gaps, label=name, **look)
         one.set(title=problem, xlabel="seconds", ylim=(SMALLEST_GAP / 5, 10))
         one.grid(alpha=0.3)
