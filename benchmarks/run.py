@@ -76,7 +76,7 @@ def make_parser():
     parser.add_argument("--fast", action="store_true", help="small data, under a minute")
     parser.add_argument("--problems", help="names, with commas between (default: all)")
     parser.add_argument("--contenders", help="names, with commas between (default: all)")
-    parser.add_argument("--repeats", type=int, help="timed fits of each (default: 5, 2 with --fast)")
+    parser.add_argument("--repeats", type=int, help="timed fits of each (default: 5, 1 with --fast)")
     parser.add_argument(
         "--threads",
         type=int,
@@ -108,7 +108,7 @@ def main():
 
     problems = choose(parser, args.problems, all_problems.available(args.fast))
     contenders = choose(parser, args.contenders, all_contenders.available())
-    repeats = args.repeats or (2 if args.fast else 5)
+    repeats = args.repeats or (1 if args.fast else 5)
     output = args.output or RESULTS / ("fast.csv" if args.fast else "run.csv")
     shared = environment.describe(args.threads)
     print(", ".join(f"{name} {value}" for name, value in shared.items()))
