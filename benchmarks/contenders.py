@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-import numpy as np
+import adapters
 from sklearn.linear_model import LinearRegression, Ridge, SGDRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sgdlinreg import MiniBatchSGDRegressor
 
 SEED = 0
+MANY = 100_000
+"""Rows beyond which libraries are left out that take minutes."""
 
 
 class Contender(NamedTuple):
@@ -24,45 +26,22 @@ class Contender(NamedTuple):
         Gives a new object with fit and predict.
     accepts_sparse : bool
         Whether X may be sparse.
+    needs : tuple of str
+        Packages to import.
+    max_rows : int or None
+        Longer data are left out: a fit would take minutes.
     """
 
     make: Callable[[], Any]
     accepts_sparse: bool
+    needs: tuple[str, ...] = ()
+    max_rows: int | None = None
 
 
-class TextbookTorchLoop:
-    """The training loop of torch tutorials: float32, a DataLoader, nn.Linear, MSELoss, SGD at lr 0.03.
+def _intelex():
+    from sklearnex.linear_model import LinearRegression
 
-    Features are standardised first, within `fit`. Batches of 32 rows, 3 epochs, y as it is.
-    """
-
-    n_iter_ = 3
-
-    def fit(self, X, y):
-        """Fit from scratch."""
-        import torch
-        from torch.utils.data import DataLoader, TensorDataset
-
-        torch.manual_seed(SEED)
-        self.scaler_ = StandardScaler().fit(X)
-        features = torch.from_numpy(self.scaler_.transform(X).astype(np.float32))
-        target = torch.from_numpy(np.asarray(y, dtype=np.float32)).reshape(-1, 1)
-        loader = DataLoader(TensorDataset(features, target), batch_size=32, shuffle=True)
-        model = torch.nn.Linear(X.shape[1], 1)
-        loss = torch.nn.MSELoss()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.03)
-        for _ in range(self.n_iter_):
-            for rows, y_rows in loader:
-                optimizer.zero_grad()
-                loss(model(rows), y_rows).backward()
-                optimizer.step()
-        self.coef_ = model.weight.detach().numpy().ravel().astype(np.float64)
-        self.intercept_ = float(model.bias.detach())
-        return self
-
-    def predict(self, X):
-        """Predict, in float64."""
-        return self.scaler_.transform(X) @ self.coef_ + self.intercept_
+    return LinearRegression()
 
 
 CONTENDERS = {
@@ -76,19 +55,23 @@ CONTENDERS = {
         lambda: make_pipeline(StandardScaler(), SGDRegressor(random_state=SEED)), False
     ),
     "MLPRegressor": Contender(lambda: MLPRegressor(hidden_layer_sizes=(), random_state=SEED), True),
-}
-
-TORCH_CONTENDERS = {
-    "sgdlinreg-torch": Contender(lambda: MiniBatchSGDRegressor(solver="torch", random_state=SEED), True),
-    "torch-loop": Contender(TextbookTorchLoop, False),
+    "sgdlinreg-torch": Contender(
+        lambda: MiniBatchSGDRegressor(solver="torch", random_state=SEED), True, needs=("torch",)
+    ),
+    "scikit-learn-intelex": Contender(_intelex, True, needs=("sklearnex",)),
+    "torch-loop": Contender(adapters.TextbookTorchLoop, False, needs=("torch",)),
+    "skorch": Contender(adapters.Skorch, False, needs=("skorch", "torch"), max_rows=MANY),
+    "Keras": Contender(adapters.Keras, False, needs=("keras", "torch"), max_rows=MANY),
+    "river": Contender(adapters.River, False, needs=("river", "pandas"), max_rows=MANY),
+    "Vowpal Wabbit": Contender(adapters.VowpalWabbit, True, needs=("vowpalwabbit",), max_rows=MANY),
 }
 
 
 def available():
-    """Give the contenders of this machine; two need torch.
+    """Give the contenders whose packages are installed.
 
     Returns
     -------
     dict of str to Contender
     """
-    return {**CONTENDERS, **TORCH_CONTENDERS} if find_spec("torch") else dict(CONTENDERS)
+    return {name: one for name, one in CONTENDERS.items() if all(find_spec(package) for package in one.needs)}

@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 PACKAGES = ("numpy", "scikit-learn", "numba", "torch", "sgdlinreg")
+OTHERS = ("scikit-learn-intelex", "skorch", "keras", "river", "vowpalwabbit")
 
 
 def fix_threads(threads):
@@ -36,6 +37,7 @@ def describe(threads):
         "threads": threads,
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
+        "others": "; ".join(f"{package} {_version(package)}" for package in OTHERS if _version(package)),
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
     }

@@ -93,20 +93,18 @@ def dense(shapes, dtypes, repeats):
             yield from rows_of(f"{n_rows} x {n_features}", dtype, n_rows, seconds, seconds_of_read(X))
 
 
-def sparse_sets(repeats):
+def sparse_sets(fast, repeats):
     import numpy as np
+    import problems
     import real_data
 
-    for name in ("insteval", "flights_sparse"):
-        if name in real_data.available():
-            X, y = real_data.available()[name]()
-            yield from rows_of(
-                name,
-                "float64",
-                X.shape[0],
-                seconds_of_epochs(contenders(0.01), X, (y - np.mean(y)) / np.std(y), repeats),
-                seconds_of_read(X),
-            )
+    readers = {} if fast else real_data.available()
+    sets = {name: readers[name] for name in ("insteval", "flights_sparse") if name in readers}
+    sets["tfidf"] = lambda: problems.sparse_tfidf(fast)
+    for name, read in sets.items():
+        X, y = read()
+        seconds = seconds_of_epochs(contenders(0.01), X, (y - np.mean(y)) / np.std(y), repeats)
+        yield from rows_of(name, "float64", X.shape[0], seconds, seconds_of_read(X))
 
 
 def rows_of(problem, dtype, n_rows, seconds, read):
@@ -148,8 +146,8 @@ def main():
             )
 
     keep(dense(shapes, ("float64", "float32"), args.repeats))
-    if not args.fast and not args.shapes:
-        keep(sparse_sets(args.repeats))
+    if not args.shapes:
+        keep(sparse_sets(args.fast, args.repeats))
     write(args.output, found)
 
 

@@ -1,8 +1,9 @@
-"""Measure contenders on one problem: a fit to warm up each, then timed fits in turn."""
+"""Measure contenders on one problem: two fits to warm up each, of some rows and of all, then timed fits in turn."""
 
 import gc
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from textwrap import shorten
@@ -11,6 +12,7 @@ import numpy as np
 from scipy import sparse
 
 NOTE_LENGTH = 90
+HEAD = 100
 
 
 @dataclass
@@ -61,7 +63,7 @@ def measure(X, y, contenders, repeats, cap):
     repeats : int
         Timed fits of each, interleaved: a slow moment of the machine hits all of them alike.
     cap : float
-        Seconds; a contender that takes longer to warm up is timed once.
+        Seconds; of a contender that takes longer to warm up, this fit is the only one.
 
     Returns
     -------
@@ -85,6 +87,7 @@ def _timed_fit(make, X, y):
     model = make()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
+        warnings.simplefilter("ignore", DeprecationWarning)  # the business of other libraries
         start = time.perf_counter()
         model.fit(X, y)
         seconds = time.perf_counter() - start
@@ -97,6 +100,11 @@ def _warm_up(name, contender, X, y, repeats, cap):
     if sparse.issparse(X) and not contender.accepts_sparse:
         found.notes.append("not run: X is sparse")
         return found
+    if contender.max_rows and X.shape[0] > contender.max_rows:
+        found.notes.append(f"not run: more than {contender.max_rows} rows")
+        return found
+    with suppress(Exception):  # imports and compiles; what fails here fails again below
+        _timed_fit(contender.make, X[:HEAD], y[:HEAD])
     try:
         model, seconds, caught = _timed_fit(contender.make, X, y)
         found.r2 = _training_r2(model, X, y)
@@ -109,8 +117,8 @@ def _warm_up(name, contender, X, y, repeats, cap):
     found.solver = getattr(last, "solver_", "")
     found.fits_planned = repeats
     if seconds > cap:
-        found.fits_planned = 1
-        found.notes.append(f"timed once: over {cap:g} s")
+        found.seconds, found.fits_planned = [seconds], 0
+        found.notes.append(f"fitted once: over {cap:g} s")
     if not found.r2 >= 0.0:
         found.notes.append("worse than the mean of y" if found.r2 > -1e3 else "diverged")
     messages = dict.fromkeys(f"{warning.category.__name__}: {warning.message}" for warning in caught)

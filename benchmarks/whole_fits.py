@@ -1,14 +1,15 @@
 """Whole default fits with solver="numba" against scikit-learn's SGD: ``python benchmarks/whole_fits.py --help``.
 
-Synthetic data of a million rows and the real sets of more than 10,000: seconds and R2 below least squares of our
-defaults, SGDRegressor's defaults on the same data, and StandardScaler + SGDRegressor (with_mean=False on sparse data).
-One thread; median of interleaved fits, slow ones fitted once. At last, rows sorted by y and by the first feature: R2
-with the default order below that with shuffle="full", at the same number of epochs.
+Synthetic data of a million rows, TF-IDF of synthetic texts, and the real sets of more than 10,000 rows: seconds and R2
+below least squares of our defaults, SGDRegressor's defaults on the same data, and StandardScaler + SGDRegressor
+(with_mean=False on sparse data). One thread; median of interleaved fits, slow ones fitted once. At last, rows sorted
+by y and by the first feature: R2 with the default order below that with shuffle="full", at the same number of epochs.
 """
 
 import argparse
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -19,6 +20,8 @@ SLOW = 20.0
 """Seconds from which a contender is fitted once."""
 SORTED = ("mortgages", "fertility", "birthdays")
 EPOCHS = 8
+FEWEST = 10_000
+"""Rows: smaller real sets are left out."""
 
 
 def contenders(is_sparse):
@@ -40,13 +43,14 @@ def contenders(is_sparse):
 def problems(fast):
     import real_data
     from epochs import draw
+    from problems import sparse_tfidf
 
+    n_rows = 20_000 if fast else 1_000_000
     for n_features in (10, 100):
-        yield f"synthetic, d = {n_features}", draw(20_000 if fast else 1_000_000, n_features, "float64")
-    for name, read in real_data.available().items():
-        X, y = read()
-        if X.shape[0] > 10_000 and not fast:
-            yield name, (X, y)
+        yield f"synthetic, d = {n_features}", partial(draw, n_rows, n_features, "float64")
+    yield "tfidf", partial(sparse_tfidf, fast)
+    if not fast:
+        yield from real_data.available().items()
 
 
 def fits(X, y, repeats):
@@ -99,6 +103,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fast", action="store_true", help="small data: a check that everything runs")
     parser.add_argument("--repeats", type=int, default=3, help="interleaved fits (default: 3)")
+    parser.add_argument("--problem", help="one of them, by name, and no sorted rows (default: all)")
     parser.add_argument("--output", type=Path, default=RESULTS / "whole_fits.csv")
     args = parser.parse_args()
     environment.fix_threads(1)
@@ -109,7 +114,13 @@ def main():
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     warnings.simplefilter("ignore")
     found = []
-    for problem, (X, y) in problems(args.fast):
+    readers = dict(problems(args.fast))
+    if args.problem and args.problem not in readers:
+        parser.error(f"no {args.problem} here; there are {'; '.join(readers)}")
+    for problem in [args.problem] if args.problem else readers:
+        X, y = readers[problem]()
+        if len(y) < FEWEST and not args.fast:
+            continue
         best = best_r2(X, y)
         rows = list(fits(X, y, args.repeats))
         ours = rows[0][1]
@@ -121,7 +132,7 @@ def main():
                 f"{epochs} epochs",
                 flush=True,
             )
-    if not args.fast:
+    if not args.fast and not args.problem:
         sorted_rows()
     write(args.output, found)
 
