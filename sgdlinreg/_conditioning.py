@@ -157,10 +157,12 @@ def whitener_of(values, vectors, complete) -> np.ndarray:
 def _choose_extreme(norms, eigenvalue, batch_size):
     """How many rows of largest norm join every batch, and the largest norm among the others."""
     n_rows = len(norms)
-    ranked = np.sort(norms)[::-1]
     candidates = [batch_size // 8, batch_size // 4, batch_size // 2] + [batch_size * 2**i for i in range(5)]
+    candidates = [0] + [h for h in candidates if 0 < h < n_rows / 4]
+    n_ranked = candidates[-1] + 1
+    ranked = np.sort(np.partition(norms, n_rows - n_ranked)[n_rows - n_ranked :])[::-1]
     best, n_best, norm = None, 0, ranked[0]
-    for n_extreme in [0] + [h for h in candidates if 0 < h < n_rows / 4]:
+    for n_extreme in candidates:
         cost = (ranked[n_extreme] + (batch_size - 1) * eigenvalue) * (1.0 + n_extreme / batch_size)
         if best is None or cost < EXTREME_GAIN * best:
             best, n_best, norm = cost, n_extreme, ranked[n_extreme]

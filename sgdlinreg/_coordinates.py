@@ -25,14 +25,22 @@ class Coordinates(NamedTuple):
     penalty: np.ndarray
     intercept: bool
 
-    def rows(self, X):
-        """Rows of X in these coordinates, with a last column of ones for the intercept."""
+    def features(self, X):
+        """Rows of X in these coordinates."""
         if sparse.issparse(X):
             moved = X.data - self.centre[X.indices]  # the centre is 0 where a column has zeros
-            Z = sparse.csr_array((moved / self.scale[X.indices], X.indices, X.indptr), shape=X.shape)
-            return sparse.hstack([Z, np.ones((X.shape[0], 1))], format="csr") if self.intercept else Z
-        Z = (X - self.centre) / self.scale
-        return np.column_stack([Z, np.ones(len(Z))]) if self.intercept else Z
+            return sparse.csr_array((moved / self.scale[X.indices], X.indices, X.indptr), shape=X.shape)
+        Z = X - self.centre
+        Z /= self.scale
+        return Z
+
+    def rows(self, X):
+        """Rows of X in these coordinates, with a last column of ones for the intercept."""
+        Z = self.features(X)
+        if not self.intercept:
+            return Z
+        ones = np.ones((X.shape[0], 1))
+        return sparse.hstack([Z, ones], format="csr") if sparse.issparse(Z) else np.hstack([Z, ones])
 
 
 def raw_coordinates(n_features: int, objective: Objective) -> Coordinates:
@@ -59,15 +67,20 @@ def norms_and_moment(block, coordinates, whitener=None):
     moment = np.zeros((block.n_features, block.n_targets))
     y_mean = np.average(block.y, axis=0, weights=block.sample_weight)
     for rows, X, weight in panels(block):
-        Z = coordinates.rows(X)
-        features = Z[:, :-1] if coordinates.intercept else Z
+        Z = coordinates.features(X)
         if whitener is None:
-            norms[rows] = squared(Z).sum(axis=1)
-            moment += features.T @ (weight[:, None] * (block.y[rows] - y_mean))
+            norms[rows] = row_norms(Z)
+            moment += Z.T @ (weight[:, None] * (block.y[rows] - y_mean))
         else:
-            norms[rows] = squared(features @ whitener).sum(axis=1) + coordinates.intercept
+            norms[rows] = row_norms(Z @ whitener)
+        norms[rows] += coordinates.intercept
         norms[rows] *= weight
     return norms, moment / block.n_rows
+
+
+def row_norms(Z):
+    """Squared norm of every row."""
+    return squared(Z).sum(axis=1) if sparse.issparse(Z) else np.einsum("ij,ij->i", Z, Z)
 
 
 def rank_by_norm(norms, n_largest):
@@ -87,11 +100,11 @@ def sample_of(block, norms, coordinates, rng):
     if n_rows <= n_random + n_extreme:
         chosen, weight = np.arange(n_rows), np.full(n_rows, 1.0 / n_rows)
     else:
-        by_norm = rank_by_norm(norms, n_extreme)
-        ordinary = np.sort(by_norm[: n_rows - n_extreme])
-        drawn = np.sort(rng.choice(ordinary, n_random, replace=False))
-        chosen = np.concatenate([by_norm[n_rows - n_extreme :], drawn])
-        weight = np.full(len(chosen), len(ordinary) / (n_rows * n_random))
+        extreme = np.sort(rank_by_norm(norms, n_extreme)[n_rows - n_extreme :])
+        drawn = np.sort(rng.choice(n_rows - n_extreme, n_random, replace=False))
+        drawn += np.searchsorted(extreme - np.arange(n_extreme), drawn, side="right")  # among the other rows
+        chosen = np.concatenate([extreme, drawn])
+        weight = np.full(len(chosen), (n_rows - n_extreme) / (n_rows * n_random))
         weight[:n_extreme] = 1.0 / n_rows
     if block.sample_weight is not None:
         weight = weight * block.sample_weight[chosen]
