@@ -26,11 +26,11 @@ MAX_RUNS = 8
 """Calls that an epoch with a penalty is cut into, each of one step size."""
 
 
-LAST, CENTRE, INVERSE, WEIGHTS = range(4)
-"""What a row of the table of columns holds: the steps after which its weights are, centre, inverse scale; then,
-for each target, the weight on raw rows, and its sum over the steps before."""
-LINE = 8
-"""Values of a cache line: a column is read at once."""
+FACTOR, WEIGHTS = 0, 1
+"""What a row of the table of columns holds: the square of the inverse scale; then, for each target, the weight on raw
+rows, and its sum over the steps before."""
+HALF_LINE = 4
+"""Values of half a cache line: a column of one target is read at once, and no larger than it must be."""
 
 
 class LazyScratch(NamedTuple):
@@ -40,6 +40,9 @@ class LazyScratch(NamedTuple):
     ----------
     columns : ndarray of shape (n_features, WEIGHTS + 2 * n_targets or more)
         The table of columns.
+    centre : ndarray of shape (n_features,)
+    last : ndarray of shape (n_features,), intp
+        The steps after which the weights of each column are; empty without a penalty.
     per_target : ndarray of shape (2, n_targets)
         Intercepts on raw rows, and sums of derivatives.
     slopes : ndarray of shape (rows of a batch, n_targets)
@@ -51,6 +54,8 @@ class LazyScratch(NamedTuple):
     """
 
     columns: np.ndarray
+    centre: np.ndarray
+    last: np.ndarray
     per_target: np.ndarray
     slopes: np.ndarray
     rows: np.ndarray
@@ -71,14 +76,16 @@ def run_lazily(X, y, weight, order, positions, step_sizes, batch_size, objective
     n_targets, n_features = iterate.coef.shape[0], iterate.coef.shape[1] - 1
     extreme = conditioning.extreme_rows
     width = WEIGHTS + 2 * n_targets
-    columns = np.zeros((n_features, -(-width // LINE) * LINE))
+    columns = np.zeros((n_features, -(-width // HALF_LINE) * HALF_LINE))
     weights, sums = columns[:, WEIGHTS : WEIGHTS + n_targets], columns[:, WEIGHTS + n_targets : width]
-    columns[:, CENTRE], columns[:, INVERSE] = conditioning.centre, 1.0 / conditioning.scale
+    columns[:, FACTOR] = 1.0 / conditioning.scale**2
     weights[:] = (iterate.coef[:, :-1] / conditioning.scale).T
     if objective.l2:
         sums[:] = -weights  # the iterate before the first step does not count
     scratch = LazyScratch(
         columns,
+        conditioning.centre,
+        np.zeros(n_features if objective.l2 else 0, np.intp),
         np.zeros((2, n_targets)),
         np.empty((min(batch_size, positions[1] - positions[0]) + len(extreme), n_targets)),
         np.empty(LOOKED_UP, np.intp),
@@ -126,10 +133,12 @@ def _run_lazily(
     coef_sum,
     losses,
 ):
-    columns, rows, span, slopes = scratch.columns, scratch.rows, scratch.span, scratch.slopes
+    columns, centre, last = scratch.columns, scratch.centre, scratch.last
+    rows, span, slopes = scratch.rows, scratch.span, scratch.slopes
     intercepts, slope_sums = scratch.per_target[0], scratch.per_target[1]
     n_targets, n_features = coef.shape[0], coef.shape[1] - 1
     n_rows, n_extreme = y.shape[0], extreme_rows.shape[0]
+    centred = scratch.centred.shape[0] > 0
     share, decays, n_batches = (n_rows - n_extreme) / n_rows, l2 > 0.0, step_sizes.shape[0]
     for batch in range(n_batches):
         first = positions[0] + batch * batch_size
@@ -140,9 +149,9 @@ def _run_lazily(
         for c in range(scratch.centred.shape[0]):
             j = scratch.centred[c]
             if decays:
-                _catch_up(j, batch, step_sizes, l2, columns)
+                _catch_up(j, batch, step_sizes, l2, columns, last)
             for t in range(n_targets):
-                intercepts[t] -= columns[j, CENTRE] * columns[j, WEIGHTS + t]
+                intercepts[t] -= centre[j] * columns[j, WEIGHTS + t]
         n_groups = (length + GROUP - 1) // GROUP
         for visit in range(2):  # first the slopes of all rows, then the steps along them
             for number in range(n_groups + (n_extreme > 0)):
@@ -154,7 +163,7 @@ def _run_lazily(
                     done, begin, count, factor, source = length, 0, n_extreme, 1.0 / n_rows, extreme_rows
                 for i in range(count):
                     row = source[begin + i]
-                    start, stop = X.indptr[row], X.indptr[row + 1]
+                    start, stop = np.uint64(X.indptr[row]), np.uint64(X.indptr[row + 1])  # signed would be checked
                     if visit == 0:
                         if number < n_groups:
                             fetch_csr(X, y, rows, begin + i, span[1] - span[0])
@@ -162,9 +171,9 @@ def _run_lazily(
                         for t in range(n_targets):
                             product = 0.0
                             for k in range(start, stop):
-                                j = X.indices[k]
-                                if decays and columns[j, LAST] < batch:
-                                    _catch_up(j, batch, step_sizes, l2, columns)
+                                j = np.uint64(X.indices[k])
+                                if decays and last[j] < batch:
+                                    _catch_up(j, batch, step_sizes, l2, columns, last)
                                 product += X.data[k] * columns[j, WEIGHTS + t]
                             residual = product + intercepts[t] - y[row, t]
                             losses[t] += length * row_weight * loss_value(loss, residual)
@@ -174,17 +183,17 @@ def _run_lazily(
                         continue
                     if decays:
                         for k in range(start, stop):
-                            j = X.indices[k]
-                            if columns[j, LAST] == batch:
-                                _decay_once(j, batch, step_sizes, l2, columns)
+                            j = np.uint64(X.indices[k])
+                            if last[j] == batch:
+                                _decay_once(j, batch, step_sizes, l2, columns, last)
                     for t in range(n_targets):
                         slope = slopes[done + i, t]
                         summed = (
                             0.0 if decays else slope * batch
                         )  # what steps add to the sum of all iterates but earlier
                         for k in range(start, stop):
-                            j = X.indices[k]
-                            value = (X.data[k] - columns[j, CENTRE]) * columns[j, INVERSE] * columns[j, INVERSE]
+                            j = np.uint64(X.indices[k])
+                            value = (X.data[k] - (centre[j] if centred else 0.0)) * columns[j, FACTOR]
                             columns[j, WEIGHTS + t] -= slope * value
                             columns[j, WEIGHTS + n_targets + t] += summed * value
         for t in range(n_targets):
@@ -193,30 +202,30 @@ def _run_lazily(
             coef_sum[t, n_features] += coef[t, n_features]
     for j in range(n_features):
         if decays:
-            _catch_up(j, n_batches, step_sizes, l2, columns)
+            _catch_up(j, n_batches, step_sizes, l2, columns, last)
         for t in range(n_targets):
             times = 1 if decays else n_batches
             columns[j, WEIGHTS + n_targets + t] += times * columns[j, WEIGHTS + t]
 
 
 @register_jitable
-def _decay_once(j, batch, step_sizes, l2, columns):
+def _decay_once(j, batch, step_sizes, l2, columns, last):
     """Take the part of step number ``batch`` that is due to the penalty, for column j."""
-    columns[j, LAST] = batch + 1
+    last[j] = batch + 1
     n_targets = step_sizes.shape[1]
     for t in range(n_targets):
         columns[j, WEIGHTS + n_targets + t] += columns[j, WEIGHTS + t]
-        columns[j, WEIGHTS + t] *= 1.0 - step_sizes[batch, t] * l2 * columns[j, INVERSE] * columns[j, INVERSE]
+        columns[j, WEIGHTS + t] *= 1.0 - step_sizes[batch, t] * l2 * columns[j, FACTOR]
 
 
 @register_jitable
-def _catch_up(j, batch, step_sizes, l2, columns):
+def _catch_up(j, batch, step_sizes, l2, columns, last):
     """Make up for the steps that left out column j, so that its weight is that after ``batch`` steps."""
-    missed = batch - columns[j, LAST]
-    columns[j, LAST] = batch
+    missed = batch - last[j]
+    last[j] = batch
     n_targets = step_sizes.shape[1]
     for t in range(n_targets):
-        shrinkage = step_sizes[0, t] * l2 * columns[j, INVERSE] * columns[j, INVERSE]
+        shrinkage = step_sizes[0, t] * l2 * columns[j, FACTOR]
         if shrinkage == 0.0:
             columns[j, WEIGHTS + n_targets + t] += missed * columns[j, WEIGHTS + t]
         else:

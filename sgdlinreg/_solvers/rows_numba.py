@@ -179,17 +179,17 @@ def _add_csr(X, y, weight, rows, group, order, factor, loss, scratch):
     exact = partial.dtype.type
     for i in range(group[0], group[1]):
         row = rows[i]
-        begin, end = X.indptr[row], X.indptr[row + 1]
+        begin, end = np.uint64(X.indptr[row]), np.uint64(X.indptr[row + 1])  # signed ones would be checked
         for t in range(folded.shape[0]):
             p = exact(0)
             for k in range(begin, end):
-                p += X.data[k] * folded[t, X.indices[k]]
+                p += X.data[k] * folded[t, np.uint64(X.indices[k])]
             u, one = _slope(p, row, t, y, weight, factor, loss, intercepts)
             slopes[t] += u
             losses[t] += one
             p = exact(u)
             for k in range(begin, end):
-                partial[t, X.indices[k]] += p * X.data[k]
+                partial[t, np.uint64(X.indices[k])] += p * X.data[k]
 
 
 @register_jitable
