@@ -62,8 +62,9 @@ class _Vectors:
 
     def mask(self, count):
         """Lanes below a count."""
-        lanes = ir.VectorType(INDEX, self.lanes)
-        return self.builder.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), self.spread(count, lanes))
+        lanes = ir.VectorType(FLAG, self.lanes)
+        count = self.spread(self.builder.trunc(count, FLAG), lanes)
+        return self.builder.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), count)
 
     def load(self, pointer, mask):
         """Load a vector, or its lanes in a mask and zeros."""
@@ -90,7 +91,8 @@ class _Vectors:
         """
         builder = self.builder
         lanes = ir.Constant(INDEX, self.lanes)
-        whole = builder.sub(n_columns, builder.srem(n_columns, lanes))
+        rest = builder.srem(n_columns, lanes)
+        whole = builder.sub(n_columns, rest)
         before = builder.block
         head, inside, tail, masked, done = map(builder.append_basic_block, ("head", "whole", "tail", "masked", "done"))
         builder.branch(head)
@@ -107,9 +109,9 @@ class _Vectors:
             phi.add_incoming(then, builder.block)
         builder.branch(head)
         builder.position_at_end(tail)
-        builder.cbranch(builder.icmp_signed("<", column, n_columns), masked, done)
+        builder.cbranch(builder.icmp_signed(">", rest, ir.Constant(INDEX, 0)), masked, done)
         builder.position_at_end(masked)
-        last = body(column, self.mask(builder.sub(n_columns, column)), carried)
+        last = body(whole, self.mask(rest), carried)  # nothing in the mask changes from row to row
         end = builder.block
         builder.branch(done)
         builder.position_at_end(done)
