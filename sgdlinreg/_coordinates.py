@@ -1,11 +1,12 @@
 """Coordinates in which steps are taken, and what is measured on rows in them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from sgdlinreg._arrays import arrays_of, times
 from sgdlinreg._blocks import panels, squared, take_rows
 from sgdlinreg._objective import Objective
 from sgdlinreg._statistics import ColumnStatistics
@@ -26,13 +27,14 @@ class Coordinates(NamedTuple):
     intercept: bool
 
     def rows(self, X):
-        """Rows of X in these coordinates, with a last column of ones for the intercept."""
+        """Rows of X in these coordinates, wherever they are, with a last column of ones for the intercept."""
         if sparse.issparse(X):
             moved = X.data - self.centre[X.indices]  # the centre is 0 where a column has zeros
             Z = sparse.csr_array((moved / self.scale[X.indices], X.indices, X.indptr), shape=X.shape)
             return sparse.hstack([Z, np.ones((X.shape[0], 1))], format="csr") if self.intercept else Z
-        Z = (X - self.centre) / self.scale
-        return np.column_stack([Z, np.ones(len(Z))]) if self.intercept else Z
+        there: Any = arrays_of(X)
+        Z = (X - there.put(self.centre)) / there.put(self.scale)
+        return there.with_ones(Z) if self.intercept else Z
 
 
 def raw_coordinates(n_features: int, objective: Objective) -> Coordinates:
@@ -59,13 +61,14 @@ def norms_and_moment(block, coordinates, whitener=None):
     moment = np.zeros((block.n_features, block.n_targets))
     y_mean = np.average(block.y, axis=0, weights=block.sample_weight)
     for rows, X, weight in panels(block):
+        there: Any = arrays_of(X)
         Z = coordinates.rows(X)
         features = Z[:, :-1] if coordinates.intercept else Z
         if whitener is None:
-            norms[rows] = squared(Z).sum(axis=1)
-            moment += features.T @ (weight[:, None] * (block.y[rows] - y_mean))
+            norms[rows] = there.take(squared(Z).sum(axis=1))
+            moment += times(features.T, weight[:, None] * (block.y[rows] - y_mean))
         else:
-            norms[rows] = squared(features @ whitener).sum(axis=1) + coordinates.intercept
+            norms[rows] = there.take(squared(features @ there.put(whitener)).sum(axis=1)) + coordinates.intercept
         norms[rows] *= weight
     return norms, moment / block.n_rows
 
