@@ -104,9 +104,14 @@ def is_tensor(X: Any) -> bool:
     return torch is not None and isinstance(X, torch.Tensor)
 
 
+def is_host(device: Any) -> bool:
+    """Whether a torch device is the memory of the CPU."""
+    return device.type in HOST_DEVICES
+
+
 def is_on_device(X: Any) -> bool:
     """Whether X is a torch tensor that NumPy cannot read where it lies."""
-    return is_tensor(X) and X.device.type not in HOST_DEVICES
+    return is_tensor(X) and not is_host(X.device)
 
 
 def arrays_of(X: Any) -> NumPyArrays | TorchArrays:

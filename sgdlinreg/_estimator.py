@@ -10,16 +10,19 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 from scipy.linalg import LinAlgWarning
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg import _solvers
-from sgdlinreg._arrays import arrays_of, is_tensor
+from sgdlinreg._arrays import dtype_of, is_tensor
+from sgdlinreg._device_memory import explained_out_of_memory
 from sgdlinreg._inference import Inference
+from sgdlinreg._namespaces import CAN_DISPATCH, at_home, check_same_home, home_of, like, to_numpy
 from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
 from sgdlinreg._schedules import SCHEDULES
@@ -437,25 +440,26 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         ConvergenceWarning
             If max_iter epochs were not enough for tol, or the model is worse than the best constant one.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), explained_out_of_memory(X):
             check_parameters(self)
             if self.warm_start and hasattr(self, "coef_") and coef_init is None and intercept_init is None:
-                coef_init, intercept_init = self._dense_coef(), self.intercept_ if self.fit_intercept else None
+                coef_init, intercept_init = self._dense_coef(), self._intercept() if self.fit_intercept else None
             # the closed form's sums tell NaN and infinity: a pass of its own would take a third of the time
             finite = self.solver not in ("auto", "normal_equation") or sample_weight is not None
             block = check_rows(self, X, y, sample_weight, reset=True, finite=finite)
-            start = check_start(coef_init, intercept_init, block.n_features, block.n_targets, self.fit_intercept)
+            start = check_start(
+                to_numpy(coef_init), to_numpy(intercept_init), block.n_features, block.n_targets, self.fit_intercept
+            )
             given = check_validation_rows(self, X_val, y_val, sample_weight_val, block.n_targets)
-            name, reason = self._choose_solver(block.n_features, start is not None or given is not None)
+            name, reason = self._choose_solver(block, start is not None or given is not None)
             needs_epochs = start is not None or given is not None or self.early_stopping or self.warm_start
-            solver = self._make_solver(name, needs_epochs)
-            if solver.n_passes != 1:
-                block = block.on_host()
+            solver = self._make_solver(name, block, needs_epochs)
             if not finite and (solver.n_passes != 1 or block.n_rows * block.n_features < SUMS_TELL):
                 check_finite(self, block)
             random_state = check_random_state(self.random_state)
             if self.early_stopping and given is None:
                 block, given = split_rows(block, self.validation_fraction, random_state)
+            block = solver.place(block)
             validation = None if given is None else Validation(given)
             limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
             rng = np.random.default_rng(random_state.randint(2**31 - 1))
@@ -470,7 +474,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             else:
                 result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
             self._forget()
-            self._keep(result, block, name, reason)
+            self._keep(result, block, name, reason, home_of(X))
             if validation is not None:
                 self.validation_scores_ = validation.scores
                 self.best_validation_score_ = float(validation.best.mean())
@@ -512,7 +516,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Else, and after fit, rows should come in random order: steps on sorted rows forget. A call takes its steps from
         the last iterate, also after early stopping.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), explained_out_of_memory(X):
             self._validate_params()  # the decorator does so in the first call only
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with partial_fit")
@@ -520,16 +524,16 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             first = not hasattr(self, "_state")
             block = check_rows(self, X, y, sample_weight, reset=first)
             if first:
-                name, reason = self._choose_solver(block.n_features, False)
+                name, reason = self._choose_solver(block, False)
                 self._forget()
             else:
                 name, reason = self._kept_solver(block)
-            solver = self._make_solver(name, False)
-            block = block if solver.n_passes == 1 else block.on_host()
+            solver = self._make_solver(name, block, False)
+            block = solver.place(block)
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             rng = np.random.default_rng([seed, 0 if first else self.t_])
             result = train_once(solver, None if first else self._state, block, rng)
-            self._keep(result, block, name, reason)
+            self._keep(result, block, name, reason, home_of(X))
             self._report(name)(self.n_iter_, self.loss_curve_[-1])
             if result.warning:
                 warnings.warn(result.warning, LinAlgWarning, stacklevel=3)
@@ -568,15 +572,16 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         batch: its rows then count for more than others, so blocks should be much larger than a batch.
         With eta0="auto" a block is measured with the scales of all rows seen so far.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), explained_out_of_memory(source):
             check_parameters(self)
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with fit_source: there is no validation data.")
             source = IterableSource(source)
             X, y, sample_weight = source.first()
+            home = home_of(X)
             first = check_rows(self, X, y, sample_weight, reset=True)
-            name, reason = self._choose_solver(first.n_features, False)
-            solver = self._make_solver(name, False)
+            name, reason = self._choose_solver(first, False)
+            solver = self._make_solver(name, first, False)
             if not solver.n_passes and source.once:
                 raise ValueError(
                     f"solver={name!r} passes over the source more than once, but it is an iterator, which can be "
@@ -588,8 +593,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 nonlocal n_seen
                 n_seen = 0
                 for number, (X, y, sample_weight) in enumerate(source):
-                    block = check_rows(self, X, y, sample_weight, reset=False)
-                    block = block if solver.n_passes == 1 else block.on_host()
+                    block = solver.place(check_rows(self, X, y, sample_weight, reset=False))
                     if block.n_targets != first.n_targets:
                         raise ValueError(
                             f"Block {number} of the source has {block.n_targets} targets, the first one "
@@ -607,7 +611,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 begin = np.zeros((first.n_targets, first.n_features + 1))
                 result = train(solver, data, begin, limits, rng, self._report(name))
             self._forget()
-            self._keep(result, first, name, reason)
+            self._keep(result, first, name, reason, home)
             self.n_samples_seen_ = n_seen
             self._warn(result, validation_is_given=False)
         return self
@@ -641,31 +645,51 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         inference = self._inference
         if return_std and isinstance(inference, str):
             raise ValueError(f"return_std=True needs standard errors, and this fit has none: {inference}.")
-        X = check_new_rows(self, X)
-        predictions = predict_rows(X, self._dense_coef(), self.intercept_)
-        if not return_std or isinstance(inference, str):
-            return predictions
-        std = inference.predict_std(X)
-        std = std[:, 0] if np.ndim(self.intercept_) == 0 else std
-        if is_tensor(X):
-            on_device: Any = arrays_of(X).put(std)
-            return predictions, on_device.to(X.dtype)
-        return predictions, std.astype(X.dtype, copy=False)
+        check_same_home(X, self, "predict")
+        with explained_out_of_memory(X):
+            rows = check_new_rows(self, X)
+            predictions = like(X, predict_rows(rows, self._dense_coef(), self._intercept()))
+            if not return_std or isinstance(inference, str):
+                return predictions
+            std = self._of_each_target(inference.predict_std(rows).T).T
+            return predictions, like(X, std.astype(dtype_of(rows), copy=False))
+
+    def score(self, X, y, sample_weight=None):
+        """Give R2 of the predictions, the mean over the targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as `predict` takes them.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their true values. Tensors on a device are compared in the memory of the CPU.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights.
+
+        Returns
+        -------
+        score : float
+            R2, at most 1; that of the constant model, the mean of y, is 0.
+        """
+        predictions = self.predict(X)
+        if home_of(X) is None:
+            y, predictions, sample_weight = map(to_numpy, (y, predictions, sample_weight))
+        return r2_score(y, predictions, sample_weight=sample_weight)
 
     @property
     def residual_std_(self):
         """Standard deviation of the residuals."""
-        return self._of_each_target(self._inferred("residual_std_").residual_std)
+        return self._at_home(self._inferred("residual_std_").residual_std)
 
     @property
     def coef_std_error_(self):
         """Standard errors of the coefficients."""
-        return self._of_each_target(self._inferred("coef_std_error_").std_errors()[0])
+        return self._at_home(self._inferred("coef_std_error_").std_errors()[0])
 
     @property
     def intercept_std_error_(self):
         """Standard errors of the intercepts."""
-        return self._of_each_target(self._inferred("intercept_std_error_").std_errors()[1])
+        return self._at_home(self._inferred("intercept_std_error_").std_errors()[1])
 
     def _inferred(self, attribute) -> Inference:
         inference = self.__dict__.get("_inference", "the estimator is not fitted yet; call fit first")
@@ -676,20 +700,29 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     def _of_each_target(self, values):
         return values[0] if np.ndim(self.intercept_) == 0 else values
 
+    def _at_home(self, values):
+        """Give what belongs to each target where coef_ is."""
+        return at_home(self._of_each_target(values), home_of(self.coef_))
+
     def _dense_coef(self):
-        """Give coef_ as an array, also after sparsify."""
+        """Give coef_ as an array of NumPy, also after sparsify."""
         coef: Any = self.coef_
         if not sparse.issparse(coef):
-            return coef
+            return np.asarray(to_numpy(coef))
         dense = coef.toarray()
         return dense.ravel() if np.ndim(self.intercept_) == 0 else dense
 
-    def _choose_solver(self, n_features, has_start):
+    def _intercept(self):
+        """Give intercept_ as an array of NumPy."""
+        return np.asarray(to_numpy(self.intercept_))
+
+    def _choose_solver(self, block, has_start):
         defaults = _defaults()
         return _solvers.choose_solver(
             self.solver,
-            n_features=n_features,
+            n_features=block.n_features,
             device=self.device,
+            on_device=is_tensor(block.X),
             least_squares=self.loss == "squared_error" and self._l1_ratio() * self._alpha() == 0.0,
             steps_are_default=all(getattr(self, name) == defaults[name] for name in STEP_PARAMETERS),
             has_start=has_start,
@@ -697,7 +730,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     def _kept_solver(self, block):
         """Solver for a further call of partial_fit: the one before, or one that can go on from its state."""
-        n_targets = np.size(self.intercept_)
+        n_targets = self._intercept().size
         if block.n_targets != n_targets:
             raise ValueError(f"y has {block.n_targets} targets, but the model was fitted with {n_targets}.")
         if self.solver in ("auto", self.solver_):
@@ -717,7 +750,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             return float(self.l1_ratio)
         return 1.0 if self.penalty == "l1" else 0.0
 
-    def _make_solver(self, name, needs_epochs):
+    def _make_solver(self, name, block, needs_epochs):
         objective = Objective(
             make_loss(self.loss, float(self.epsilon)),
             self._alpha(),
@@ -725,6 +758,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             self._l1_ratio(),
             bool(self.positive),
         )
+        to_steps = name == "torch" and is_tensor(block.X)
         options = _solvers.Options(
             batch_size=self.batch_size,
             eta0=self.eta0,
@@ -732,7 +766,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             shuffle=self.shuffle,
             average=self.average,
             tol=self.tol,
-            device=self.device,
+            device=str(block.X.device) if to_steps and self.device == "auto" else self.device,
             power_t=float(self.power_t),
             momentum=float(self.momentum),
             nesterovs_momentum=bool(self.nesterovs_momentum),
@@ -740,8 +774,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         )
         return _solvers.make_solver(name, self.loss, objective, options, has_start=needs_epochs)
 
-    def _keep(self, result: TrainingResult, block, name, reason):
-        """Turn a result into fitted attributes."""
+    def _keep(self, result: TrainingResult, block, name, reason, home):
+        """Turn a result into fitted attributes, in the namespace of X if scikit-learn dispatches."""
         exact = result.coef[:, :-1]
         with np.errstate(over="ignore"):
             coef = exact.astype(block.dtype)
@@ -751,8 +785,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError(f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit.")
         single = len(coef) == 1
-        self.coef_ = coef[0] if single else coef
-        self.intercept_ = intercept[0] if single else intercept
+        self.coef_ = at_home(coef[0] if single else coef, home)
+        self.intercept_ = at_home(intercept[0] if single else intercept, home)
         self.solver_, self._solver_reason = name, reason
         self.loss_curve_ = self.loss_curve_ + result.loss_curve
         self.best_loss_ = min(self.loss_curve_)
@@ -805,7 +839,18 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.array_api_support = CAN_DISPATCH and self.solver != "numba"
         return tags
+
+    def __sklearn_array_api_convert__(self, converter):
+        """Give a copy whose coefficients the converter moved: what scikit-learn's move_estimator_to calls."""
+        moved = clone(self)
+        vars(moved).update(vars(self))
+        if hasattr(self, "coef_"):
+            moved.coef_ = converter(self.coef_)
+            intercept = converter(np.asarray(self.intercept_) if np.isscalar(self.intercept_) else self.intercept_)
+            moved.intercept_ = intercept[()] if isinstance(intercept, np.ndarray) else intercept
+        return moved
 
 
 @cache

@@ -22,9 +22,9 @@ LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "
 FLOORS = [
     {"_arrays"},
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
-    | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba"},
+    | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba", "_device_memory"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
-    | {"_solvers.products_numba", "_solvers.rows_numba"},
+    | {"_solvers.products_numba", "_solvers.rows_numba", "_solvers.transfer", "_namespaces"},
     {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.sgd_torch", "_solvers.moments"}
     | {"_solvers.wide"},
     {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},

@@ -2,23 +2,10 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
-from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._blocks import Block
 from sgdlinreg._objective import LOSSES, proximal
 from sgdlinreg._optional import import_optional
-
-
-class DeviceBlock(NamedTuple):
-    """A `Block` as tensors on a device; X is a tensor (n_rows, n_features) or a `CSR` of tensors."""
-
-    X: object
-    y: object
-    sample_weight: object
-    is_sparse: bool
-    n_rows: int
-    n_features: int
-    dtype: np.dtype
+from sgdlinreg._solvers import transfer
 
 
 class TorchKernel:
@@ -32,8 +19,7 @@ class TorchKernel:
         self.torch = import_optional("torch", "torch", "solver='torch'")
         self.device = "cpu" if device == "auto" else device
         try:
-            self.device = self.torch.device(self.device)
-            self.torch.empty(0, device=self.device)
+            self.device = self.torch.empty(0, device=self.device).device
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ValueError(
                 f"device={device!r} is not available to torch {self.torch.__version__} on this machine "
@@ -41,19 +27,13 @@ class TorchKernel:
                 "solver='torch' with device='cpu'."
             ) from error
 
+    def place(self, block: Block) -> Block:
+        """Bring X to the device before it is measured, where there is room."""
+        return transfer.place(block, self.device)
+
     def to_device(self, block: Block):
-        """Copy a block to the device; the tensors never share the caller's memory."""
-
-        def copy(array, dtype=None):
-            return self.torch.tensor(np.ascontiguousarray(array, dtype=dtype), device=self.device)
-
-        if isinstance(block.X, CSR):
-            indices, indptr = copy(block.X.indices, np.int64), copy(block.X.indptr, np.int64)
-            X: object = CSR(copy(block.X.data), indices, indptr, block.n_features)
-        else:
-            X = copy(block.X)
-        weight = None if block.sample_weight is None else copy(block.sample_weight)
-        return DeviceBlock(X, copy(block.y), weight, block.is_sparse, block.n_rows, block.n_features, block.dtype)
+        """Give a block as tensors on the device, without a copy where they are there already."""
+        return transfer.to_device(block, self.device)
 
     def run_batches(
         self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
@@ -66,20 +46,23 @@ class TorchKernel:
 
         on_device = [put(array.copy()) for array in iterate]
         folding = _Folding(put(conditioning.centre), put(1.0 / conditioning.scale), put(conditioning.whitener))
+        steps, past = put(step_sizes), [put(array) for array in memory]
+        losses = torch.zeros(len(iterate.coef), dtype=torch.float64, device=self.device)
         with torch.no_grad():
-            losses = _run_batches(
-                torch,
-                block,
-                put(order.rows(*positions)),
-                put(step_sizes),
-                batch_size,
-                objective,
-                folding,
-                put(conditioning.extreme_rows),
-                [put(array) for array in memory],
-                momentum,
-                on_device,
-            )
+            for part in transfer.parts_of(block, order, positions, conditioning.extreme_rows, batch_size, self.device):
+                losses += _run_batches(
+                    torch,
+                    part.block,
+                    part.order,
+                    steps[part.steps],
+                    batch_size,
+                    objective,
+                    folding,
+                    part.extreme_rows,
+                    past,
+                    momentum,
+                    on_device,
+                )
         for array, tensor in zip(iterate, on_device, strict=True):
             array[:] = tensor.cpu().numpy()
         return losses.cpu().numpy()
