@@ -89,7 +89,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         - "auto": "torch" for an explicit device other than the CPU; else "normal_equation" if the loss is the squared
           error, the penalty has no l1 part, there are at most 1000 features, every parameter of the steps (from
           batch_size to warm_start below) has its default and there is no coef_init, intercept_init or X_val; else
-          "numba". The number of rows does not count, so that the folds of a cross-validation agree.
+          "torch" if X is a tensor on a device and `device` is "auto"; else "numba". The number of rows does not count,
+          so that the folds of a cross-validation agree.
 
     penalty : {"l2", "l1", "elasticnet", None}, default="l2"
         Penalty on the coefficients; the intercept is never penalised. "l1" and "elasticnet" act by a proximal step, so
@@ -183,7 +184,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Whether fit starts at the coefficients of the last fit.
 
     device : str, default="auto"
-        Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0"; "auto" is the CPU.
+        Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0". "auto": where X is, if it is a
+        tensor on a device, else the CPU. "cpu" brings tensors there, for the closed form too.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the order of the rows. Pass an int for reproducible results.
@@ -194,7 +196,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Coefficients in the dtype of X; one-dimensional for y of shape (n_samples,) or (n_samples, 1).
+        Coefficients in the dtype of X; one-dimensional for y of shape (n_samples,) or (n_samples, 1). With
+        scikit-learn's array API dispatch this and the other arrays are of X's namespace and on its device.
 
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept, float64; 0.0 without one.
@@ -274,8 +277,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     -----
     Cost: the closed form takes n_samples * n_features**2 operations; an epoch of SGD n_samples * n_features. Beside
     the data, memory is O(n_features**2) for the closed form. SGD needs O(n_samples), up to 64 times the coefficients
-    and, with eta0="auto", a sample of max(4096, 8 * n_features) rows in float64 at the start; solver="torch" copies
-    the data to its device.
+    and, with eta0="auto", a sample of max(4096, 8 * n_features) rows in float64 at the start. solver="torch" copies
+    NumPy data to a device other than the CPU; where there is no room, rows go there again in every epoch.
 
     Rows of weight 0 are dropped first. Only ratios of weights matter.
 
@@ -406,7 +409,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data, dense in any memory order or CSR; float32 and float64 are used as they are. A torch tensor on
-            a device is not copied by the closed form; SGD takes it through the memory of the CPU.
+            a device is used there, without a copy, by the closed form and solver="torch"; solver="numba" takes it
+            through the memory of the CPU.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Target values.
         sample_weight : array-like of shape (n_samples,) or float, default=None
@@ -434,6 +438,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             If an argument or parameter is invalid, or the steps diverge. The estimator is then as it was before.
         ImportError
             If solver="torch" and torch is not installed.
+        MemoryError
+            If a device runs out of memory. The estimator is then as it was before.
 
         Warns
         -----
@@ -630,7 +636,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Returns
         -------
         y_mean : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Predictions, accumulated in float64, of X's dtype.
+            Predictions, accumulated in float64, of X's dtype; a tensor on X's device if X is a tensor.
         y_std : ndarray of shape (n_samples,) or (n_samples, n_targets)
             Standard deviations, if asked for, of X's dtype. Cost: n_samples * n_features**2 operations.
 
@@ -639,7 +645,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the columns are not those of fit, or the fit has no standard errors.
+            If the columns are not those of fit, the fit has no standard errors, or array API dispatch is on and X is
+            not in the namespace or on the device of the fit.
         """
         check_is_fitted(self)
         inference = self._inference

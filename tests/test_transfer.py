@@ -1,10 +1,13 @@
 """Rows that are copied to a device, and rows that are streamed to it because they do not fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor, _arrays
 from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._conditioning import no_conditioning
 from sgdlinreg._ordering import epoch_order
 from sgdlinreg._solvers import transfer
 
@@ -46,19 +49,21 @@ def test_parts_are_the_batches_in_order(small_device, sparse, n_extreme, positio
     block = Block(CSR(rows.data, rows.indices, rows.indptr, 7) if sparse else X, y[:, None], weight)
     order = epoch_order(301, 56.0, "full", np.random.default_rng(0))
     extreme = np.arange(n_extreme)
+    conditioning = replace(no_conditioning(7), extreme_rows=extreme)
     ready = transfer.to_device(block, small_device)
     assert isinstance(ready, transfer.HostBlock)
     seen, steps = [], []
-    parts = transfer.parts_of(ready, order, positions, extreme, 16, small_device)
+    parts = transfer.parts_of(ready, order, positions, conditioning, 16, small_device)
     for part in parts:
         values = part.block.X
         if sparse:
             parts_of_row = np.split(values.data.numpy(), values.indptr.numpy()[1:-1])
             values = np.array(parts_of_row)
         taken = [np.asarray(array) for array in (values, part.block.y, part.block.sample_weight)]
-        seen.append([array[part.order.numpy()].copy() for array in taken])
+        rows_in_order = part.order.rows(*part.positions)
+        seen.append([array[rows_in_order] for array in taken])
         steps.extend(range(part.steps.start, part.steps.stop))
-        np.testing.assert_array_equal(taken[0][part.extreme_rows.numpy()], X[extreme])
+        np.testing.assert_array_equal(taken[0][part.conditioning.extreme_rows], X[extreme])
         assert part.block.n_rows == 301
         assert part.block.y.shape[0] < 301
     chosen = order.rows(*positions)

@@ -1,5 +1,6 @@
 """The batches of an epoch in torch operations, on any device."""
 
+from contextlib import closing
 from typing import NamedTuple
 
 from sgdlinreg._blocks import Block
@@ -39,6 +40,9 @@ class TorchKernel:
         self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
     ):
         """Run the kernel on the device and bring coefficients and losses back once at the end."""
+        if isinstance(block, transfer.HostBlock):
+            about = (step_sizes, batch_size, objective, conditioning)
+            return self._stream(block, order, positions, *about, memory, momentum, iterate)
         torch = self.torch
 
         def put(array):
@@ -46,26 +50,32 @@ class TorchKernel:
 
         on_device = [put(array.copy()) for array in iterate]
         folding = _Folding(put(conditioning.centre), put(1.0 / conditioning.scale), put(conditioning.whitener))
-        steps, past = put(step_sizes), [put(array) for array in memory]
-        losses = torch.zeros(len(iterate.coef), dtype=torch.float64, device=self.device)
         with torch.no_grad():
-            for part in transfer.parts_of(block, order, positions, conditioning.extreme_rows, batch_size, self.device):
-                losses += _run_batches(
-                    torch,
-                    part.block,
-                    part.order,
-                    steps[part.steps],
-                    batch_size,
-                    objective,
-                    folding,
-                    part.extreme_rows,
-                    past,
-                    momentum,
-                    on_device,
-                )
+            losses = _run_batches(
+                torch,
+                block,
+                put(order.rows(*positions)),
+                put(step_sizes),
+                batch_size,
+                objective,
+                folding,
+                put(conditioning.extreme_rows),
+                [put(array) for array in memory],
+                momentum,
+                on_device,
+            )
         for array, tensor in zip(iterate, on_device, strict=True):
             array[:] = tensor.cpu().numpy()
         return losses.cpu().numpy()
+
+    def _stream(self, block, order, positions, step_sizes, batch_size, objective, conditioning, *rest):
+        """Run the batches of rows that do not fit on the device, part by part."""
+        losses = 0.0
+        with closing(transfer.parts_of(block, order, positions, conditioning, batch_size, self.device)) as parts:
+            for part in parts:
+                about = (part.block, part.order, part.positions, step_sizes[part.steps], batch_size, objective)
+                losses = losses + self.run_batches(*about, part.conditioning, *rest)
+        return losses
 
 
 class _Folding(NamedTuple):

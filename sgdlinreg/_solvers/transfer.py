@@ -1,15 +1,18 @@
 """Rows on their way from NumPy to a device: once, if they fit there, else in every epoch, in the order of the steps."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sgdlinreg._arrays import is_host
 from sgdlinreg._blocks import CSR, Block, as_scipy
+from sgdlinreg._conditioning import Conditioning
+from sgdlinreg._ordering import Order
 
 ROOM_SHARE = 0.8
 """Share of the free memory of a device that X may take; the rest is for batches and sums."""
@@ -37,11 +40,12 @@ class HostBlock(Block):
 
 
 class Part(NamedTuple):
-    """Some batches that follow each other: rows of ``block`` in order, those that join every batch, and which steps."""
+    """Some batches that follow each other, as `Kernel.run_batches` takes them, and which steps they take."""
 
     block: DeviceBlock
-    order: Any
-    extreme_rows: Any
+    order: Order
+    positions: tuple[int, int]
+    conditioning: Conditioning
     steps: slice
 
 
@@ -155,25 +159,27 @@ def send(X: np.ndarray, device):
     return out
 
 
-def parts_of(block: DeviceBlock | HostBlock, order, positions, extreme_rows, batch_size: int, device) -> Iterator[Part]:
-    """Cut the batches at some positions of an epoch into parts whose rows are on the device.
+def parts_of(
+    block: HostBlock, order: Order, positions, conditioning: Conditioning, batch_size: int, device
+) -> Generator[Part, None, None]:
+    """Bring the batches at some positions of an epoch to the device, a part at a time.
+
+    Rows are gathered in the order of the steps, so that the path is that of data that fit. While the caller runs the
+    batches of a part, a thread gathers the next one. Rows that join every batch are at the end of every part.
 
     Parameters
     ----------
-    block : DeviceBlock or HostBlock
-        The first is one part; of the second, rows are gathered in the order of the steps, so that the path is the same.
+    block : HostBlock
     order : Order
     positions : tuple of int
         First and last + 1.
-    extreme_rows : ndarray of intp
-        They join every batch, so every part holds them.
+    conditioning : Conditioning
     batch_size : int
     device : torch.device
     """
-    if isinstance(block, DeviceBlock):
-        yield Part(block, _tensor(order.rows(*positions), device), _tensor(extreme_rows, device), slice(None))
-        return
     start, stop = positions
+    extreme_rows = conditioning.extreme_rows
+    none = np.empty(0, dtype=np.intp)
     row_bytes = max(1, _bytes_of(block) // block.n_rows)
     step = max(1, int(min(STAGING_BYTES, room_on(device) / 4)) // (row_bytes * batch_size)) * batch_size
     most = min(step, stop - start) + len(extreme_rows)
@@ -185,7 +191,6 @@ def parts_of(block: DeviceBlock | HostBlock, order, positions, extreme_rows, bat
         return _load(block, rows, device, staging, number)
 
     n_parts = -(-(stop - start) // step)
-    torch = sys.modules["torch"]
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(load, 0)
         for number in range(n_parts):
@@ -193,11 +198,12 @@ def parts_of(block: DeviceBlock | HostBlock, order, positions, extreme_rows, bat
             if number + 1 < n_parts:
                 loading = pool.submit(load, number + 1)
             join()
-            n_batch_rows = part.y.shape[0] - len(extreme_rows)
-            places = torch.arange(part.y.shape[0], device=device)
+            n_all = part.y.shape[0]
+            n_rows = n_all - len(extreme_rows)
             first = number * (step // batch_size)
-            steps = slice(first, first + -(-n_batch_rows // batch_size))
-            yield Part(part, places[:n_batch_rows], places[n_batch_rows:], steps)
+            there = replace(conditioning, extreme_rows=np.arange(n_rows, n_all))
+            in_order = Order(none, none, np.arange(n_rows), none)
+            yield Part(part, in_order, (0, n_rows), there, slice(first, first + -(-n_rows // batch_size)))
 
 
 def _load(block: HostBlock, rows: np.ndarray, device, staging: _Staging | None, number: int):
