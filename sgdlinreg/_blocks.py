@@ -27,7 +27,7 @@ class CSR(NamedTuple):
 class Block(NamedTuple):
     """Some rows of a problem.
 
-    X is an array (n_rows, n_features) of any strides, a torch tensor likewise, on a device if not for a kernel, or a
+    X is an array (n_rows, n_features) of any strides, for the closed form and torch perhaps a tensor on a device, or a
     `CSR`, float32 or float64; y is (n_rows, n_targets) float64, C-contiguous; sample_weight is (n_rows,) float64, all
     positive, or None. These two are NumPy's, wherever X is.
     """

@@ -19,6 +19,8 @@ except ImportError:
 
 DLPACK_GPUS = frozenset({2, 10})
 """DLPack's numbers of CUDA and ROCm: arrays there are used where they are, as torch tensors."""
+WITHOUT_FLOAT64 = frozenset({"mps"})
+"""Types of torch devices that cannot sum in float64: their tensors go through the memory of the CPU."""
 
 
 class Home(NamedTuple):
@@ -79,7 +81,8 @@ def local(X: Any) -> Any:
     if is_tensor(X):
         if X.layout != sys.modules["torch"].strided:
             raise TypeError(f"X is a torch tensor of layout {X.layout}. Pass sparse data as a SciPy CSR matrix.")
-        return X if is_on_device(X) else _readable(X).numpy()
+        stays = is_on_device(X) and X.device.type not in WITHOUT_FLOAT64
+        return X if stays else _readable(X).cpu().numpy()
     if home_of(X) is None:
         return X
     if X.__dlpack_device__()[0] in DLPACK_GPUS:

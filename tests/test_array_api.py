@@ -219,6 +219,19 @@ def test_a_model_of_tensors_without_dispatch():
 
 
 @needs_torch
+def test_an_older_scikit_learn_has_no_dispatch(dispatch, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(_namespaces, "CAN_DISPATCH", False)
+    X, y, _ = make_problem(7)
+    expected = MiniBatchSGDRegressor().fit(X, y)
+    model = MiniBatchSGDRegressor().fit(torch.asarray(X), torch.asarray(y))
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
+    np.testing.assert_array_equal(model.predict(torch.asarray(X)).numpy(), expected.predict(X))
+    assert model.score(torch.asarray(X), torch.asarray(y)) == expected.score(X, y)
+
+
+@needs_torch
 def test_cross_validation_of_tensors(dispatch):
     import torch
 

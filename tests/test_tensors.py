@@ -162,7 +162,11 @@ def test_x_is_neither_copied_nor_brought_to_the_host_nor_written(tensor, monkeyp
 
     monkeypatch.setattr(sgd_torch, "_run_batches", spy)
     before, version = X.clone(), X._version
+    MiniBatchSGDRegressor().fit(X, y)
+    assert 0 < tensor.counter.bytes_to_host < 0.25 * X.nbytes  # residuals, moments and samples
+    tensor.counter.bytes_to_host = 0
     MiniBatchSGDRegressor(solver="torch", batch_size=4096, random_state=0, tol=None, max_iter=2).fit(X, y)
+    assert used
     assert all(block.data_ptr() == X.data_ptr() for block in used)
     assert 0 < tensor.counter.bytes_to_host < 0.25 * X.nbytes  # row norms and samples
     assert X._version == version
@@ -204,6 +208,20 @@ def test_tensors_in_tensors_out(tensor, solver):
         np.testing.assert_array_equal(again.predict(X), model.predict(X))
         np.testing.assert_array_equal(to_host(again.predict(tensor(X))), to_host(model.predict(tensor(X))))
         again.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_device_without_float64_is_not_used(tensor, solver, monkeypatch):
+    monkeypatch.setattr(_namespaces, "WITHOUT_FLOAT64", frozenset({"cpu"}))
+    X, y, _ = make_problem(9)
+    X = X.astype(np.float32)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0)
+    expected = model.fit(X, y).coef_
+    there = tensor(X)
+    np.testing.assert_array_equal(model.fit(there, tensor(y)).coef_, expected)
+    predictions = model.predict(there)
+    assert predictions.dtype == there.dtype
+    np.testing.assert_array_equal(to_host(predictions), model.predict(X))
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -20,8 +20,8 @@ class TorchKernel:
         self.torch = import_optional("torch", "torch", "solver='torch'")
         self.device = "cpu" if device == "auto" else device
         try:
-            self.device = self.torch.empty(0, device=self.device).device
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            self.device = self.torch.empty(0, dtype=self.torch.float64, device=self.device).device
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
             raise ValueError(
                 f"device={device!r} is not available to torch {self.torch.__version__} on this machine "
                 f"({str(error).splitlines()[0]}). Use solver='numba' or 'normal_equation' on the CPU, or "
