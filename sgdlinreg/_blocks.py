@@ -61,6 +61,13 @@ class Block(NamedTuple):
         return self if isinstance(self.X, CSR) else self._replace(X=arrays_of(self.X).take(self.X))
 
     @property
+    def row_bytes(self) -> float:
+        """Mean size of a row of X; of CSR in float64 with int32 indices, so that all types follow the same path."""
+        if isinstance(self.X, CSR):
+            return 12.0 * self.X.data.shape[0] / max(1, self.n_rows)
+        return float(self.n_features * self.dtype.itemsize)
+
+    @property
     def is_sparse(self) -> bool:
         """Whether X is a `CSR`."""
         return isinstance(self.X, CSR)

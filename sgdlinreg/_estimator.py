@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg import _solvers
@@ -187,6 +187,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0". "auto": where X is, if it is a
         tensor on a device, else the CPU. "cpu" brings tensors there, for the closed form too.
 
+    n_jobs : int or None, default=None
+        Threads of the numba solver, -1 for all cores; None is 1 unless in a `joblib.parallel_config`. Only batches of 2
+        MiB and more are split, into eight parts: in smaller ones threads would wait for each other longer than they
+        work. The result does not depend on n_jobs. The closed form takes as many threads as BLAS may, the torch
+        solver those of torch.
+
     random_state : int, RandomState instance or None, default=None
         Seed of the order of the rows. Pass an int for reproducible results.
 
@@ -325,6 +331,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "warm_start": ["boolean"],
         "device": [str],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -356,6 +363,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         validation_fraction=0.1,
         warm_start=False,
         device="auto",
+        n_jobs=None,
         random_state=None,
         verbose=0,
     ):
@@ -383,6 +391,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         self.validation_fraction = validation_fraction
         self.warm_start = warm_start
         self.device = device
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -698,6 +707,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         """Standard errors of the intercepts."""
         return self._at_home(self._inferred("intercept_std_error_").std_errors()[1])
 
+    def _validate_params(self):
+        """Check the parameters that are not at their default: on tiny data the others would take a third of a fit."""
+        defaults: dict = _defaults(type(self))  # type: ignore[arg-type]
+        given = {name: getattr(self, name) for name in defaults if getattr(self, name) is not defaults[name]}
+        validate_parameter_constraints(self._parameter_constraints, given, caller_name=type(self).__name__)
+
     def _inferred(self, attribute) -> Inference:
         inference = self.__dict__.get("_inference", "the estimator is not fitted yet; call fit first")
         if isinstance(inference, str):
@@ -724,7 +739,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         return np.asarray(to_numpy(self.intercept_))
 
     def _choose_solver(self, block, has_start):
-        defaults = _defaults()
+        defaults = _defaults(MiniBatchSGDRegressor)
         return _solvers.choose_solver(
             self.solver,
             n_features=block.n_features,
@@ -778,6 +793,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             momentum=float(self.momentum),
             nesterovs_momentum=bool(self.nesterovs_momentum),
             drop_last=bool(self.drop_last),
+            n_jobs=self.n_jobs,
         )
         return _solvers.make_solver(name, self.loss, objective, options, has_start=needs_epochs)
 
@@ -861,7 +877,6 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
 
 @cache
-def _defaults() -> dict:
+def _defaults(estimator: type) -> dict:
     """Give the defaults of the constructor."""
-    parameters = inspect.signature(MiniBatchSGDRegressor.__init__).parameters
-    return {name: parameter.default for name, parameter in parameters.items()}
+    return {name: parameter.default for name, parameter in inspect.signature(estimator).parameters.items()}

@@ -1,7 +1,6 @@
 """Standard errors of a least-squares fit, and of its predictions."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
@@ -12,8 +11,7 @@ PANELS = 4
 """Panels of rows that are solved for at a time."""
 
 
-@dataclass(frozen=True)
-class Inference:
+class Inference(NamedTuple):
     """What the standard errors of a fit follow from: least squares of full rank, without a penalty.
 
     Attributes

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 BLOCK_BITS, SMALL_BLOCK_BITS = 4, 2
-"""Blocks have 16 neighbouring rows; in small data 4, which mixes groups of like rows better."""
+"""Blocks have 16 rows; in small dense data 4, which mixes groups of like rows better."""
 WINDOW_ROWS = 4096
 SMALL_BYTES, CACHE_BYTES = 2 << 20, 8 << 20
-"""Data up to the first size have short blocks, groups of like rows up to the second are permuted: caches hold them."""
+"""Caches hold data of such sizes: dense ones have short blocks, sparse ones blocks of rows that are far apart."""
 LONG_ROW_BYTES = 4096
 """Rows of this size and more are read at full bandwidth in any order."""
 
@@ -28,6 +28,8 @@ class Order(NamedTuple):
         What the rows above are indices into; empty where they are the rows themselves.
     bits : int
         Blocks have ``2**bits`` rows.
+    stride : int
+        How far one row of a block is from the next.
     """
 
     starts: np.ndarray
@@ -35,6 +37,7 @@ class Order(NamedTuple):
     rest: np.ndarray
     chosen: np.ndarray
     bits: int = BLOCK_BITS
+    stride: int = 1
 
     @property
     def n_rows(self) -> int:
@@ -48,7 +51,8 @@ class Order(NamedTuple):
         if start < windowed:
             number, place = np.divmod(np.arange(start, min(stop, windowed)), len(self.slots))
             block, row = np.divmod(self.slots[place], 1 << self.bits)
-            found = np.concatenate([self.starts[number * (len(self.slots) >> self.bits) + block] + row, found])
+            first = self.starts[number * (len(self.slots) >> self.bits) + block]
+            found = np.concatenate([first + row * self.stride, found])
         return self.chosen[found] if len(self.chosen) else found
 
 
@@ -70,14 +74,15 @@ def epoch_order(
         Mean size of a row of X in bytes.
     shuffle : {True, "full", False}
         False: file order. "full": a random permutation. True: the same for fewer than 8192 rows or rows of 4 KiB;
-        otherwise two levels: blocks of 16 neighbouring rows (4 in data up to 2 MiB; 1 in sparse ones up to 8 MiB) in
-        random order, the rows shuffled inside windows of at least 4096 rows [1]_. Reading stays near sequential, and
-        convergence is that of a permutation.
+        otherwise two levels: blocks of 16 neighbouring rows (4 in data up to 2 MiB; in sparse data up to 8 MiB, 16
+        rows spread over all) in random order, the rows shuffled inside windows of at least 4096 rows [1]_. Reading
+        stays near sequential, and convergence is that of a permutation.
     rng : numpy.random.Generator
     chosen : ndarray of shape (n_rows,) or None
         The rows that are meant; None for 0 to ``n_rows - 1``.
     grouped : bool
-        Whether rows are likely to come in groups of like ones, as one-hot data do: if small, they are permuted.
+        Whether rows are likely to come in groups of like ones, as one-hot data do: if small, blocks are not of
+        neighbours.
 
     Returns
     -------
@@ -98,17 +103,18 @@ def epoch_order(
     chosen = none if chosen is None else chosen
     permuted = rng.permutation if shuffle else np.arange
     n_windows = n_rows // WINDOW_ROWS
-    small = n_rows * row_bytes <= (CACHE_BYTES if grouped else SMALL_BYTES)
-    if n_windows < 2 or shuffle == "full" or (shuffle and (row_bytes >= LONG_ROW_BYTES or (small and grouped))):
+    if n_windows < 2 or shuffle == "full" or (shuffle and row_bytes >= LONG_ROW_BYTES):
         return Order(none, none, permuted(n_rows), chosen)
-    bits = SMALL_BLOCK_BITS if small else BLOCK_BITS
+    bits = SMALL_BLOCK_BITS if n_rows * row_bytes <= SMALL_BYTES and not grouped else BLOCK_BITS
     n_blocks = n_rows >> bits
-    starts = permuted(n_blocks) << bits
+    spread = bool(shuffle) and grouped and n_rows * row_bytes <= CACHE_BYTES
+    stride = n_blocks if spread else 1
+    starts = permuted(n_blocks) << (0 if spread else bits)
     blocks = n_blocks // n_windows
     windowed = (n_windows - 1) * blocks
-    left = (starts[windowed:, None] + np.arange(1 << bits)).ravel()
+    left = (starts[windowed:, None] + stride * np.arange(1 << bits)).ravel()
     rest = np.concatenate([left, np.arange(n_blocks << bits, n_rows)])
     slots = permuted(blocks << bits)
     if shuffle:
         rng.shuffle(rest)
-    return Order(starts[:windowed], slots, rest, chosen, bits)
+    return Order(starts[:windowed], slots, rest, chosen, bits, stride)

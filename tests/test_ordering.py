@@ -49,10 +49,22 @@ def test_full_differs_from_two_levels_only_on_large_data():
     assert not np.array_equal(*large)
 
 
+def test_blocks_of_small_sparse_data_are_spread_over_all_rows():
+    n_rows = 20 * WINDOW_ROWS + 5
+    order = _ordering.epoch_order(n_rows, 72, True, np.random.default_rng(0), grouped=True).rows(0, n_rows)
+    np.testing.assert_array_equal(np.sort(order), np.arange(n_rows))
+    batches = order[: len(order) // 32 * 32].reshape(-1, 32)
+    groups = np.sort(batches // 25, axis=1)  # like rows in groups of 25 neighbours
+    pairs = (groups[:, 1:] == groups[:, :-1]).sum(axis=1).mean()
+    assert pairs < 1.2 * 32 * 31 / 2 * 24 / n_rows  # as many as chance brings together
+
+
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("n_rows", [100, LARGE])
-def test_any_part_of_an_order_can_be_looked_up(n_rows):
+def test_any_part_of_an_order_can_be_looked_up(n_rows, grouped):
     chosen = np.random.default_rng(1).permutation(2 * n_rows)[:n_rows]
-    order = _ordering.epoch_order(n_rows, BIG_ROW, True, np.random.default_rng(0), chosen)
+    row_bytes = 10 if grouped else BIG_ROW
+    order = _ordering.epoch_order(n_rows, row_bytes, True, np.random.default_rng(0), chosen, grouped)
     whole = order.rows(0, n_rows)
     assert order.n_rows == n_rows
     np.testing.assert_array_equal(np.sort(whole), np.sort(chosen))
@@ -67,8 +79,9 @@ def test_the_compiled_kernel_looks_up_the_same_rows(n_rows):
     from numba import njit
 
     look_up = njit(rows_numba.look_up_group)
-    for chosen in (None, np.random.default_rng(1).permutation(n_rows)):
-        order = _ordering.epoch_order(n_rows, BIG_ROW, True, np.random.default_rng(0), chosen)
+    permutation = np.random.default_rng(1).permutation(n_rows)
+    for chosen, row_bytes, grouped in ((None, BIG_ROW, False), (permutation, BIG_ROW, False), (permutation, 10, True)):
+        order = _ordering.epoch_order(n_rows, row_bytes, True, np.random.default_rng(0), chosen, grouped)
         span, rows = np.zeros(2, np.intp), np.empty(rows_numba.LOOKED_UP, np.intp)
         for start in range(0, n_rows, 150):
             count = min(150, n_rows - start)

@@ -22,7 +22,8 @@ LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "
 FLOORS = [
     {"_arrays"},
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
-    | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba", "_device_memory"},
+    | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba", "_solvers.compiling_numba"}
+    | {"_device_memory"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
     | {"_solvers.products_numba", "_solvers.rows_numba", "_namespaces"},
     {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.moments"} | {"_solvers.wide"},
@@ -181,5 +182,24 @@ def test_runs_without_compilation():
         "dense = MiniBatchSGDRegressor(solver='numba', max_iter=3, tol=None, random_state=0).fit(X, y)\n"
         "sparse = MiniBatchSGDRegressor(solver='numba', max_iter=3, tol=None, random_state=0).fit(sp.csr_array(X), y)\n"
         "assert dense.score(X, y) > 0.5 and sparse.score(X, y) > 0.5\n"
+        "from sgdlinreg._solvers import sgd_numba\n"
+        "sgd_numba.LARGE_BATCH_BYTES = 0\n"
+        "assert MiniBatchSGDRegressor(solver='numba', n_jobs=2, random_state=0).fit(X, y).score(X, y) > 0.99\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"NUMBA_DISABLE_JIT": "1"})
+
+
+def test_runs_where_compiled_kernels_can_be_written_nowhere():
+    """As in a container with a read-only root and no home."""
+    program = (
+        "from numba.core import caching\n"
+        "caching.FunctionCache._impl_class._locator_classes = []\n"
+        "from sgdlinreg import MiniBatchSGDRegressor\n"
+        "from sgdlinreg.datasets import make_linear\n"
+        "X, y = make_linear(60, random_state=0)\n"
+        "model = MiniBatchSGDRegressor(solver='numba', random_state=0).fit(X, y)\n"
+        "assert model.score(X, y) > 0.99\n"
+        "from sgdlinreg._solvers import sgd_numba\n"
+        "assert not sgd_numba._run_batches.stats.cache_path\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

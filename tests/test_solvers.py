@@ -6,6 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._objective import LOSSES, Objective
 from sgdlinreg._solvers import Options, choose_solver, make_solver
@@ -212,3 +213,33 @@ def test_bits_do_not_depend_on_where_arrays_lie(name):
         path, _, _ = run(name, block, Objective(SQUARED()), Options(batch_size="full"), n_epochs=3)
         found.add(path.tobytes())
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("layout", ["C", "F", "int32"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("batch_size", [5, 64, 301])
+def test_parts_of_large_batches_follow_the_reference_in_any_number_of_threads(monkeypatch, layout, dtype, batch_size):
+    module = pytest.importorskip("sgdlinreg._solvers.sgd_numba")
+    monkeypatch.setattr(module, "LARGE_BATCH_BYTES", 0)
+    X, y, weight = make_problem(8, n_targets=2)
+    X[[3, 200]] *= 30.0  # they join every batch of 64
+    block = Block(layouts(X.astype(dtype))[layout], y, weight)
+    paths = set()
+    for n_jobs in (None, 1, 2, 3):
+        options = Options(batch_size=batch_size, momentum=0.5, n_jobs=n_jobs)
+        assert_same_path("numba", block, Objective(SQUARED(), 0.1), options)
+        paths.add(run("numba", block, Objective(SQUARED(), 0.1), options)[0].tobytes())
+    assert len(paths) == 1
+
+
+def test_n_jobs_does_not_change_a_bit():
+    rng = np.random.default_rng(9)
+    X = rng.standard_normal((60_000, 6))
+    y = X @ rng.standard_normal(6) + rng.standard_normal(60_000)
+    models = [
+        MiniBatchSGDRegressor(solver="numba", batch_size="full", n_jobs=n_jobs, random_state=0).fit(X, y)
+        for n_jobs in (None, 2, -1)
+    ]
+    assert len({(*model.coef_, model.intercept_, model.n_iter_) for model in models}) == 1
+    best = np.linalg.lstsq(np.column_stack([X, np.ones(len(X))]), y, rcond=None)[0]
+    np.testing.assert_allclose(models[0].coef_, best[:-1], atol=1e-3)

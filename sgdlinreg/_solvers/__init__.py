@@ -116,7 +116,7 @@ def make_solver(name: str, loss: str, objective: Objective, options: Options, *,
         )
     if kernel is None:
         return NormalEquation(objective, options)
-    return SGD(objective, options, kernel(options.device))
+    return SGD(objective, options, kernel(options.device, options.n_jobs))
 
 
 __all__ = ["Fitted", "Options", "Solver", "choose_solver", "make_solver"]

@@ -26,6 +26,7 @@ class Options:
     device : str
     power_t, momentum : float
     nesterovs_momentum, drop_last : bool
+    n_jobs : int or None
     """
 
     batch_size: int | str = "auto"
@@ -39,6 +40,7 @@ class Options:
     momentum: float = 0.0
     nesterovs_momentum: bool = False
     drop_last: bool = False
+    n_jobs: int | None = None
 
 
 class Iterate(NamedTuple):
@@ -77,7 +79,7 @@ class Kernel(Protocol):
     auto_batch_size: int
     """What batch_size="auto" means: at least 32, so that tiny data are one full batch for every solver."""
 
-    def __init__(self, device: str): ...
+    def __init__(self, device: str, n_jobs: int | None): ...
 
     def place(self, block: Block) -> Block:
         """Bring X to where it is measured and judged: NumPy's memory, or the device if there is room."""
@@ -97,7 +99,7 @@ class CPUKernel:
     devices = False
     auto_batch_size = 32
 
-    def __init__(self, device="auto"):
+    def __init__(self, device="auto", n_jobs=None):
         pass
 
     def place(self, block):

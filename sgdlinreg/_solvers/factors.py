@@ -52,7 +52,7 @@ class Cholesky:
         """Solve ``gram @ weights = right``, (n_features, n_columns)."""
         if not len(right):
             return right
-        return linalg.cho_solve((self.lower, True), right, check_finite=False)
+        return linalg.lapack.dpotrs(self.lower, right, lower=True)[0]
 
 
 class PivotedCholesky:

@@ -10,13 +10,12 @@ step times the curvature of the penalty. Without a penalty the sum over n steps 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numba.extending import register_jitable
 
+from sgdlinreg._solvers.compiling_numba import FAST, compiled
 from sgdlinreg._solvers.rows_numba import (
     GROUP,
     LOOKED_UP,
-    OPTIONS,
     fetch_csr,
     look_up_group,
     loss_slope,
@@ -109,7 +108,7 @@ def run_lazily(X, y, weight, order, positions, step_sizes, batch_size, objective
     return losses
 
 
-@njit(**OPTIONS)
+@compiled(**FAST)
 def _run_lazily(
     X,
     y,
@@ -172,21 +171,22 @@ def _run_lazily(
                             slope = row_weight * loss_slope(loss, residual)
                             slope_sums[t] += slope
                             slopes[done + i, t] = step_sizes[batch, t] * slope
-                    else:
+                        continue
+                    if decays:
                         for k in range(start, stop):
                             j = X.indices[k]
-                            inverse = columns[j, INVERSE]
-                            if decays and columns[j, LAST] == batch:
-                                columns[j, LAST] = batch + 1
-                                for t in range(n_targets):
-                                    columns[j, WEIGHTS + n_targets + t] += columns[j, WEIGHTS + t]
-                                    columns[j, WEIGHTS + t] *= 1.0 - step_sizes[batch, t] * l2 * inverse * inverse
-                            value = (X.data[k] - columns[j, CENTRE]) * inverse * inverse
-                            for t in range(n_targets):
-                                step = slopes[done + i, t] * value
-                                columns[j, WEIGHTS + t] -= step
-                                if not decays:  # what the step adds to the sum of all iterates but the ones before it
-                                    columns[j, WEIGHTS + n_targets + t] += batch * step
+                            if columns[j, LAST] == batch:
+                                _decay_once(j, batch, step_sizes, l2, columns)
+                    for t in range(n_targets):
+                        slope = slopes[done + i, t]
+                        summed = (
+                            0.0 if decays else slope * batch
+                        )  # what steps add to the sum of all iterates but earlier
+                        for k in range(start, stop):
+                            j = X.indices[k]
+                            value = (X.data[k] - columns[j, CENTRE]) * columns[j, INVERSE] * columns[j, INVERSE]
+                            columns[j, WEIGHTS + t] -= slope * value
+                            columns[j, WEIGHTS + n_targets + t] += summed * value
         for t in range(n_targets):
             if fit_intercept:
                 coef[t, n_features] -= step_sizes[batch, t] * slope_sums[t]
@@ -197,6 +197,16 @@ def _run_lazily(
         for t in range(n_targets):
             times = 1 if decays else n_batches
             columns[j, WEIGHTS + n_targets + t] += times * columns[j, WEIGHTS + t]
+
+
+@register_jitable
+def _decay_once(j, batch, step_sizes, l2, columns):
+    """Take the part of step number ``batch`` that is due to the penalty, for column j."""
+    columns[j, LAST] = batch + 1
+    n_targets = step_sizes.shape[1]
+    for t in range(n_targets):
+        columns[j, WEIGHTS + n_targets + t] += columns[j, WEIGHTS + t]
+        columns[j, WEIGHTS + t] *= 1.0 - step_sizes[batch, t] * l2 * columns[j, INVERSE] * columns[j, INVERSE]
 
 
 @register_jitable

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,8 +27,7 @@ PLAIN_UNITS = {np.dtype(np.float64): 2.0**100, np.dtype(np.float32): 2.0**20}
 """Spreads from 1 / this to this need no unit: their squares are far from the ends of the type."""
 
 
-@dataclass(frozen=True)
-class Moments:
+class Moments(NamedTuple):
     """Moments of all rows so far.
 
     Attributes
@@ -83,9 +81,9 @@ class Moments:
     def merge(self, other: "Moments") -> "Moments":
         """Join the moments of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""
         if not self.n_rows:
-            return replace(other, precise=self.precise)
+            return other._replace(precise=self.precise)
         total = self.total_weight + other.total_weight
-        seen = [np.where(np.diag(one.products) > 0.0, one.unit, 0.0) for one in (self, other)]
+        seen = [np.where(one.products.diagonal() > 0.0, one.unit, 0.0) for one in (self, other)]
         unit = np.maximum(*seen)
         unit = np.where(unit > 0.0, unit, np.maximum(self.unit, other.unit))
         delta = (other.mean - self.mean) + (other.mean_rest - self.mean_rest)
@@ -96,8 +94,7 @@ class Moments:
         step = delta / unit
         products = self.products * np.outer(ours, ours) + other.products * np.outer(theirs, theirs)
         products += np.outer(step, step) * (self.total_weight * other.total_weight / total)
-        return replace(
-            self,
+        return self._replace(
             n_rows=self.n_rows + other.n_rows,
             total_weight=total,
             mean=mean.high,
@@ -115,18 +112,18 @@ class Moments:
         dtype = np.dtype(np.float64) if self.precise else block.dtype
         shift, unit, spread = _sample(block, PLAIN_UNITS[dtype])
         moments = self._of(block, *_dense_products(block, dtype, shift, unit))
-        squares = np.diag(moments.products)
+        squares = moments.products.diagonal()
         unseen = ~np.isfinite(squares) | ((squares == 0.0) & (spread == 0.0))
         largest = _largest_deviation(block, shift, unseen) if unseen.any() else np.zeros(len(unit))
         unit = np.where(unseen & (largest > 0.0), power_of_two_above(largest), unit)
         if np.any(largest > 0.0) or moments.cancelled > MAX_CANCELLED:  # the sample misses what the columns hold
             shift = moments.mean if np.isfinite(moments.mean).all() else shift
             moments = self._of(block, *_dense_products(block, dtype, shift, unit))
-        return self.merge(replace(moments, rounded=dtype == np.float32))
+        return self.merge(moments._replace(rounded=dtype == np.float32))
 
     def _of(self, block, total_weight, shift, rest, unit, products) -> "Moments":
         mean, mean_rest = two_sum(shift, rest)
-        squares = np.diag(products)
+        squares = products.diagonal()
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.square(rest / unit) * total_weight / squares
         cancelled = 1.0 + float(np.max(ratio, where=(squares > 0.0) & np.isfinite(ratio), initial=0.0))
@@ -137,15 +134,17 @@ class Moments:
 def _sample(block: Block, plain: float):
     """Shift, unit and spread of the columns of [X, y] from some rows spread over the block."""
     rows = np.arange(0, block.n_rows, max(1, block.n_rows // SAMPLE_ROWS))
-    weight = np.ones(len(rows))
+    weight = None
     if block.sample_weight is not None:  # a mean without the heaviest rows may be far off
         heaviest = np.argpartition(block.sample_weight, -min(block.n_rows, SAMPLE_ROWS))[-SAMPLE_ROWS:]
         rows = np.union1d(rows, heaviest)
         weight = block.sample_weight[rows]
-    sample = np.column_stack([take_rows(block.X, rows, dense=True), block.y[rows]])
-    first = sample[np.argmax(weight)]
-    shift = first + (weight / weight.sum()) @ (sample - first)
-    spread = np.abs(sample - first).max(axis=0)
+    sample = np.concatenate([take_rows(block.X, rows, dense=True), block.y[rows]], axis=1)
+    first = sample[0 if weight is None else weight.argmax()].copy()
+    sample -= first
+    share = np.full(len(rows), 1.0 / len(rows)) if weight is None else weight / weight.sum()
+    shift = first + share @ sample
+    spread = np.abs(sample, out=sample).max(axis=0)
     shift = np.where(spread > 0.0, shift, first)  # constant columns stay exactly 0
     return shift, _unit_of(np.where(spread > 0.0, spread, np.abs(first)), plain), spread
 

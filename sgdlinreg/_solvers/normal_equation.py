@@ -1,7 +1,6 @@
 """The closed form: least squares, perhaps with an l2 penalty, in one pass over the data and as many as digits ask."""
 
 import os
-from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -39,8 +38,7 @@ SPARSE_TRIANGLE = 1 << 33
 """Operations that the QR decomposition of CSR rows may take, which become dense panels."""
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What is being summed up in the current pass, and what earlier passes gave."""
 
     work: Rows | Moments | Triangle | Residuals
@@ -110,7 +108,7 @@ class NormalEquation:
 
     def prepare(self, state, block, rng, visit):
         """Choose between keeping rows and summing moments, by the number of rows."""
-        state = replace(state, is_sparse=isinstance(block.X, CSR))
+        state = state._replace(is_sparse=isinstance(block.X, CSR))
         work = state.work
         if not isinstance(work, Rows):
             return state, block
@@ -120,11 +118,11 @@ class NormalEquation:
         _check_memory(state.n_features, state.n_features + state.n_targets)
         precise = visit is not Visit.ALL or n_rows * state.n_features <= SMALL
         moments = Moments.empty(state.n_features, state.n_targets, precise)
-        return replace(state, work=moments if work.block is None else moments.add(work.block)), block
+        return state._replace(work=moments if work.block is None else moments.add(work.block)), block
 
     def update(self, state, block: Block, rng):
         """Take in a block."""
-        return replace(state, work=state.work.add(block))
+        return state._replace(work=state.work.add(block))
 
     def solve(self, state):
         """Solve with what there is, and say whether another pass over the same rows is wanted."""
@@ -136,35 +134,34 @@ class NormalEquation:
         if self.objective.positive:
             again = isinstance(work, Moments) and work.rounded
             moments = Moments.empty(state.n_features, state.n_targets, True)
-            return replace(state, moments=work, work=moments if again else work), again
+            return state._replace(moments=work, work=moments if again else work), again
         if isinstance(work, Moments):
             scaled = scaled_equations(work, self.objective.l2, self.objective.fit_intercept)
             factor = factorise(scaled.gram, work.rounding)
             solution = first_solution(scaled, factor, factor.solve(scaled.right), self.objective.fit_intercept)
-            state = replace(state, moments=work, solution=solution)
+            state = state._replace(moments=work, solution=solution)
             if work.rounded and (factor.error > ENOUGH_SINGLE or not isinstance(factor, Cholesky)):
-                return replace(state, work=Moments.empty(state.n_features, state.n_targets, True)), True
+                return state._replace(work=Moments.empty(state.n_features, state.n_targets, True)), True
             affordable = not state.is_sparse or work.n_rows * len(work.unit) ** 2 <= SPARSE_TRIANGLE
             if not isinstance(factor, Cholesky) and affordable and len(scaled.active):
                 scale = np.concatenate([scaled.scale, scaled.y_unit])
                 share = float(self.objective.fit_intercept)
                 centre = DoubleDouble(share * work.mean, share * work.mean_rest)
-                return replace(state, work=Triangle(centre, scale, np.empty((0, len(scale))))), True
+                return state._replace(work=Triangle(centre, scale, np.empty((0, len(scale))))), True
         elif isinstance(work, Triangle):
             scaled = state.solution.scaled
             singular = singular_values(scaled, work)
-            state = replace(
-                state, solution=first_solution(scaled, singular, singular.weights, self.objective.fit_intercept)
-            )
+            solution = first_solution(scaled, singular, singular.weights, self.objective.fit_intercept)
+            state = state._replace(solution=solution)
         else:
-            state = replace(state, solution=refined(state.solution, work, self.objective.fit_intercept))
+            state = state._replace(solution=refined(state.solution, work, self.objective.fit_intercept))
         solution = state.solution
         if solution.n_refined >= self._refinements(solution):
             return state, False
         if solution.n_refined == 0:
             solution = with_inverse(solution, self.objective.fit_intercept)
-            state = replace(state, solution=solution)
-        return replace(state, work=Residuals.at(solution.coef, solution.size, state.n_targets)), True
+            state = state._replace(solution=solution)
+        return state._replace(work=Residuals.at(solution.coef, solution.size, state.n_targets)), True
 
     def _refinements(self, solution: Solution) -> int:
         """How many refinements a solution needs, each of which divides its error by the factor's."""
@@ -178,7 +175,7 @@ class NormalEquation:
         needed = np.ceil(np.log(enough) / np.log(min(error, 0.5))) - 1 if least else 0
         if solution.lost:
             needed = max(needed, solution.n_refined + 1)
-        return int(np.clip(needed, least, MAX_REFINEMENTS))
+        return int(min(max(needed, least), MAX_REFINEMENTS))
 
     def losses_of(self, state, block):
         """Objective of each target at the solution."""
@@ -270,11 +267,11 @@ class NormalEquation:
         """Keep the moments, or the rows where they are fewer than columns; not the caller's arrays."""
         work = state.work if state.moments is None else state.moments
         if isinstance(work, Moments):
-            work = replace(work, precise=True)
+            work = work._replace(precise=True)
         elif isinstance(work, Rows) and work.block is not None:
             X, y, weight = work.block
             X = X._replace(data=X.data.copy(), indices=X.indices.copy()) if isinstance(X, CSR) else np.array(X)
-            work = replace(work, block=Block(X, y.copy(), None if weight is None else weight.copy()))
+            work = work._replace(block=Block(X, y.copy(), None if weight is None else weight.copy()))
         return State(work, state.n_features, state.n_targets)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from sgdlinreg._arrays import read_only
+from sgdlinreg._solvers.compiling_numba import compiled
 from sgdlinreg._solvers.vectors_numba import VECTOR_BYTES, WIDE
 
 TILE_ROWS = 8 if WIDE else 4
@@ -124,7 +125,7 @@ def _multiply(context: Any, tile, panel, first, second, n_rows):
     return types.void(tile, panel, types.intp, types.intp, types.intp), generate
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _pack(X, shift, factor, root, block):
     """Copy some columns of some rows into a block, shifted and multiplied."""
     n_rows, n_columns = X.shape
@@ -133,7 +134,7 @@ def _pack(X, shift, factor, root, block):
             block[k, j] = (X[k, j] - shift[j]) * factor[j] * root[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _add_products(X, y, root, shift, factor, panel, total):
     """Add the products of rows to ``total`` (n_blocks, n_blocks, width, width), above the diagonal and on it."""
     n_blocks, panel_rows, width = panel.shape

@@ -1,7 +1,6 @@
 """Residuals and gradient of a solution in double-double on the data as they are: what refinement needs."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -18,8 +17,7 @@ FEATURES_FOR_THREADS = 256
 FEW_COLUMNS = 4
 
 
-@dataclass(frozen=True)
-class Residuals:
+class Residuals(NamedTuple):
     """Sums over the rows so far at a solution (w, b), which may have more columns than y: those have y = 0.
 
     Attributes
@@ -28,8 +26,8 @@ class Residuals:
         The solution, the intercept last.
     size : ndarray of shape (n_features,)
         Powers of two about as large as the columns of X.
-    gradient : DoubleDouble of shape (n_features + 1, n_columns)
-        Weighted ``[X, 1]' (y - X w - b)``, the columns of X in units of ``size``.
+    gradient : DoubleDouble of shape (n_features + 1, n_columns) or None
+        Weighted ``[X, 1]' (y - X w - b)``, the columns of X in units of ``size``; None before any rows.
     squares : ndarray of shape (n_targets,)
         Weighted sum of squared residuals.
 
@@ -41,14 +39,13 @@ class Residuals:
 
     coef: DoubleDouble
     size: np.ndarray
-    gradient: DoubleDouble
+    gradient: Any
     squares: np.ndarray
 
     @classmethod
     def at(cls, coef: DoubleDouble, size: np.ndarray, n_targets: int) -> "Residuals":
         """No rows yet."""
-        zeros = DoubleDouble(np.zeros_like(coef.high), np.zeros_like(coef.high))
-        return cls(coef, size, zeros, np.zeros(n_targets))
+        return cls(coef, size, None, np.zeros(n_targets))
 
     def add(self, block: Block) -> "Residuals":
         """Take in the rows of a block."""
@@ -58,27 +55,31 @@ class Residuals:
         size = np.append(self.size, 1.0)[:, None]
         coef = DoubleDouble(there.put(-self.coef.high * size), there.put(-self.coef.low * size))
         inverse = there.put(1.0 / self.size)
-        n_more = coef.high.shape[1] - block.n_targets
+        n_columns = coef.high.shape[1]
 
         def strip(start, stop):
-            gradient, squares = self.gradient.times(0.0), 0.0 * self.squares
+            gradient, squares = None, 0.0 * self.squares
             room = None if block.is_sparse else there.zeros((3, panel_rows, block.n_features + 1))
             for begin in range(start, stop, panel_rows):
                 X, y, weight = rows_of(block, slice(begin, min(begin + panel_rows, stop)))
                 slices = _slices_of_csr(X, inverse, bits) if room is None else _slices_of(there, X, inverse, bits, room)
-                residual = _product(there, slices, coef, bits).add(there.put(np.pad(y, ((0, 0), (0, n_more)))))
+                targets = np.zeros((len(y), n_columns))
+                targets[:, : block.n_targets] = y
+                residual = _product(there, slices, coef, bits).add(there.put(targets))
                 squares = squares + weight @ np.square(there.take(residual.high[:, : block.n_targets]))
                 if block.sample_weight is not None:
                     residual = residual.times(there.put(weight[:, None]))
                 part = _product(there, [one.T for one in slices], residual, bits)
-                gradient = gradient.add_all(DoubleDouble(there.take(part.high), there.take(part.low)))
+                part = DoubleDouble(there.take(part.high), there.take(part.low))
+                gradient = part if gradient is None else gradient.add_all(part)
             return gradient, squares
 
         gradient, squares = self.gradient, self.squares
         threads = there.threads and block.n_features >= FEATURES_FOR_THREADS
         for part, part_squares in map_strips(strip, block.n_rows, panel_rows, threads):
-            gradient, squares = gradient.add_all(part), squares + part_squares
-        return replace(self, gradient=gradient, squares=squares)
+            gradient = part if gradient is None else gradient.add_all(part)
+            squares = squares + part_squares
+        return self._replace(gradient=gradient, squares=squares)
 
 
 def _slices_of(there, X: Any, inverse: Any, bits: int, room: Any) -> tuple[Any, Any, Any]:

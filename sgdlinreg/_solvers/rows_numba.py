@@ -1,16 +1,11 @@
 """What the compiled kernel does with rows: look them up, fetch them ahead, multiply and add them, dense or CSR."""
 
-from typing import Any
-
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
 from sgdlinreg._solvers.vectors_numba import add_four, fetch, multiply_four
 
-FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}  # no "nnan": it would make isfinite(nan) true
-OPTIONS: Any = {"cache": True, "fastmath": FAST_MATH, "error_model": "numpy", "nogil": True, "_nrt": False}
-"""Kernels allocate nothing, so numba need not count references, which takes longer than steps."""
 CACHE_LINE = 64
 AHEAD_ROWS, AHEAD_BYTES = 32, 4096
 """Rows are fetched this far ahead: as many rows, but no more than so many bytes and no fewer than 4 rows."""
@@ -37,7 +32,7 @@ def _look_up(order, position, rows):
         first = number * (window >> bits)
         for k in range(min(rows.shape[0] - done, window - place)):
             slot = order.slots[place + k]
-            rows[done] = order.starts[first + (slot >> bits)] + (slot & last)
+            rows[done] = order.starts[first + (slot >> bits)] + (slot & last) * order.stride
             done += 1
     for k in range(done, rows.shape[0]):
         rows[k] = order.rest[position + k - windowed]
@@ -62,7 +57,7 @@ def look_up_group(order, position, count, n_positions, span, rows):
 
 @register_jitable
 def _fetch_blocks(X, y, order, position, count):
-    """Fetch the blocks of the next window that stand where those that end here do in theirs.
+    """Fetch the blocks of neighbours of the next window that stand where those that end here do in theirs.
 
     Lines of a block are neighbours, and come faster together than row by row.
     """
@@ -94,8 +89,17 @@ def fetch_csr(X, y, rows, begin, known):
     near = begin + AHEAD_CSR
     if near < known:
         start, stop = np.int64(X.indptr[rows[near]]), np.int64(X.indptr[rows[near] + 1])
-        _fetch_bytes(X.data.ctypes.data + start * X.data.itemsize, (stop - start) * X.data.itemsize)
-        _fetch_bytes(X.indices.ctypes.data + start * X.indices.itemsize, (stop - start) * X.indices.itemsize)
+        _fetch_ends(X.data.ctypes.data + start * X.data.itemsize, (stop - start) * X.data.itemsize)
+        _fetch_ends(X.indices.ctypes.data + start * X.indices.itemsize, (stop - start) * X.indices.itemsize)
+
+
+@register_jitable
+def _fetch_ends(address, n_bytes):
+    """Fetch the first line, the last and those between: short rows need no branch, which would often go wrong."""
+    fetch(address)
+    fetch(address + max(n_bytes - 1, 0))
+    for line in range(1, n_bytes // CACHE_LINE):
+        fetch(address + line * CACHE_LINE)
 
 
 def add_rows(X, y, weight, rows, group, order, factor, loss, scratch):  # pragma: no cover - the compiled form is below
@@ -142,7 +146,8 @@ def _add_dense(X, y, weight, rows, group, order, factor, loss, scratch):
         base, stride = tile.ctypes.data, tile.strides[0]
     ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // max(row_bytes, 1)))
     window = order.slots.shape[0]
-    by_block = position >= 0 and window > 0 and stride == row_bytes and window * row_bytes <= WINDOW_BYTES
+    by_block = position >= 0 and window > 0 and order.stride == 1
+    by_block = by_block and stride == row_bytes and window * row_bytes <= WINDOW_BYTES
     for i in range(first, last, 4):
         for k in range(i + ahead, min(i + ahead + 4, known)):
             if in_place:

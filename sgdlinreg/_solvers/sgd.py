@@ -88,7 +88,7 @@ class SGD:
         if block.sample_weight is not None or mean_one != 1.0:
             weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
             block = block._replace(sample_weight=weight * mean_one)
-        state.batch_size = self.batch_size(block.n_rows)
+        state.batch_size, state.row_bytes = self.batch_size(block.n_rows), block.row_bytes
         if not self.auto_step:
             state.conditioning = no_conditioning(block.n_features)
             optimal = self.options.learning_rate == "optimal"  # it has a scale of its own
@@ -238,7 +238,7 @@ class SGD:
         """Rows of the epoch in order, and how many of them are used."""
         regular = state.conditioning.regular_rows
         n_rows = block.n_rows if regular is None else len(regular)
-        order = epoch_order(n_rows, _row_bytes(block), self.options.shuffle, rng, regular, block.is_sparse)
+        order = epoch_order(n_rows, state.row_bytes, self.options.shuffle, rng, regular, block.is_sparse)
         if self.options.drop_last and n_rows > state.batch_size:
             n_rows = n_rows // state.batch_size * state.batch_size
         return order, n_rows
@@ -367,9 +367,3 @@ def _check_range(statistics: ColumnStatistics, name: str) -> None:
         raise ValueError(
             f"The squares of column {too_large[0]} of {name} overflow float64: its values are too large. Rescale it."
         )
-
-
-def _row_bytes(block) -> float:
-    if block.is_sparse:
-        return 12.0 * block.X.data.shape[0] / max(1, block.n_rows)
-    return float(block.n_features * block.dtype.itemsize)

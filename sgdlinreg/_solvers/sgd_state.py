@@ -42,7 +42,7 @@ class State:
         Accelerated steps since the objective last rose.
     step_scale : ndarray of shape (n_targets,)
         Factor on the step of each target.
-    batch_size, step_size, conditioning, losses
+    batch_size, row_bytes, step_size, conditioning, losses
         Of the last block.
     """
 
@@ -65,6 +65,7 @@ class State:
     averaged: bool = False
     since_restart: int = 0
     batch_size: int = 0
+    row_bytes: float = 0.0
     step_size: float = np.nan
     conditioning: Conditioning | None = None
     losses: np.ndarray | None = None

@@ -16,7 +16,7 @@ class TorchKernel:
     devices = True
     auto_batch_size = 256
 
-    def __init__(self, device="auto"):
+    def __init__(self, device="auto", n_jobs=None):
         self.torch = import_optional("torch", "torch", "solver='torch'")
         self.device = "cpu" if device == "auto" else device
         try:

@@ -1,7 +1,6 @@
 """A solution of the normal equations in scaled columns, and what refines it."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ LOST_RESIDUALS = 1e-6
 """Share of unexplained variance below which moments do not tell the residuals; 100 times more in float32."""
 
 
-@dataclass(frozen=True)
-class Scaled:
+class Scaled(NamedTuple):
     """The normal equations in columns of unit norm, without columns that are constant.
 
     gram is (n_active, n_active), right (n_active, n_targets) in units of ``y_unit``; scale (n_features,) is what
@@ -42,7 +40,7 @@ class Scaled:
     @property
     def total_squares(self) -> np.ndarray:
         """Weighted sum of squares of y about its mean, (n_targets,); about 0 without an intercept."""
-        return np.diag(self.moments.products)[self.moments.n_features :] * self.y_unit**2
+        return self.moments.products.diagonal()[self.moments.n_features :] * self.y_unit**2
 
     def in_columns(self, weights: np.ndarray) -> np.ndarray:
         """Give weights of scaled columns as weights of the data's, (n_features, n_columns)."""
@@ -53,13 +51,12 @@ class Scaled:
     def residual_squares(self, weights: np.ndarray) -> np.ndarray:
         """Weighted sum of squared residuals of scaled weights, (n_targets,), to the precision of moments."""
         explained = (weights * (2.0 * self.right - self.gram @ weights)).sum(axis=0)
-        squares = np.diag(self.moments.products)[self.moments.n_features :] - explained
+        squares = self.moments.products.diagonal()[self.moments.n_features :] - explained
         pull = np.sqrt(self.penalty) / self.scale[self.active, None] * weights
         return np.maximum(squares - np.square(pull).sum(axis=0), 0.0) * self.y_unit**2
 
 
-@dataclass(frozen=True)
-class Solution:
+class Solution(NamedTuple):
     """A solution on its way: coefficients (n_features + 1, n_columns) and what refines them.
 
     Columns after the targets are those of the inverse moments, for standard errors; ``linear`` is their right-hand
@@ -86,15 +83,17 @@ def scaled_equations(moments: Moments, l2: float, fit_intercept: bool) -> Scaled
     mean = moments.mean / unit
     if not fit_intercept:
         products = products + moments.total_weight * np.outer(mean, mean)
-        moments = replace(moments, products=products)
+        moments = moments._replace(products=products)
     penalty = l2 * moments.total_weight
-    gram = products[:d, :d].copy()
-    gram[np.diag_indices(d)] += np.square(np.sqrt(penalty) / unit[:d])
-    scale = np.sqrt(np.diag(gram))
+    gram = products[:d, :d]
+    if penalty:
+        gram = gram + np.diag(np.square(np.sqrt(penalty) / unit[:d]))
+    scale = np.sqrt(gram.diagonal())
     rounding = 16 * EPS * np.abs(mean[:d]) * np.sqrt(moments.total_weight)
     active = np.flatnonzero(scale > (rounding if fit_intercept else 0.0))
-    scale = scale[active]
-    gram = gram[np.ix_(active, active)] / (scale[:, None] * scale)
+    if len(active) < d:
+        scale, gram = scale[active], gram[np.ix_(active, active)]
+    gram = gram / (scale[:, None] * scale)
     columns = np.full(d, np.inf)
     columns[active] = scale * unit[active]
     return Scaled(moments, active, gram, products[active, d:] / scale[:, None], columns, penalty)
@@ -115,13 +114,15 @@ def first_solution(scaled: Scaled, factor: Any, weights: np.ndarray, fit_interce
     moments = scaled.moments
     d = moments.n_features
     coef = np.zeros((d + 1, weights.shape[1]))
-    coef[:d] = scaled.in_columns(weights * scaled.y_unit)
+    active = scaled.active
+    coef[active] = weights * scaled.y_unit / scaled.scale[active, None]
     if fit_intercept:
         coef[d] = moments.mean[d:] - moments.mean[:d] @ coef[:d]
-    spread = np.where(np.isinf(scaled.scale), 0.0, scaled.scale) / np.sqrt(moments.total_weight)
-    size = power_of_two_above(np.abs(moments.mean[:d]) + spread)
+    size = np.abs(moments.mean[:d])
+    size[active] += scaled.scale[active] / moments.total_weight**0.5
+    size = power_of_two_above(size)
     squares = scaled.residual_squares(weights)
-    lost = bool(np.any(squares < LOST_RESIDUALS * (100.0 if moments.rounded else 1.0) * scaled.total_squares))
+    lost = bool((squares < LOST_RESIDUALS * (100.0 if moments.rounded else 1.0) * scaled.total_squares).any())
     zeros = np.zeros_like(coef)
     return Solution(scaled, factor, DoubleDouble(coef, zeros), zeros, size, squares, lost)
 
@@ -142,10 +143,10 @@ def with_inverse(solution: Solution, fit_intercept: bool) -> Solution:
     linear[np.arange(d), np.arange(d)] = scaled.scale / solution.size
     if fit_intercept:
         linear[d, d] = np.sqrt(moments.total_weight)
-    step, _, _ = _step(solution, DoubleDouble(linear, np.zeros_like(linear)), fit_intercept)
+    about_mean = linear[:d] - (moments.mean[:d] / solution.size)[:, None] * linear[d:]
+    step, _, _ = _step(solution, about_mean, linear[d:], fit_intercept)
     coef = np.hstack([solution.coef.high, step])
-    return replace(
-        solution,
+    return solution._replace(
         coef=DoubleDouble(coef, np.zeros_like(coef)),
         linear=np.hstack([solution.linear, linear]),
     )
@@ -159,18 +160,23 @@ def refined(solution: Solution, residuals: Residuals, fit_intercept: bool) -> So
         pull = DoubleDouble(solution.coef.high[:-1], solution.coef.low[:-1]).times(-penalty / solution.size[:, None])
         zero = np.zeros((1, pull.high.shape[1]))
         gradient = gradient.add_all(DoubleDouble(np.vstack([pull.high, zero]), np.vstack([pull.low, zero])))
-    step, gain, moved = _step(solution, gradient, fit_intercept)
+    columns, of_intercept = (
+        _about_mean(solution, gradient) if fit_intercept else (gradient.high[:-1], gradient.high[-1:])
+    )
+    step, gain, moved = _step(solution, columns, of_intercept, fit_intercept)
     squares = residuals.squares - gain[:n_targets]
     if penalty:
         squares -= penalty * (moved * (2.0 * solution.coef.high[:-1] + moved)).sum(axis=0)[:n_targets]
     squares = np.maximum(squares, 0.0)
     lost = (squares < 1e-3 * residuals.squares) & (residuals.squares > EPS**2 * solution.scaled.total_squares)
-    scale = np.where(np.isinf(solution.scaled.scale), 0.0, solution.scaled.scale)[:, None]
-    moved, kept = (np.linalg.norm(scale * part[:, :n_targets]) for part in (moved, solution.coef.high[:-1]))
+    active = solution.scaled.active
+    scale = solution.scaled.scale[active, None]
+    moved, kept = (
+        np.sqrt(np.square(scale * part[active, :n_targets]).sum()) for part in (moved, solution.coef.high[:-1])
+    )
     beside = kept + np.sqrt(solution.scaled.total_squares.sum())  # of constant y the coefficients are 0
     last_step = float(moved / beside) if beside > 0.0 else 0.0
-    return replace(
-        solution,
+    return solution._replace(
         coef=solution.coef.add(step),
         last_step=last_step,
         stuck=last_step > max(STUCK, 0.1 * solution.last_step),
@@ -180,26 +186,32 @@ def refined(solution: Solution, residuals: Residuals, fit_intercept: bool) -> So
     )
 
 
-def _step(solution: Solution, gradient: DoubleDouble, fit_intercept: bool):
-    """Solve the normal equations for a gradient (n_features + 1, n_columns) in units of the sizes.
+def _about_mean(solution: Solution, gradient: DoubleDouble) -> tuple[np.ndarray, np.ndarray]:
+    """Eliminate the intercept from a gradient (n_features + 1, n_columns) in units of the sizes.
+
+    Returns the gradient by the columns about their means, and that by the intercept.
+    """
+    moments, size = solution.scaled.moments, solution.size[:, None]
+    d = moments.n_features
+    rest = DoubleDouble(gradient.high[d:], gradient.low[d:])
+    columns = DoubleDouble(gradient.high[:d], gradient.low[:d]).add_all(rest.times(-moments.mean[:d, None] / size))
+    return columns.high + (columns.low - rest.high * (moments.mean_rest[:d, None] / size)), rest.high
+
+
+def _step(solution: Solution, columns: np.ndarray, of_intercept: np.ndarray, fit_intercept: bool):
+    """Solve the normal equations for a gradient by the columns about their means, and by the intercept.
 
     Returns the step (n_features + 1, n_columns), what it gains of the sum of squares, and its part for the columns.
     """
     scaled = solution.scaled
     moments, active = scaled.moments, scaled.active
-    d = moments.n_features
-    mean = moments.mean[:d, None]
-    columns = DoubleDouble(gradient.high[:d], gradient.low[:d])
-    if fit_intercept:  # eliminate the intercept: moments about the mean
-        rest = DoubleDouble(gradient.high[d:], gradient.low[d:])
-        columns = columns.add_all(rest.times(-mean / solution.size[:, None]))
-        columns = columns.add_all(rest.times(-moments.mean_rest[:d, None] / solution.size[:, None]))
-    right = columns.high[active] * (solution.size[active] / scaled.scale[active])[:, None]
+    mean = moments.mean[: moments.n_features, None]
+    right = columns[active] * (solution.size[active] / scaled.scale[active])[:, None]
     weights = solution.factor.solve(right)
     moved = scaled.in_columns(weights)
     gain = (weights * right).sum(axis=0)
     intercept = np.zeros((1, moved.shape[1]))
     if fit_intercept:
-        intercept = gradient.high[d:] / moments.total_weight - mean.T @ moved
-        gain = gain + gradient.high[d] ** 2 / moments.total_weight
+        intercept = of_intercept / moments.total_weight - mean.T @ moved
+        gain = gain + of_intercept[0] ** 2 / moments.total_weight
     return np.vstack([moved, intercept]), gain, moved

@@ -1,6 +1,5 @@
 """Fewer rows than columns: the rows are kept, they are smaller than moments, and the dual problem is solved."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +30,7 @@ class WideSolution(NamedTuple):
     squares: np.ndarray
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """All rows so far, fewer than there are columns."""
 
     n_features: int
