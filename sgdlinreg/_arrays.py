@@ -121,7 +121,8 @@ def arrays_of(X: Any) -> NumPyArrays | TorchArrays:
 
 def dtype_of(X: Any) -> np.dtype:
     """Give NumPy's name for the type of an array's or tensor's values."""
-    return np.dtype(str(X.dtype).removeprefix("torch."))
+    dtype = X.dtype
+    return dtype if isinstance(dtype, np.dtype) else np.dtype(str(dtype).removeprefix("torch."))
 
 
 def times(X: Any, matrix: np.ndarray) -> np.ndarray:

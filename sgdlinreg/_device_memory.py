@@ -2,36 +2,33 @@
 
 import math
 import sys
-from contextlib import contextmanager
 from typing import Any
 
 from sgdlinreg._arrays import is_tensor
 
 
-@contextmanager
-def explained_out_of_memory(X: Any):
-    """Turn torch's error into one with sizes and what to do.
+class ExplainedOutOfMemory:
+    """A context that turns torch's error into a MemoryError with sizes and what to do.
 
     Parameters
     ----------
     X : Any
         What the user passed.
-
-    Raises
-    ------
-    MemoryError
-        If the body runs out of memory on a device.
     """
-    try:
-        yield
-    except RuntimeError as error:
-        torch = sys.modules.get("torch")
+
+    def __init__(self, X: Any):
+        self.X = X
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        torch = None if error is None else sys.modules.get("torch")
         if torch is None or not isinstance(error, torch.cuda.OutOfMemoryError):
-            raise
-        message = f"The device ran out of memory.{_size_of(X)}{_free_on(torch, X)}"
+            return
         raise MemoryError(
-            f"{message} Pass X as float32, give the rows in blocks to fit_source or partial_fit, set a smaller "
-            "batch_size, or use device='cpu'."
+            f"The device ran out of memory.{_size_of(self.X)}{_free_on(torch, self.X)} Pass X as float32, give the "
+            "rows in blocks to fit_source or partial_fit, set a smaller batch_size, or use device='cpu'."
         ) from error
 
 
