@@ -9,7 +9,7 @@ from sklearn.metrics import r2_score
 
 from sgdlinreg import MiniBatchSGDRegressor, _arrays, _namespaces, _prediction
 from sgdlinreg._blocks import Block
-from sgdlinreg._solvers import sgd_torch, transfer
+from sgdlinreg._solvers import transfer
 
 from .helpers import RTOL, SOLVERS, make_problem, needs_torch
 
@@ -154,20 +154,19 @@ def test_x_is_neither_copied_nor_brought_to_the_host_nor_written(tensor, monkeyp
 
     rng = np.random.default_rng(0)
     X, y = tensor(rng.standard_normal((100_000, 40))), rng.standard_normal(100_000)
-    used, run = [], sgd_torch._run_batches
+    used, to_device = [], transfer.to_device
 
-    def spy(torch, block, *args):
-        used.append(block.X)
-        return run(torch, block, *args)
+    def spy(*args):
+        used.append(to_device(*args))
+        return used[-1]
 
-    monkeypatch.setattr(sgd_torch, "_run_batches", spy)
+    monkeypatch.setattr(transfer, "to_device", spy)
     before, version = X.clone(), X._version
     MiniBatchSGDRegressor().fit(X, y)
     assert 0 < tensor.counter.bytes_to_host < 0.25 * X.nbytes  # residuals, moments and samples
     tensor.counter.bytes_to_host = 0
     MiniBatchSGDRegressor(solver="torch", batch_size=4096, random_state=0, tol=None, max_iter=2).fit(X, y)
-    assert used
-    assert all(block.data_ptr() == X.data_ptr() for block in used)
+    assert [block.X.data_ptr() for block in used] == [X.data_ptr()]
     assert 0 < tensor.counter.bytes_to_host < 0.25 * X.nbytes  # row norms and samples
     assert X._version == version
     assert bool(torch.equal(before, X))
