@@ -183,6 +183,8 @@ def test_strided_tensors(tensor, solver):
     for view in (wide[::2, ::3], tensor(np.ascontiguousarray(X.T)).T):
         assert not view.is_contiguous()
         np.testing.assert_allclose(model.fit(view, y).coef_, expected, rtol=1e-10)
+        ready = transfer.to_device(Block(view, y[:, None], None), view.device)
+        assert ready.X.is_contiguous()  # kernels count on it
 
 
 def test_auto_chooses_torch_for_steps_on_a_device(tensor):

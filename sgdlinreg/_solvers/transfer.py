@@ -21,7 +21,7 @@ STAGING_BYTES = 1 << 26
 
 
 class DeviceBlock(NamedTuple):
-    """A `Block` as tensors on a device; X is a tensor (n_rows, n_features) of any strides or a `CSR` of tensors.
+    """A `Block` as tensors on a device; X is a contiguous tensor (n_rows, n_features) or a `CSR` of tensors.
 
     Of rows that are streamed X, y and sample_weight hold a part, but n_rows counts all.
     """
@@ -69,7 +69,7 @@ def place(block: Block, device) -> Block:
 
 
 def to_device(block: Block, device) -> DeviceBlock | HostBlock:
-    """Give a block as tensors, without a copy where torch can use the memory; it is never written."""
+    """Give a block as tensors, without a copy of contiguous rows that torch can read where they are."""
     if _bytes_of(block) > room_on(device):
         return HostBlock(*block)
     return _as_tensors(block, device, block.n_rows)
@@ -81,7 +81,7 @@ def _as_tensors(block: Block, device, n_rows: int) -> DeviceBlock:
         indices, indptr = (_tensor(array.astype(np.int64), device) for array in (X.indices, X.indptr))
         X = CSR(_tensor(X.data, device), indices, indptr, X.n_features)
     else:
-        X = _tensor(X, device) if isinstance(X, np.ndarray) else X.to(device)
+        X = _tensor(X, device) if isinstance(X, np.ndarray) else X.to(device).contiguous()
     weight = None if block.sample_weight is None else _tensor(block.sample_weight, device)
     about = (block.is_sparse, n_rows, block.n_features, block.dtype)
     return DeviceBlock(X, _tensor(block.y, device), weight, *about)
