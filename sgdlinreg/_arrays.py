@@ -4,6 +4,10 @@ import sys
 from typing import Any
 
 import numpy as np
+from scipy import linalg
+
+HOST_DEVICES = frozenset({"cpu"})
+"""Types of torch devices whose tensors NumPy reads where they lie."""
 
 
 class NumPyArrays:
@@ -15,6 +19,8 @@ class NumPyArrays:
     amax = staticmethod(np.max)
     stack = staticmethod(np.stack)
     threads = True
+    panel_bytes = 1 << 20
+    """Size of a dense float64 panel: it should stay in the second-level cache."""
 
     def put(self, array: np.ndarray) -> np.ndarray:
         """Bring an array from NumPy to where the rows are."""
@@ -28,11 +34,25 @@ class NumPyArrays:
         """Make an array of zeros."""
         return np.zeros(shape, dtype=dtype)
 
+    def in_double(self, array: Any) -> Any:
+        """Copy an array, or a SciPy matrix, in float64."""
+        return array.astype(np.float64)
+
+    def with_ones(self, array: np.ndarray) -> np.ndarray:
+        """Append a column of ones."""
+        return np.column_stack([array, np.ones(len(array))])
+
+    def solve_lower(self, lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Solve ``lower @ u = right`` with a lower triangular matrix."""
+        return linalg.solve_triangular(lower, right, lower=True, check_finite=False)
+
 
 class TorchArrays:
     """Rows in a torch tensor on a device."""
 
     threads = False
+    panel_bytes = 1 << 26
+    """Long enough that starting an operation takes little of its time."""
 
     def __init__(self, device):
         torch = sys.modules["torch"]
@@ -41,7 +61,10 @@ class TorchArrays:
         self.amax, self.stack = torch.amax, torch.stack
 
     def put(self, array):
-        """Bring an array from NumPy to where the rows are."""
+        """Bring an array from NumPy to where the rows are; on the CPU it may share memory."""
+        array = np.asarray(array)
+        if not array.flags.writeable or any(stride < 0 for stride in array.strides):  # torch takes neither
+            array = np.array(array)
         return self.torch.as_tensor(array, device=self.device)
 
     def take(self, array):
@@ -51,6 +74,18 @@ class TorchArrays:
     def zeros(self, shape, dtype=np.float64):
         """Make an array of zeros."""
         return self.torch.zeros(shape, dtype=getattr(self.torch, np.dtype(dtype).name), device=self.device)
+
+    def in_double(self, array):
+        """Copy an array in float64."""
+        return array.to(self.torch.float64, copy=True)
+
+    def with_ones(self, array):
+        """Append a column of ones."""
+        return self.torch.cat([array, array.new_ones((len(array), 1))], dim=1)
+
+    def solve_lower(self, lower, right):
+        """Solve ``lower @ u = right`` with a lower triangular matrix."""
+        return self.torch.linalg.solve_triangular(lower, right, upper=False)
 
 
 NUMPY = NumPyArrays()
@@ -69,11 +104,28 @@ def is_tensor(X: Any) -> bool:
     return torch is not None and isinstance(X, torch.Tensor)
 
 
+def is_host(device: Any) -> bool:
+    """Whether a torch device is the memory of the CPU."""
+    return device.type in HOST_DEVICES
+
+
 def is_on_device(X: Any) -> bool:
     """Whether X is a torch tensor that NumPy cannot read where it lies."""
-    return is_tensor(X) and X.device.type != "cpu"
+    return is_tensor(X) and not is_host(X.device)
 
 
 def arrays_of(X: Any) -> NumPyArrays | TorchArrays:
     """Give the operations for rows X."""
     return TorchArrays(X.device) if is_tensor(X) else NUMPY
+
+
+def dtype_of(X: Any) -> np.dtype:
+    """Give NumPy's name for the type of an array's or tensor's values."""
+    dtype = X.dtype
+    return dtype if isinstance(dtype, np.dtype) else np.dtype(str(dtype).removeprefix("torch."))
+
+
+def times(X: Any, matrix: np.ndarray) -> np.ndarray:
+    """Multiply rows, wherever they are, by a matrix from NumPy; the product, which is small, comes to NumPy."""
+    there: Any = arrays_of(X)
+    return there.take(X @ there.put(matrix))

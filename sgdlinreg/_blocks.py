@@ -6,10 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._arrays import arrays_of
-
-PANEL_BYTES = 1 << 20
-"""Size of a dense float64 panel: it should stay in the second-level cache."""
+from sgdlinreg._arrays import NUMPY, arrays_of, dtype_of
 
 SPARSE_PANEL_ROWS = 1 << 16
 
@@ -30,12 +27,12 @@ class CSR(NamedTuple):
 class Block(NamedTuple):
     """Some rows of a problem.
 
-    X is an array (n_rows, n_features) of any strides, for the closed form perhaps a torch tensor on a device, or a
-    `CSR`, float32 or float64; y is (n_rows, n_targets)
-    float64, C-contiguous; sample_weight is (n_rows,) float64, all positive, or None.
+    X is an array (n_rows, n_features) of any strides, for the closed form and torch perhaps a tensor on a device, or a
+    `CSR`, float32 or float64; y is (n_rows, n_targets) float64, C-contiguous; sample_weight is (n_rows,) float64, all
+    positive, or None. These two are NumPy's, wherever X is.
     """
 
-    X: np.ndarray | CSR
+    X: Any
     y: np.ndarray
     sample_weight: np.ndarray | None
 
@@ -57,8 +54,7 @@ class Block(NamedTuple):
     @property
     def dtype(self) -> np.dtype:
         """Dtype of the values of X."""
-        values = self.X.data if isinstance(self.X, CSR) else self.X
-        return values.dtype if isinstance(values, np.ndarray) else np.dtype(str(values.dtype).removeprefix("torch."))
+        return dtype_of(self.X.data if isinstance(self.X, CSR) else self.X)
 
     def on_host(self) -> "Block":
         """Give the block with X in NumPy's memory; itself where it is already."""
@@ -106,15 +102,16 @@ def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
 
 
 def panels(block: Block) -> Iterator[tuple[slice, Any, np.ndarray]]:
-    """Cut a block into panels of rows that fit into the cache.
+    """Cut a block into panels of rows, which on the CPU fit into the cache.
 
-    Yields the slice of rows, those rows of X as `panel_of` gives them, and their weights.
+    Yields the slice of rows, a copy of those rows of X in float64 where X is, and their weights.
     """
-    step = SPARSE_PANEL_ROWS if block.is_sparse else max(32, PANEL_BYTES // (8 * max(1, block.n_features)))
+    there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
+    step = SPARSE_PANEL_ROWS if block.is_sparse else max(32, there.panel_bytes // (8 * max(1, block.n_features)))
     for start in range(0, block.n_rows, step):
         rows = slice(start, min(start + step, block.n_rows))
-        X, _, weight = panel_of(block, rows)
-        yield rows, X, weight
+        X, _, weight = rows_of(block, rows)
+        yield rows, there.in_double(X), weight
 
 
 def take_rows(X: Any, rows: np.ndarray, dense: bool = False) -> Any:
@@ -125,8 +122,8 @@ def take_rows(X: Any, rows: np.ndarray, dense: bool = False) -> Any:
 
 
 def squared(X: Any) -> Any:
-    """Square a panel elementwise, dense or SciPy CSR."""
-    return X.power(2) if sparse.issparse(X) else np.square(X)
+    """Square a panel elementwise, dense, on a device or SciPy CSR."""
+    return X.power(2) if sparse.issparse(X) else X * X
 
 
 def sample_rows(block: Block, n_rows: int, rng: np.random.Generator) -> Block:

@@ -1,11 +1,12 @@
 """Coordinates in which steps are taken, and what is measured on rows in them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from sgdlinreg._arrays import arrays_of, times
 from sgdlinreg._blocks import panels, squared, take_rows
 from sgdlinreg._objective import Objective
 from sgdlinreg._statistics import ColumnStatistics
@@ -26,21 +27,24 @@ class Coordinates(NamedTuple):
     intercept: bool
 
     def features(self, X):
-        """Rows of X in these coordinates."""
+        """Rows of X in these coordinates, wherever they are."""
         if sparse.issparse(X):
             moved = X.data - self.centre[X.indices]  # the centre is 0 where a column has zeros
             return sparse.csr_array((moved / self.scale[X.indices], X.indices, X.indptr), shape=X.shape)
-        Z = X - self.centre
-        Z /= self.scale
+        there: Any = arrays_of(X)
+        Z = X - there.put(self.centre)
+        Z /= there.put(self.scale)
         return Z
 
     def rows(self, X):
         """Rows of X in these coordinates, with a last column of ones for the intercept."""
-        Z = self.features(X)
+        Z: Any = self.features(X)
         if not self.intercept:
             return Z
-        ones = np.ones((X.shape[0], 1))
-        return sparse.hstack([Z, ones], format="csr") if sparse.issparse(Z) else np.hstack([Z, ones])
+        if sparse.issparse(Z):
+            return sparse.hstack([Z, np.ones((X.shape[0], 1))], format="csr")
+        there: Any = arrays_of(X)
+        return there.with_ones(Z)
 
 
 def raw_coordinates(n_features: int, objective: Objective) -> Coordinates:
@@ -67,12 +71,13 @@ def norms_and_moment(block, coordinates, whitener=None):
     moment = np.zeros((block.n_features, block.n_targets))
     y_mean = np.average(block.y, axis=0, weights=block.sample_weight)
     for rows, X, weight in panels(block):
+        there: Any = arrays_of(X)
         Z = coordinates.features(X)
         if whitener is None:
             norms[rows] = row_norms(Z)
-            moment += Z.T @ (weight[:, None] * (block.y[rows] - y_mean))
+            moment += times(Z.T, weight[:, None] * (block.y[rows] - y_mean))
         else:
-            norms[rows] = row_norms(Z @ whitener)
+            norms[rows] = row_norms(Z @ there.put(whitener))
         norms[rows] += coordinates.intercept
         norms[rows] *= weight
     return norms, moment / block.n_rows
@@ -80,7 +85,10 @@ def norms_and_moment(block, coordinates, whitener=None):
 
 def row_norms(Z):
     """Squared norm of every row."""
-    return squared(Z).sum(axis=1) if sparse.issparse(Z) else np.einsum("ij,ij->i", Z, Z)
+    if isinstance(Z, np.ndarray):
+        return np.einsum("ij,ij->i", Z, Z)  # for few columns several times faster than sums of squares
+    there: Any = arrays_of(Z)
+    return there.take(squared(Z).sum(axis=1))
 
 
 def rank_by_norm(norms, n_largest):

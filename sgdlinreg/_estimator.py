@@ -10,16 +10,19 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 from scipy.linalg import LinAlgWarning
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg import _solvers
-from sgdlinreg._arrays import arrays_of, is_tensor
+from sgdlinreg._arrays import dtype_of, is_tensor
+from sgdlinreg._device_memory import ExplainedOutOfMemory
 from sgdlinreg._inference import Inference
+from sgdlinreg._namespaces import CAN_DISPATCH, at_home, check_same_home, home_of, like, to_numpy
 from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
 from sgdlinreg._schedules import SCHEDULES
@@ -86,7 +89,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         - "auto": "torch" for an explicit device other than the CPU; else "normal_equation" if the loss is the squared
           error, the penalty has no l1 part, there are at most 1000 features, every parameter of the steps (from
           batch_size to warm_start below) has its default and there is no coef_init, intercept_init or X_val; else
-          "numba". The number of rows does not count, so that the folds of a cross-validation agree.
+          "torch" if X is a tensor on a device and `device` is "auto"; else "numba". The number of rows does not count,
+          so that the folds of a cross-validation agree.
 
     penalty : {"l2", "l1", "elasticnet", None}, default="l2"
         Penalty on the coefficients; the intercept is never penalised. "l1" and "elasticnet" act by a proximal step, so
@@ -180,7 +184,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Whether fit starts at the coefficients of the last fit.
 
     device : str, default="auto"
-        Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0"; "auto" is the CPU.
+        Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0". "auto": where X is, if it is a
+        tensor on a device, else the CPU. "cpu" brings tensors there, for the closed form too.
 
     n_jobs : int or None, default=None
         Threads of the numba solver, -1 for all cores; None is 1 unless in a `joblib.parallel_config`. Only batches of 2
@@ -197,7 +202,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Coefficients in the dtype of X; one-dimensional for y of shape (n_samples,) or (n_samples, 1).
+        Coefficients in the dtype of X; one-dimensional for y of shape (n_samples,) or (n_samples, 1). With
+        scikit-learn's array API dispatch this and the other arrays are of X's namespace and on its device.
 
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept, float64; 0.0 without one.
@@ -277,8 +283,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     -----
     Cost: the closed form takes n_samples * n_features**2 operations; an epoch of SGD n_samples * n_features. Beside
     the data, memory is O(n_features**2) for the closed form. SGD needs O(n_samples), up to 64 times the coefficients
-    and, with eta0="auto", a sample of max(4096, 8 * n_features) rows in float64 at the start; solver="torch" copies
-    the data to its device.
+    and, with eta0="auto", a sample of max(4096, 8 * n_features) rows in float64 at the start. solver="torch" copies
+    NumPy data to a device other than the CPU; where there is no room, rows go there again in every epoch.
 
     Rows of weight 0 are dropped first. Only ratios of weights matter.
 
@@ -412,7 +418,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data, dense in any memory order or CSR; float32 and float64 are used as they are. A torch tensor on
-            a device is not copied by the closed form; SGD takes it through the memory of the CPU.
+            a device is used there, without a copy, by the closed form and solver="torch"; solver="numba" takes it
+            through the memory of the CPU.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Target values.
         sample_weight : array-like of shape (n_samples,) or float, default=None
@@ -440,31 +447,34 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             If an argument or parameter is invalid, or the steps diverge. The estimator is then as it was before.
         ImportError
             If solver="torch" and torch is not installed.
+        MemoryError
+            If a device runs out of memory. The estimator is then as it was before.
 
         Warns
         -----
         ConvergenceWarning
             If max_iter epochs were not enough for tol, or the model is worse than the best constant one.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), ExplainedOutOfMemory(X):
             check_parameters(self)
             if self.warm_start and hasattr(self, "coef_") and coef_init is None and intercept_init is None:
-                coef_init, intercept_init = self._dense_coef(), self.intercept_ if self.fit_intercept else None
+                coef_init, intercept_init = self._dense_coef(), self._intercept() if self.fit_intercept else None
             # the closed form's sums tell NaN and infinity: a pass of its own would take a third of the time
             finite = self.solver not in ("auto", "normal_equation") or sample_weight is not None
             block = check_rows(self, X, y, sample_weight, reset=True, finite=finite)
-            start = check_start(coef_init, intercept_init, block.n_features, block.n_targets, self.fit_intercept)
+            start = check_start(
+                to_numpy(coef_init), to_numpy(intercept_init), block.n_features, block.n_targets, self.fit_intercept
+            )
             given = check_validation_rows(self, X_val, y_val, sample_weight_val, block.n_targets)
-            name, reason = self._choose_solver(block.n_features, start is not None or given is not None)
+            name, reason = self._choose_solver(block, start is not None or given is not None)
             needs_epochs = start is not None or given is not None or self.early_stopping or self.warm_start
-            solver = self._make_solver(name, needs_epochs)
-            if solver.n_passes != 1:
-                block = block.on_host()
+            solver = self._make_solver(name, block, needs_epochs)
             if not finite and (solver.n_passes != 1 or block.n_rows * block.n_features < SUMS_TELL):
                 check_finite(self, block)
             random_state = check_random_state(self.random_state)
             if self.early_stopping and given is None:
                 block, given = split_rows(block, self.validation_fraction, random_state)
+            block = solver.place(block)
             validation = None if given is None else Validation(given)
             limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
             rng = np.random.default_rng(random_state.randint(2**31 - 1))
@@ -479,7 +489,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             else:
                 result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
             self._forget()
-            self._keep(result, block, name, reason)
+            self._keep(result, block, name, reason, home_of(X))
             if validation is not None:
                 self.validation_scores_ = validation.scores
                 self.best_validation_score_ = float(validation.best.mean())
@@ -521,7 +531,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Else, and after fit, rows should come in random order: steps on sorted rows forget. A call takes its steps from
         the last iterate, also after early stopping.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), ExplainedOutOfMemory(X):
             self._validate_params()  # the decorator does so in the first call only
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with partial_fit")
@@ -529,16 +539,16 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             first = not hasattr(self, "_state")
             block = check_rows(self, X, y, sample_weight, reset=first)
             if first:
-                name, reason = self._choose_solver(block.n_features, False)
+                name, reason = self._choose_solver(block, False)
                 self._forget()
             else:
                 name, reason = self._kept_solver(block)
-            solver = self._make_solver(name, False)
-            block = block if solver.n_passes == 1 else block.on_host()
+            solver = self._make_solver(name, block, False)
+            block = solver.place(block)
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             rng = np.random.default_rng([seed, 0 if first else self.t_])
             result = train_once(solver, None if first else self._state, block, rng)
-            self._keep(result, block, name, reason)
+            self._keep(result, block, name, reason, home_of(X))
             self._report(name)(self.n_iter_, self.loss_curve_[-1])
             if result.warning:
                 warnings.warn(result.warning, LinAlgWarning, stacklevel=3)
@@ -577,15 +587,16 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         batch: its rows then count for more than others, so blocks should be much larger than a batch.
         With eta0="auto" a block is measured with the scales of all rows seen so far.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), ExplainedOutOfMemory(source):
             check_parameters(self)
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with fit_source: there is no validation data.")
             source = IterableSource(source)
             X, y, sample_weight = source.first()
+            home = home_of(X)
             first = check_rows(self, X, y, sample_weight, reset=True)
-            name, reason = self._choose_solver(first.n_features, False)
-            solver = self._make_solver(name, False)
+            name, reason = self._choose_solver(first, False)
+            solver = self._make_solver(name, first, False)
             if not solver.n_passes and source.once:
                 raise ValueError(
                     f"solver={name!r} passes over the source more than once, but it is an iterator, which can be "
@@ -597,8 +608,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 nonlocal n_seen
                 n_seen = 0
                 for number, (X, y, sample_weight) in enumerate(source):
-                    block = check_rows(self, X, y, sample_weight, reset=False)
-                    block = block if solver.n_passes == 1 else block.on_host()
+                    block = solver.place(check_rows(self, X, y, sample_weight, reset=False))
                     if block.n_targets != first.n_targets:
                         raise ValueError(
                             f"Block {number} of the source has {block.n_targets} targets, the first one "
@@ -616,7 +626,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 begin = np.zeros((first.n_targets, first.n_features + 1))
                 result = train(solver, data, begin, limits, rng, self._report(name))
             self._forget()
-            self._keep(result, first, name, reason)
+            self._keep(result, first, name, reason, home)
             self.n_samples_seen_ = n_seen
             self._warn(result, validation_is_given=False)
         return self
@@ -635,7 +645,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Returns
         -------
         y_mean : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Predictions, accumulated in float64, of X's dtype.
+            Predictions, accumulated in float64, of X's dtype; a tensor on X's device if X is a tensor.
         y_std : ndarray of shape (n_samples,) or (n_samples, n_targets)
             Standard deviations, if asked for, of X's dtype. Cost: n_samples * n_features**2 operations.
 
@@ -644,37 +654,58 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the columns are not those of fit, or the fit has no standard errors.
+            If the columns are not those of fit, the fit has no standard errors, or array API dispatch is on and X is
+            not in the namespace or on the device of the fit.
         """
         check_is_fitted(self)
         inference = self._inference
         if return_std and isinstance(inference, str):
             raise ValueError(f"return_std=True needs standard errors, and this fit has none: {inference}.")
-        X = check_new_rows(self, X)
-        predictions = predict_rows(X, self._dense_coef(), self.intercept_)
-        if not return_std or isinstance(inference, str):
-            return predictions
-        std = inference.predict_std(X)
-        std = std[:, 0] if np.ndim(self.intercept_) == 0 else std
-        if is_tensor(X):
-            on_device: Any = arrays_of(X).put(std)
-            return predictions, on_device.to(X.dtype)
-        return predictions, std.astype(X.dtype, copy=False)
+        check_same_home(X, self, "predict")
+        with ExplainedOutOfMemory(X):
+            rows = check_new_rows(self, X)
+            predictions = like(X, predict_rows(rows, self._dense_coef(), self._intercept()))
+            if not return_std or isinstance(inference, str):
+                return predictions
+            std = self._of_each_target(inference.predict_std(rows).T).T
+            return predictions, like(X, std.astype(dtype_of(rows), copy=False))
+
+    def score(self, X, y, sample_weight=None):
+        """Give R2 of the predictions, the mean over the targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as `predict` takes them.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their true values. Tensors on a device are compared in the memory of the CPU.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights.
+
+        Returns
+        -------
+        score : float
+            R2, at most 1; that of the constant model, the mean of y, is 0.
+        """
+        predictions = self.predict(X)
+        if home_of(X) is None:
+            y, predictions, sample_weight = map(to_numpy, (y, predictions, sample_weight))
+        return r2_score(y, predictions, sample_weight=sample_weight)
 
     @property
     def residual_std_(self):
         """Standard deviation of the residuals."""
-        return self._of_each_target(self._inferred("residual_std_").residual_std)
+        return self._at_home(self._inferred("residual_std_").residual_std)
 
     @property
     def coef_std_error_(self):
         """Standard errors of the coefficients."""
-        return self._of_each_target(self._inferred("coef_std_error_").std_errors()[0])
+        return self._at_home(self._inferred("coef_std_error_").std_errors()[0])
 
     @property
     def intercept_std_error_(self):
         """Standard errors of the intercepts."""
-        return self._of_each_target(self._inferred("intercept_std_error_").std_errors()[1])
+        return self._at_home(self._inferred("intercept_std_error_").std_errors()[1])
 
     def _validate_params(self):
         """Check the parameters that are not at their default: on tiny data the others would take a third of a fit."""
@@ -691,20 +722,29 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     def _of_each_target(self, values):
         return values[0] if np.ndim(self.intercept_) == 0 else values
 
+    def _at_home(self, values):
+        """Give what belongs to each target where coef_ is."""
+        return at_home(self._of_each_target(values), home_of(self.coef_))
+
     def _dense_coef(self):
-        """Give coef_ as an array, also after sparsify."""
+        """Give coef_ as an array of NumPy, also after sparsify."""
         coef: Any = self.coef_
         if not sparse.issparse(coef):
-            return coef
+            return np.asarray(to_numpy(coef))
         dense = coef.toarray()
         return dense.ravel() if np.ndim(self.intercept_) == 0 else dense
 
-    def _choose_solver(self, n_features, has_start):
+    def _intercept(self):
+        """Give intercept_ as an array of NumPy."""
+        return np.asarray(to_numpy(self.intercept_))
+
+    def _choose_solver(self, block, has_start):
         defaults = _defaults(MiniBatchSGDRegressor)
         return _solvers.choose_solver(
             self.solver,
-            n_features=n_features,
+            n_features=block.n_features,
             device=self.device,
+            on_device=is_tensor(block.X),
             least_squares=self.loss == "squared_error" and self._l1_ratio() * self._alpha() == 0.0,
             steps_are_default=all(getattr(self, name) == defaults[name] for name in STEP_PARAMETERS),
             has_start=has_start,
@@ -712,7 +752,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     def _kept_solver(self, block):
         """Solver for a further call of partial_fit: the one before, or one that can go on from its state."""
-        n_targets = np.size(self.intercept_)
+        n_targets = self._intercept().size
         if block.n_targets != n_targets:
             raise ValueError(f"y has {block.n_targets} targets, but the model was fitted with {n_targets}.")
         if self.solver in ("auto", self.solver_):
@@ -732,7 +772,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             return float(self.l1_ratio)
         return 1.0 if self.penalty == "l1" else 0.0
 
-    def _make_solver(self, name, needs_epochs):
+    def _make_solver(self, name, block, needs_epochs):
         objective = Objective(
             make_loss(self.loss, float(self.epsilon)),
             self._alpha(),
@@ -740,6 +780,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             self._l1_ratio(),
             bool(self.positive),
         )
+        to_steps = name == "torch" and is_tensor(block.X)
         options = _solvers.Options(
             batch_size=self.batch_size,
             eta0=self.eta0,
@@ -747,7 +788,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             shuffle=self.shuffle,
             average=self.average,
             tol=self.tol,
-            device=self.device,
+            device=str(block.X.device) if to_steps and self.device == "auto" else self.device,
             power_t=float(self.power_t),
             momentum=float(self.momentum),
             nesterovs_momentum=bool(self.nesterovs_momentum),
@@ -756,8 +797,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         )
         return _solvers.make_solver(name, self.loss, objective, options, has_start=needs_epochs)
 
-    def _keep(self, result: TrainingResult, block, name, reason):
-        """Turn a result into fitted attributes."""
+    def _keep(self, result: TrainingResult, block, name, reason, home):
+        """Turn a result into fitted attributes, in the namespace of X if scikit-learn dispatches."""
         exact = result.coef[:, :-1]
         with np.errstate(over="ignore"):
             coef = exact.astype(block.dtype)
@@ -767,8 +808,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError(f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit.")
         single = len(coef) == 1
-        self.coef_ = coef[0] if single else coef
-        self.intercept_ = intercept[0] if single else intercept
+        self.coef_ = at_home(coef[0] if single else coef, home)
+        self.intercept_ = at_home(intercept[0] if single else intercept, home)
         self.solver_, self._solver_reason = name, reason
         self.loss_curve_ = self.loss_curve_ + result.loss_curve
         self.best_loss_ = min(self.loss_curve_)
@@ -821,7 +862,18 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.array_api_support = CAN_DISPATCH and self.solver != "numba"
         return tags
+
+    def __sklearn_array_api_convert__(self, converter):
+        """Give a copy whose coefficients the converter moved: what scikit-learn's move_estimator_to calls."""
+        moved = clone(self)
+        vars(moved).update(vars(self))
+        if hasattr(self, "coef_"):
+            moved.coef_ = converter(self.coef_)
+            intercept = converter(np.asarray(self.intercept_) if np.isscalar(self.intercept_) else self.intercept_)
+            moved.intercept_ = intercept[()] if isinstance(intercept, np.ndarray) else intercept
+        return moved
 
 
 @cache

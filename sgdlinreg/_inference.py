@@ -1,13 +1,14 @@
 """Standard errors of a least-squares fit, and of its predictions."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
 
 from sgdlinreg._arrays import arrays_of
 
-ROWS_BYTES = 1 << 22
+PANELS = 4
+"""Panels of rows that are solved for at a time."""
 
 
 class Inference(NamedTuple):
@@ -52,23 +53,24 @@ class Inference(NamedTuple):
         return np.append(np.square(inverse).sum(axis=0), 1.0 + of_mean)
 
     def predict_std(self, X) -> np.ndarray:
-        """Give the standard deviation of new observations at rows X, (n_samples, n_targets).
+        """Give the standard deviation of new observations at rows X, (n_samples, n_targets), from NumPy.
 
         ``residual_std * sqrt(1 + 1 / W + (x - mean)' G**-1 (x - mean))`` with G the moments and W the sum of the
         weights: the noise of a row of weight 1 and what is not known of the coefficients. Costs
         n_samples * n_features**2 operations.
         """
         out = np.empty((X.shape[0], len(self.residual_std)))
-        step = max(1, ROWS_BYTES // (8 * X.shape[1]))
+        there: Any = arrays_of(X)
+        lower, scale = there.put(self.lower), there.put(self.scale)
+        step = max(1, PANELS * there.panel_bytes // (8 * X.shape[1]))
         for start in range(0, X.shape[0], step):
             rows = X[start : start + step]
-            rows = rows.toarray() if sparse.issparse(rows) else arrays_of(rows).take(rows)
-            rows = rows.astype(np.float64)
+            rows = there.in_double(rows.toarray() if sparse.issparse(rows) else rows)
             of_mean = 0.0
             if self.mean is not None:
-                rows = rows - self.mean
+                rows = rows - there.put(self.mean)
                 of_mean = 1.0 / self.total_weight
-            whitened = linalg.solve_triangular(self.lower, (rows / self.scale).T, lower=True, check_finite=False)
-            share = np.sqrt(1.0 + of_mean + np.square(whitened).sum(axis=0))
+            whitened = there.solve_lower(lower, (rows / scale).T)
+            share = np.sqrt(1.0 + of_mean + there.take((whitened * whitened).sum(axis=0)))
             out[start : start + step] = share[:, None] * self.residual_std
         return out

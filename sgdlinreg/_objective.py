@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sgdlinreg._arrays import times
 from sgdlinreg._blocks import Block, panels
 
 
@@ -186,7 +187,7 @@ class Objective:
         """F of each target, shape (n_targets,). Costs one pass over the block."""
         total = np.zeros(block.n_targets)
         for rows, X, weight in panels(block):
-            residual = X @ coef[:, :-1].T + coef[:, -1] - block.y[rows]
+            residual = times(X, coef[:, :-1].T) + coef[:, -1] - block.y[rows]
             total += weight @ self.loss.value(residual)
         return total / block.total_weight + self.penalty(coef)
 
@@ -200,9 +201,9 @@ class Objective:
         """Gradient of F without the l1 penalty, shape (n_targets, n_features + 1). Costs one pass over the block."""
         gradient = np.zeros_like(coef)
         for rows, X, weight in panels(block):
-            residual = X @ coef[:, :-1].T + coef[:, -1] - block.y[rows]
+            residual = times(X, coef[:, :-1].T) + coef[:, -1] - block.y[rows]
             slope = weight[:, None] * self.loss.slope(residual)
-            gradient[:, :-1] += (X.T @ slope).T
+            gradient[:, :-1] += times(X.T, slope).T
             gradient[:, -1] += slope.sum(axis=0)
         gradient /= block.total_weight
         if not self.fit_intercept:

@@ -1,14 +1,14 @@
 """Predictions, accumulated in float64."""
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._arrays import TorchArrays, is_tensor
-
-ROWS_BYTES = 1 << 20
+from sgdlinreg._arrays import arrays_of, dtype_of
 
 
-def predict_rows(X, coef: np.ndarray, intercept) -> np.ndarray:
+def predict_rows(X, coef: np.ndarray, intercept) -> Any:
     """``X @ coef.T + intercept`` in X's dtype.
 
     Parameters
@@ -23,17 +23,18 @@ def predict_rows(X, coef: np.ndarray, intercept) -> np.ndarray:
 
     Notes
     -----
-    float32 rows are widened a panel at a time: the copy stays in the cache.
+    float32 rows are widened a panel at a time: on the CPU the copy stays in the cache.
     """
-    weights = coef.T.astype(np.float64)
-    if is_tensor(X):
-        there = TorchArrays(X.device)
-        return (X.double() @ there.put(weights) + there.put(np.asarray(intercept, dtype=np.float64))).to(X.dtype)
-    if X.dtype == np.float64 or sparse.issparse(X):
-        return (X @ weights + intercept).astype(X.dtype, copy=False)
-    out = np.empty((X.shape[0], *weights.shape[1:]), dtype=X.dtype)
-    step = max(1, ROWS_BYTES // (8 * X.shape[1]))
+    there: Any = arrays_of(X)
+    weights, intercept = there.put(coef.T.astype(np.float64)), there.put(np.asarray(intercept, dtype=np.float64))
+    dtype = dtype_of(X)
+    if sparse.issparse(X):
+        return (X @ weights + intercept).astype(dtype, copy=False)
+    if dtype == np.float64:
+        return X @ weights + intercept
+    out = there.zeros((X.shape[0], *weights.shape[1:]), dtype)
+    step = max(1, there.panel_bytes // (8 * X.shape[1]))
     for start in range(0, X.shape[0], step):
         rows = slice(start, start + step)
-        out[rows] = X[rows].astype(np.float64) @ weights + intercept
+        out[rows] = there.in_double(X[rows]) @ weights + intercept
     return out

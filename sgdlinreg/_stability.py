@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sgdlinreg._arrays import times
 from sgdlinreg._blocks import panel_of, panels, sample_rows, squared
 from sgdlinreg._conditioning import safe_step
 from sgdlinreg._coordinates import SAMPLE_MARGIN, largest_eigenvalue, norms_and_moment, raw_coordinates, sample_of
@@ -44,5 +45,5 @@ def surely_diverges(block, objective, step_size, momentum, rng) -> bool:
     direction /= np.linalg.norm(direction)
     features = direction[: block.n_features]
     constant = direction[-1] if objective.fit_intercept else 0.0
-    along = sum(float(weight @ np.square(X @ features + constant)) for _, X, weight in panels(block))
+    along = sum(float(weight @ np.square(times(X, features) + constant)) for _, X, weight in panels(block))
     return not along / block.total_weight + objective.l2 * float(features @ features) <= limit

@@ -1,10 +1,11 @@
 """Means and variances of columns, in one sequential pass, merged block by block; offsets cost no digits."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from sgdlinreg._arrays import arrays_of
 from sgdlinreg._blocks import Block, panels, squared
 
 
@@ -39,16 +40,17 @@ class ColumnStatistics(NamedTuple):
         return np.where(variance > rounding**2, variance, 0.0)
 
 
-def centre_panel(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Subtract the weighted mean of each column in place, and return it.
+def centre_panel(X: Any, weight: np.ndarray) -> np.ndarray:
+    """Subtract the weighted mean of each column in place, wherever X is, and return it.
 
     The heaviest row goes first: an offset or uneven weights then cost no digits, and constant columns become exactly 0.
     """
-    first = X[np.argmax(weight)].copy()
+    there: Any = arrays_of(X)
+    first = 1.0 * X[int(np.argmax(weight))]
     X -= first
-    rest = (weight @ X) / weight.sum()
+    rest = (there.put(weight) @ X) / weight.sum()
     X -= rest
-    return first + rest
+    return there.take(first + rest)
 
 
 def shift_complete(X: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +77,8 @@ def column_statistics(block: Block) -> ColumnStatistics:
         else:
             complete = np.ones(X.shape[1], dtype=bool)
             mean = centre_panel(X, weight)
-            squares = weight @ np.square(X)
+            there: Any = arrays_of(X)
+            squares = there.take(there.put(weight) @ squared(X))
         total = ColumnStatistics(panel_weight, mean, np.maximum(squares, 0.0), complete).merge(total)
     assert total is not None, "a block has rows"
     return total

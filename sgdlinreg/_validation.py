@@ -15,8 +15,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sgdlinreg._arrays import arrays_of, is_on_device
+from sgdlinreg._arrays import is_tensor
 from sgdlinreg._blocks import CSR, Block, as_scipy
+from sgdlinreg._namespaces import local, to_numpy
 
 FLOATS = [np.float64, np.float32]
 
@@ -40,9 +41,9 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
     ----------
     estimator : MiniBatchSGDRegressor
         Its n_features_in_ and feature_names_in_ are set (reset=True) or checked.
-    X : array-like or sparse of shape (n_samples, n_features)
-    y : array-like of shape (n_samples,) or (n_samples, n_targets)
-    sample_weight : array-like of shape (n_samples,), float or None
+    X : array-like, tensor or sparse of shape (n_samples, n_features)
+    y : array-like or tensor of shape (n_samples,) or (n_samples, n_targets)
+    sample_weight : array-like or tensor of shape (n_samples,), float or None
     reset : bool
     finite : bool
         Whether to look for NaN and infinity in X now; if not, `check_finite` must be called before a model is kept.
@@ -50,14 +51,15 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
     Returns
     -------
     Block
-        Without the rows of weight 0. X is not copied unless its type or sparse format asks for it; a torch tensor on a
-        device stays there.
+        Without the rows of weight 0. X is not copied unless its type or sparse format asks for it; on a device it
+        stays there, as a torch tensor.
     """
-    if is_on_device(X):
+    X, y, sample_weight = local(X), to_numpy(y), to_numpy(sample_weight)
+    if is_tensor(X):
         X = _check_tensor(estimator, X, reset)
-        y = validate_data(estimator, X="no_validation", y=_on_host(y), multi_output=True, y_numeric=True)
+        y = validate_data(estimator, X="no_validation", y=y, multi_output=True, y_numeric=True)
         check_consistent_length(X, y)
-        return _weighted(X, y, None if sample_weight is None else _on_host(sample_weight))
+        return _weighted(X, y, sample_weight)
     X, y = validate_data(
         estimator,
         X,
@@ -85,15 +87,11 @@ def _check_tensor(estimator, X, reset):
         X = X.double()
     elif X.element_size() < 4:
         X = X.float()
-    if not bool(X.isfinite().all()):
+    if not (bool(X.sum().isfinite()) or bool(X.isfinite().all())):  # the sum needs no memory
         raise ValueError(f"Input X contains NaN or infinity.\n{name} does not accept missing values.")
     _check_feature_names(estimator, X, reset=reset)
     _check_n_features(estimator, X, reset=reset)
     return X.detach()
-
-
-def _on_host(values):
-    return arrays_of(values).take(values)
 
 
 def _weighted(X, y, sample_weight) -> Block:
@@ -113,7 +111,7 @@ def _weighted(X, y, sample_weight) -> Block:
 def check_finite(estimator, block: Block) -> None:
     """Raise what scikit-learn raises where X holds NaN or infinity."""
     X = block.X.data if isinstance(block.X, CSR) else block.X
-    if is_on_device(X):
+    if is_tensor(X):
         return  # done when it was taken in
     _assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
 
@@ -184,7 +182,7 @@ def _take(block: Block, rows: np.ndarray) -> Block:
 
 
 def _plain(X):
-    if is_on_device(X) or not sparse.issparse(X):
+    if not sparse.issparse(X):
         return X
     if not X.has_canonical_format:
         X = X.copy()
@@ -235,6 +233,7 @@ def check_start(coef_init, intercept_init, n_features, n_targets, fit_intercept)
 
 def check_new_rows(estimator, X):
     """Check data to predict on; columns must be those of fit."""
-    if is_on_device(X):
+    X = local(X)
+    if is_tensor(X):
         return _check_tensor(estimator, X, reset=False)
     return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=False)

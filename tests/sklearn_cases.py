@@ -49,6 +49,7 @@ def cases(module, mentions, replaced, reason_of, fixtures=None):
             if "global_random_seed" in inspect.signature(function).parameters:
                 arguments["global_random_seed"] = 42
             marks = [pytest.mark.xfail(reason=reason)] if reason else []
+            marks += [mark for mark in getattr(function, "pytestmark", []) if mark.name == "skipif"]
             found.append(pytest.param(name, function, arguments, id=f"{name}[{label}]", marks=marks))
     return found
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sgdlinreg._blocks import CSR, PANEL_BYTES, Block, as_scipy, panels, squared, take_rows
+from sgdlinreg._arrays import NUMPY
+from sgdlinreg._blocks import CSR, Block, as_scipy, panels, squared, take_rows
 
 from .helpers import as_csr, make_problem
 
@@ -16,7 +17,7 @@ def blocks(n_rows=301, n_features=7, dtype=np.float64):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_panels_give_every_row_once_in_float64(dtype):
-    dense, sparse = blocks(n_rows=PANEL_BYTES // (8 * 7) * 2 + 5, dtype=dtype)
+    dense, sparse = blocks(n_rows=NUMPY.panel_bytes // (8 * 7) * 2 + 5, dtype=dtype)
     for block in (dense, sparse):
         parts = list(panels(block))
         stacked = np.vstack([X if isinstance(X, np.ndarray) else X.toarray() for _, X, _ in parts])

@@ -22,14 +22,14 @@ LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "
 FLOORS = [
     {"_arrays"},
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
-    | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba", "_solvers.compiling_numba"},
+    | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba", "_solvers.compiling_numba"}
+    | {"_device_memory"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
-    | {"_solvers.products_numba", "_solvers.rows_numba"},
-    {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.sgd_torch", "_solvers.moments"}
-    | {"_solvers.wide"},
+    | {"_solvers.products_numba", "_solvers.rows_numba", "_namespaces"},
+    {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.moments"} | {"_solvers.wide"},
     {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},
-    {"_stopping", "_stability", "_past", "_solvers.normal_equation"},
-    {"_solvers.sgd_state"},
+    {"_stopping", "_stability", "_past", "_solvers.normal_equation", "_solvers.transfer"},
+    {"_solvers.sgd_state", "_solvers.sgd_torch"},
     {"_solvers.sgd"},
     {"_divergence"},
     {"_training", "_solvers", "_validation"},

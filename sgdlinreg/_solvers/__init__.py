@@ -29,7 +29,14 @@ def kernel_class(name: str) -> type[Kernel]:
 
 
 def choose_solver(
-    solver: str, *, n_features: int, device: str, least_squares: bool, steps_are_default: bool, has_start: bool
+    solver: str,
+    *,
+    n_features: int,
+    device: str,
+    least_squares: bool,
+    steps_are_default: bool,
+    has_start: bool,
+    on_device: bool = False,
 ) -> tuple[str, str]:
     """Resolve solver="auto".
 
@@ -46,6 +53,8 @@ def choose_solver(
         Whether every parameter of the steps has its default.
     has_start : bool
         Whether there is a coef_init, an intercept_init or an X_val.
+    on_device : bool
+        Whether X is a tensor on a device other than the CPU.
 
     Returns
     -------
@@ -58,20 +67,22 @@ def choose_solver(
     1. "torch" for an explicit device other than the CPU;
     2. "normal_equation" if the loss is the squared error, the penalty has no l1 part, there are at most 1000
        features, every parameter of the steps has its default and there is no start and no X_val;
-    3. else "numba".
+    3. else "torch" if X is on a device and device is "auto";
+    4. else "numba".
     """
     if solver != "auto":
         return solver, "as asked"
     if device not in ("auto", "cpu"):
         return "torch", f"device={device!r}"
+    steps = "torch" if on_device and device == "auto" else "numba"
     if not least_squares:
-        return "numba", "the closed form is for squared error without an l1 penalty"
+        return steps, "the closed form is for squared error without an l1 penalty"
     if has_start:
-        return "numba", "coef_init, intercept_init or X_val given"
+        return steps, "coef_init, intercept_init or X_val given"
     if not steps_are_default:
-        return "numba", "a parameter of the steps is set"
+        return steps, "a parameter of the steps is set"
     if n_features > MAX_EXACT_FEATURES:
-        return "numba", f"{n_features} features > {MAX_EXACT_FEATURES}"
+        return steps, f"{n_features} features > {MAX_EXACT_FEATURES}"
     return "normal_equation", f"{n_features} features, exact is affordable"
 
 

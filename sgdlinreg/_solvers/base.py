@@ -81,6 +81,9 @@ class Kernel(Protocol):
 
     def __init__(self, device: str, n_jobs: int | None): ...
 
+    def place(self, block: Block) -> Block:
+        """Bring X to where it is measured and judged: NumPy's memory, or the device if there is room."""
+
     def to_device(self, block: Block) -> Any:
         """Give the block in the form that `run_batches` wants."""
 
@@ -98,6 +101,10 @@ class CPUKernel:
 
     def __init__(self, device="auto", n_jobs=None):
         pass
+
+    def place(self, block):
+        """Bring X to NumPy's memory."""
+        return block.on_host()
 
     def to_device(self, block):
         """Give the block as it is."""
@@ -127,6 +134,9 @@ class Solver(Protocol):
 
     def init(self, n_features: int, n_targets: int, coef: np.ndarray | None) -> Any:
         """State before any data; ``coef`` (n_targets, n_features + 1) is where to start, None for zeros."""
+
+    def place(self, block: Block) -> Block:
+        """Bring X to where the solver works, before anything else."""
 
     def prepare(self, state: Any, block: Block, rng: np.random.Generator, visit: Visit) -> tuple[Any, Any]:
         """Take note of a block before its first pass: weights, statistics, device.

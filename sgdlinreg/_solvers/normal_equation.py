@@ -102,6 +102,10 @@ class NormalEquation:
         """No rows yet. There is nothing to start from in a closed form, so ``coef`` is not used."""
         return State(Rows(n_features, n_targets), n_features, n_targets)
 
+    def place(self, block):
+        """Leave X where it is, unless the CPU is asked for."""
+        return block.on_host() if self.options.device == "cpu" else block
+
     def prepare(self, state, block, rng, visit):
         """Choose between keeping rows and summing moments, by the number of rows."""
         state = state._replace(is_sparse=isinstance(block.X, CSR))

@@ -63,6 +63,10 @@ class SGD:
         zeros = np.zeros_like(start)
         return State(start, zeros, zeros, np.ones(n_targets), started_at_mean=not mean_start)
 
+    def place(self, block):
+        """Bring X to where the kernel measures it."""
+        return self.kernel.place(block)
+
     def prepare(self, state, block, rng, visit):
         """Take note of a block: scale its weights to mean one, measure it, choose the step.
 

@@ -1,24 +1,12 @@
 """The batches of an epoch in torch operations, on any device."""
 
+from contextlib import closing
 from typing import NamedTuple
 
-import numpy as np
-
-from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._blocks import Block
 from sgdlinreg._objective import LOSSES, proximal
 from sgdlinreg._optional import import_optional
-
-
-class DeviceBlock(NamedTuple):
-    """A `Block` as tensors on a device; X is a tensor (n_rows, n_features) or a `CSR` of tensors."""
-
-    X: object
-    y: object
-    sample_weight: object
-    is_sparse: bool
-    n_rows: int
-    n_features: int
-    dtype: np.dtype
+from sgdlinreg._solvers import transfer
 
 
 class TorchKernel:
@@ -32,33 +20,29 @@ class TorchKernel:
         self.torch = import_optional("torch", "torch", "solver='torch'")
         self.device = "cpu" if device == "auto" else device
         try:
-            self.device = self.torch.device(self.device)
-            self.torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            self.device = self.torch.empty(0, dtype=self.torch.float64, device=self.device).device
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
             raise ValueError(
                 f"device={device!r} is not available to torch {self.torch.__version__} on this machine "
                 f"({str(error).splitlines()[0]}). Use solver='numba' or 'normal_equation' on the CPU, or "
                 "solver='torch' with device='cpu'."
             ) from error
 
+    def place(self, block: Block) -> Block:
+        """Bring X to the device before it is measured, where there is room."""
+        return transfer.place(block, self.device)
+
     def to_device(self, block: Block):
-        """Copy a block to the device; the tensors never share the caller's memory."""
-
-        def copy(array, dtype=None):
-            return self.torch.tensor(np.ascontiguousarray(array, dtype=dtype), device=self.device)
-
-        if isinstance(block.X, CSR):
-            indices, indptr = copy(block.X.indices, np.int64), copy(block.X.indptr, np.int64)
-            X: object = CSR(copy(block.X.data), indices, indptr, block.n_features)
-        else:
-            X = copy(block.X)
-        weight = None if block.sample_weight is None else copy(block.sample_weight)
-        return DeviceBlock(X, copy(block.y), weight, block.is_sparse, block.n_rows, block.n_features, block.dtype)
+        """Give a block as tensors on the device, without a copy where they are there already."""
+        return transfer.to_device(block, self.device)
 
     def run_batches(
         self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
     ):
         """Run the kernel on the device and bring coefficients and losses back once at the end."""
+        if isinstance(block, transfer.HostBlock):
+            about = (step_sizes, batch_size, objective, conditioning)
+            return self._stream(block, order, positions, *about, memory, momentum, iterate)
         torch = self.torch
 
         def put(array):
@@ -83,6 +67,15 @@ class TorchKernel:
         for array, tensor in zip(iterate, on_device, strict=True):
             array[:] = tensor.cpu().numpy()
         return losses.cpu().numpy()
+
+    def _stream(self, block, order, positions, step_sizes, batch_size, objective, conditioning, *rest):
+        """Run the batches of rows that do not fit on the device, part by part."""
+        losses = 0.0
+        with closing(transfer.parts_of(block, order, positions, conditioning, batch_size, self.device)) as parts:
+            for part in parts:
+                about = (part.block, part.order, part.positions, step_sizes[part.steps], batch_size, objective)
+                losses = losses + self.run_batches(*about, part.conditioning, *rest)
+        return losses
 
 
 class _Folding(NamedTuple):

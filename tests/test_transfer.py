@@ -1,0 +1,156 @@
+"""Rows that are copied to a device, and rows that are streamed to it because they do not fit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sgdlinreg import MiniBatchSGDRegressor, _arrays
+from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._conditioning import no_conditioning
+from sgdlinreg._ordering import epoch_order
+from sgdlinreg._solvers import transfer
+
+from .helpers import as_csr, make_problem, needs_torch
+
+pytestmark = needs_torch
+
+
+@pytest.fixture
+def small_device(monkeypatch):
+    """The CPU, as a device of its own with room for a part of the rows."""
+    import torch
+
+    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
+    monkeypatch.setattr(transfer, "room_on", lambda device: 4000.0)
+    return torch.device("cpu")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "read-only"])
+def test_rows_arrive_whatever_their_layout(dtype, layout, monkeypatch):
+    import torch
+
+    X = make_problem(0)[0].astype(dtype)
+    expected = X.copy()
+    X = {"F": np.asfortranarray(X), "strided": np.repeat(X, 2, axis=1)[:, ::2]}.get(layout, X)
+    X.flags.writeable = layout != "read-only"
+    monkeypatch.setattr(transfer, "STAGING_BYTES", 13 * 7 * X.itemsize)  # 24 loads, the last one ragged
+    there = transfer.send(X, torch.device("cpu"))
+    np.testing.assert_array_equal(there.numpy(), expected)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("n_extreme", [0, 3])
+@pytest.mark.parametrize("positions", [(0, 301), (96, 301), (0, 96)])
+def test_parts_are_the_batches_in_order(small_device, sparse, n_extreme, positions):
+    X, y, weight = make_problem(1)
+    rows = as_csr(X)
+    block = Block(CSR(rows.data, rows.indices, rows.indptr, 7) if sparse else X, y[:, None], weight)
+    order = epoch_order(301, 56.0, "full", np.random.default_rng(0))
+    extreme = np.arange(n_extreme)
+    conditioning = replace(no_conditioning(7), extreme_rows=extreme)
+    ready = transfer.to_device(block, small_device)
+    assert isinstance(ready, transfer.HostBlock)
+    seen, steps = [], []
+    parts = transfer.parts_of(ready, order, positions, conditioning, 16, small_device)
+    for part in parts:
+        values = part.block.X
+        if sparse:
+            parts_of_row = np.split(values.data.numpy(), values.indptr.numpy()[1:-1])
+            values = np.array(parts_of_row)
+        taken = [np.asarray(array) for array in (values, part.block.y, part.block.sample_weight)]
+        rows_in_order = part.order.rows(*part.positions)
+        seen.append([array[rows_in_order] for array in taken])
+        steps.extend(range(part.steps.start, part.steps.stop))
+        np.testing.assert_array_equal(taken[0][part.conditioning.extreme_rows], X[extreme])
+        assert part.block.n_rows == 301
+        assert part.block.y.shape[0] < 301
+    chosen = order.rows(*positions)
+    for found, whole in zip(zip(*seen, strict=True), (X, y[:, None], weight), strict=True):
+        np.testing.assert_array_equal(np.concatenate(found), whole[chosen])
+    assert steps == list(range(-(-len(chosen) // 16)))
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "sparse"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"eta0": 0.01},
+        {"loss": "huber", "epsilon": 1.0, "average": True},
+        {"penalty": "elasticnet", "alpha": 0.1, "momentum": 0.5},
+        {"shuffle": False, "drop_last": True},
+    ],
+    ids=str,
+)
+def test_streamed_rows_take_the_path_of_one_block(small_device, kind, options, monkeypatch):
+    X, y, weight = make_problem(2, n_rows=1003, n_targets=2)
+    X[5] *= 30.0  # joins every batch
+    X = as_csr(X) if kind == "sparse" else X.astype(kind)
+    model = MiniBatchSGDRegressor(solver="torch", batch_size=16, random_state=0, tol=None, max_iter=4, **options)
+    numbers, load = [], transfer._load
+
+    def spy(block, rows, device, staging, number):
+        numbers.append(number)
+        return load(block, rows, device, staging, number)
+
+    monkeypatch.setattr(transfer, "_load", spy)
+    streamed = model.fit(X, y, weight).coef_
+    assert max(numbers) > 10
+    numbers.clear()
+    monkeypatch.setattr(transfer, "room_on", lambda device: np.inf)
+    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset({"cpu"}))
+    np.testing.assert_allclose(model.fit(X, y, weight).coef_, streamed, rtol=1e-12)
+    assert not numbers
+
+
+def test_an_error_while_loading_ends_the_fit_and_leaves_the_model(small_device, monkeypatch):
+    import torch
+
+    X, y, _ = make_problem(3)
+    model = MiniBatchSGDRegressor(solver="torch", random_state=0, batch_size=16).fit(X, y)
+    before = model.coef_.copy()
+    load = transfer._load
+
+    def fail(block, rows, device, staging, number):
+        if number == 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return load(block, rows, device, staging, number)
+
+    monkeypatch.setattr(transfer, "_load", fail)
+    with pytest.raises(MemoryError, match=r"The device ran out of memory\. X is 301 x 7"):
+        model.fit(X, 2.0 * y)
+    np.testing.assert_array_equal(model.coef_, before)
+
+
+@pytest.mark.gpu
+def test_a_small_gpu_takes_the_path_of_a_large_one(monkeypatch):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    X, y, weight = make_problem(4, n_rows=20_011)
+    model = MiniBatchSGDRegressor(solver="torch", device="cuda", random_state=0, tol=None, max_iter=3, eta0=1e-3)
+    expected = model.fit(X, y, weight).coef_
+    monkeypatch.setattr(transfer, "room_on", lambda device: 1e5)
+    np.testing.assert_allclose(model.fit(X, y, weight).coef_, expected, rtol=1e-10)
+
+
+@pytest.mark.gpu
+def test_tensors_of_cuda_in_and_out():
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    X, y, weight = make_problem(5)
+    there = [torch.tensor(array, device="cuda") for array in (X, y, weight)]
+    for solver in ("normal_equation", "torch"):
+        options = {"tol": None, "max_iter": 5} if solver == "torch" else {}
+        model = MiniBatchSGDRegressor(solver=solver, random_state=0, **options)
+        expected = model.fit(X, y, weight).coef_
+        np.testing.assert_allclose(model.fit(*there).coef_, expected, rtol=1e-10)
+        predictions = model.predict(there[0])
+        assert predictions.device == there[0].device
+        np.testing.assert_allclose(predictions.cpu().numpy(), model.predict(X), rtol=1e-12)
+        assert model.score(*there) == pytest.approx(model.score(X, y, weight))
