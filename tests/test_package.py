@@ -24,7 +24,8 @@ FLOORS = [
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
     | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
-    | {"_solvers.products_numba", "_solvers.rows_numba"},
+    | {"_solvers.products_numba", "_solvers.rows_numba", "_solvers.graphs_torch"},
+    {"_solvers.batches_torch"},
     {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.sgd_torch", "_solvers.moments"}
     | {"_solvers.wide"},
     {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},
