@@ -110,19 +110,21 @@ def _vector(pointer, columns, n_features):
 
 
 @triton.jit
-def _load_matrices(whitener, curvature, anchor, columns, n_features, WHITENS: tl.constexpr, REMEMBERS: tl.constexpr):
-    """Load what steps are multiplied by, and what earlier rows add; zeros where there is none."""
-    metric, known, edge, corner, point, intercept_point = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    within = (columns < n_features)[:, None] & (columns < n_features)[None, :]
+def _load_matrices(matrices, anchor, columns, n_features, WHITENS: tl.constexpr, REMEMBERS: tl.constexpr):
+    """Load what steps are multiplied by, and what earlier rows add; zeros where there is none.
+
+    Matrices come padded to the width of a tile; ``edge`` is what the second moment has beside them for the intercept.
+    """
+    whitener, curvature, edge = matrices
+    metric, known, beside, corner, point, intercept_point = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    places = columns[:, None] * columns.shape[0] + columns[None, :]
     if WHITENS:
-        metric = tl.load(whitener + columns[:, None] * n_features + columns[None, :], mask=within, other=0.0)
+        metric = tl.load(whitener + places)
     if REMEMBERS:
-        size = n_features + 1
-        known = tl.load(curvature + columns[:, None] * size + columns[None, :], mask=within, other=0.0)
-        edge = _vector(curvature + n_features * size, columns, n_features)
-        corner = tl.load(curvature + n_features * size + n_features)
+        known = tl.load(curvature + places)
+        beside, corner = _vector(edge, columns, n_features), tl.load(edge + n_features)
         point, intercept_point = _vector(anchor, columns, n_features), tl.load(anchor + n_features)
-    return metric, known, edge, corner, point, intercept_point
+    return metric, known, beside, corner, point, intercept_point
 
 
 @triton.jit
@@ -141,6 +143,7 @@ def walk(
     inverse_scale,
     whitener,
     curvature,
+    edge,
     anchor,
     options,
     n_features,
@@ -176,7 +179,7 @@ def walk(
     if LOSS is not None:
         loss = LOSS(tl.load(options))
     middle, unit = _vector(centre, columns, n_features), _vector(inverse_scale, columns, n_features)
-    matrices = _load_matrices(whitener, curvature, anchor, columns, n_features, WHITENS, REMEMBERS)
+    matrices = _load_matrices((whitener, curvature, edge), anchor, columns, n_features, WHITENS, REMEMBERS)
     w, v = _vector(coef, columns, n_features), _vector(velocity, columns, n_features)
     b, u = tl.load(coef + n_features), tl.load(velocity + n_features)
     w_sum, b_sum = _vector(coef_sum, columns, n_features), tl.load(coef_sum + n_features)
@@ -308,6 +311,7 @@ def take_step(
     inverse_scale,
     whitener,
     curvature,
+    edge,
     anchor,
     options,
     n_features,
@@ -343,7 +347,7 @@ def take_step(
             features += tl.sum(block, axis=0)
             slope_sum += tl.sum(tl.load(of_part + n_features, mask=there, other=0.0), axis=0)
             batch_loss += tl.sum(tl.load(of_part + n_features + 1, mask=there, other=0.0), axis=0)
-        matrices = _load_matrices(whitener, curvature, anchor, columns, n_features, WHITENS, REMEMBERS)
+        matrices = _load_matrices((whitener, curvature, edge), anchor, columns, n_features, WHITENS, REMEMBERS)
         coordinates = _vector(centre, columns, n_features), _vector(inverse_scale, columns, n_features)
         step_size = tl.load(step_sizes + number * n_targets + target)
         sums = features, slope_sum, batch_loss

@@ -1,5 +1,6 @@
 """The batches of an epoch in torch operations, on any device."""
 
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,8 +100,20 @@ class TorchKernel:
         return self.torch.as_tensor(array, device=self.device)
 
     def _plan(self, problem):
-        setting = make_setting(self._put, problem.conditioning, problem.memory, problem.objective.fit_intercept)
+        block, conditioning, memory = problem.block, problem.conditioning, problem.memory
+        setting = make_setting(self._put, conditioning, memory, problem.objective.fit_intercept)
+        if self._has_triton():
+            from sgdlinreg._solvers.sgd_triton import TritonPlan, covers
+
+            if covers(block.n_features, block.is_sparse, setting.whitener is not None, setting.curvature is not None):
+                return TritonPlan(self.torch, problem, setting)
         return TorchPlan(self.torch, problem, setting)
+
+    def _has_triton(self):
+        """Whether Triton is installed and knows the device; it needs compute capability 7."""
+        if self.device.type != "cuda" or find_spec("triton") is None:
+            return False
+        return self.torch.version.hip is not None or self.torch.cuda.get_device_capability(self.device)[0] >= 7
 
 
 class TorchPlan:

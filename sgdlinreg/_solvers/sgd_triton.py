@@ -13,14 +13,15 @@ from sgdlinreg._solvers.batches_torch import Position
 from sgdlinreg._solvers.graphs_torch import Replayed
 from sgdlinreg._solvers.kernels_triton import sum_up, take_step, walk
 
-TILE_BYTES = 1 << 15
+TILE_BYTES = 1 << 14
 """A tile of rows: two of them, and the coefficients, stay in the registers of a multiprocessor."""
+VECTOR = 16
 MAX_COLUMNS = 1024
 """Up to this many features a row is one piece of a tile."""
 MAX_WHITENED = 64
 """Up to this many features a whitener, and the second moment of earlier rows, stay in registers too."""
-VALUES_PER_WARP = 512
-MAX_WARPS = 8
+VALUES_PER_WARP = 256
+MIN_WARPS, MAX_WARPS = 4, 8
 SHARED_BYTES = 1 << 18
 """Batches of this size and more are shared by all multiprocessors: one takes longer to read them than two launches."""
 PROGRAMS_PER_PROCESSOR = 4
@@ -51,8 +52,9 @@ def covers(n_features: int, is_sparse: bool, whitens: bool, remembers: bool) -> 
 def shape_of(n_rows: int, n_features: int, itemsize: int, has_matrix: bool = False) -> Shape:
     """Choose the shape of tiles.
 
-    A tile is as wide as the row, to the next power of two, and has as many rows as the batch, at most 32 KiB. A warp
-    holds 512 of its values, or of the matrix that steps are multiplied by.
+    A tile is as wide as the row, to the next power of two, and has as many rows as the batch, at most 16 KiB; half of
+    that where the number of features is no multiple of 16, because such rows take more addresses to load. There is a
+    warp for every 256 of its values, or of the matrix that steps are multiplied by, from 4 to 8.
 
     Parameters
     ----------
@@ -67,14 +69,15 @@ def shape_of(n_rows: int, n_features: int, itemsize: int, has_matrix: bool = Fal
     Examples
     --------
     >>> shape_of(n_rows=32, n_features=64, itemsize=4)
-    Shape(rows=32, columns=64, tiles=1, warps=4, shared=False)
+    Shape(rows=32, columns=64, tiles=1, warps=8, shared=False)
     >>> shape_of(n_rows=65536, n_features=64, itemsize=4)
-    Shape(rows=128, columns=64, tiles=512, warps=8, shared=True)
+    Shape(rows=64, columns=64, tiles=1024, warps=8, shared=True)
     """
     columns = max(2, _power_of_two(n_features))
-    rows = max(1, min(_power_of_two(n_rows), TILE_BYTES // itemsize // columns))
+    tile = (TILE_BYTES if n_features % VECTOR == 0 else TILE_BYTES // 2) // itemsize
+    rows = max(1, min(_power_of_two(n_rows), tile // columns))
     values = max(rows * columns, columns * columns * has_matrix)
-    warps = max(1, min(values // VALUES_PER_WARP, MAX_WARPS))
+    warps = max(MIN_WARPS, min(values // VALUES_PER_WARP, MAX_WARPS))
     return Shape(rows, columns, -(-n_rows // rows), warps, n_rows * n_features * itemsize >= SHARED_BYTES)
 
 
@@ -148,9 +151,13 @@ class TritonPlan:
         def put(array):
             return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float64), device=device)
 
-        rank = conditioning.whitener.shape[1]
-        self.whitener = put(np.pad(conditioning.whitener, ((0, 0), (0, (n_features - rank) * self.whitens))))
-        self.anchor = put(problem.memory.anchor)
+        curvature, anchor = problem.memory
+        self.matrices = (
+            put(self._padded(conditioning.whitener)),
+            put(self._padded(curvature[:-1, :-1])),
+            put(curvature[-1] if self.remembers else np.zeros(1)),
+            put(anchor if self.remembers else np.zeros((n_targets, n_features + 1))),
+        )
         share = (block.n_rows - self.n_extreme) / block.n_rows
         epsilon = getattr(objective.loss, "epsilon", 0.0)
         numbers = [epsilon, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept, share]
@@ -191,9 +198,13 @@ class TritonPlan:
         weight = block.y if block.sample_weight is None else block.sample_weight
         return block.X, block.y, weight
 
-    def _matrices(self):
-        curvature = self.setting.curvature if self.remembers else self.options
-        return self.whitener if self.whitens else self.options, curvature, self.anchor
+    def _padded(self, matrix):
+        """Fill up a matrix with zeros to the width of a tile; one without values stays without."""
+        if not matrix.size:
+            return np.zeros(1)
+        square = np.zeros((self.shape.columns, self.shape.columns))
+        square[: matrix.shape[0], : matrix.shape[1]] = matrix
+        return square
 
     def _tile_constants(self):
         block, shape = self.problem.block, self.shape
@@ -213,7 +224,7 @@ class TritonPlan:
             self.losses,
             setting.centre,
             setting.inverse_scale,
-            *self._matrices(),
+            *self.matrices,
             self.options,
             problem.block.n_features,
             problem.n_targets,
@@ -263,12 +274,12 @@ class TritonPlan:
                 self.losses,
                 setting.centre,
                 setting.inverse_scale,
-                *self._matrices(),
+                *self.matrices,
                 self.options,
                 *sizes,
                 self.n_programs,
                 COLUMNS=self.shape.columns,
                 PARTS=max(1, PARTIAL_VALUES // self.shape.columns),
-                num_warps=4,
+                num_warps=MAX_WARPS if self.whitens or self.remembers else MIN_WARPS,
                 **step_constants(problem.objective, bool(self.nesterov), self.whitens, self.remembers),
             )
