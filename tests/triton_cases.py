@@ -6,7 +6,7 @@ import numpy as np
 
 from sgdlinreg._blocks import Block
 from sgdlinreg._objective import LOSSES, Objective, make_loss
-from sgdlinreg._solvers.base import Options, Visit
+from sgdlinreg._solvers.base import Visit
 from sgdlinreg._solvers.batches_torch import make_setting
 from sgdlinreg._solvers.sgd import SGD
 from sgdlinreg._solvers.sgd_reference import ReferenceKernel
@@ -50,7 +50,7 @@ def objective_of(loss="squared_error", penalty="none", fit_intercept=True):
     return Objective(make_loss(loss, 0.3), fit_intercept=fit_intercept, **keywords)
 
 
-def block_of(dtype=np.float64, n_features=7, n_targets=1, weighted=False, n_rows=101):
+def block_of(dtype=np.float64, n_features=7, n_targets=1, weighted=False, n_rows=61):
     X, y, weight = make_problem(0, n_rows, n_features, n_targets, weighted)
     return Block(X.astype(dtype), y.reshape(n_rows, -1), weight)
 

@@ -1,4 +1,4 @@
-"""Batches in torch operations: rows are gathered for many batches at once, so that a step is a handful of operations."""
+"""Batches in torch operations: rows of many batches are gathered at once, so that a step is a handful of operations."""
 
 from typing import Any, NamedTuple
 

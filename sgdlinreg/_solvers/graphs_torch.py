@@ -1,5 +1,7 @@
 """CUDA graphs: operations on tensors that stay where they are, captured once and replayed with one call."""
 
+from typing import Any
+
 
 class Replayed:
     """An action on fixed tensors; on CUDA it runs once as it is, is captured at the second call and replayed since.
@@ -14,7 +16,7 @@ class Replayed:
 
     def __init__(self, torch, device, action):
         self.torch, self.device, self.action = torch, device, action
-        self.graph = None
+        self.graph: Any = None
         self.is_warm = device.type != "cuda"
 
     def __call__(self):

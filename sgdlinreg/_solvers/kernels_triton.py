@@ -49,7 +49,7 @@ def _load_rows(data, rows, own, joins, length, target, options, columns, sizes, 
 
 @triton.jit
 def _sums_of(x, label, factor, folded, intercept, loss, VALUE: tl.constexpr, SLOPE: tl.constexpr):
-    """Sums over the rows of a tile: of the rows times their slopes, of the slopes, and of the losses."""
+    """Sum up, over the rows of a tile, the rows times their slopes, the slopes, and the losses."""
     residual = tl.sum(x * folded.to(x.dtype)[None, :], axis=1).to(tl.float64) + intercept - label
     slope = factor * SLOPE(loss, residual)
     features = tl.sum(x * slope.to(x.dtype)[:, None], axis=0).to(tl.float64)

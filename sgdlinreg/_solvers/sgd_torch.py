@@ -51,7 +51,7 @@ class TorchKernel:
 
     def __init__(self, device="auto"):
         self.torch = import_optional("torch", "torch", "solver='torch'")
-        self.device = "cpu" if device == "auto" else device
+        self.device: Any = "cpu" if device == "auto" else device
         self.plan: Any = None
         try:
             self.device = self.torch.device(self.device)
@@ -90,7 +90,7 @@ class TorchKernel:
             for tensor, array in zip(position, iterate, strict=False):
                 tensor.copy_(self._put(array.T.reshape(tensor.shape)))
             position.losses.zero_()
-            order = Order(*map(self._put, order[:4]), order.bits)
+            order = Order(*map(self._put, order[:4]), order[4])  # type: ignore[call-arg]
             self.plan.run(order.rows(*positions, concatenate=torch.cat), self._put(step_sizes), momentum)
         for array, tensor in zip(iterate, position, strict=False):
             array[:] = tensor.cpu().numpy().reshape(array.T.shape).T

@@ -1,4 +1,4 @@
-"""The batches of an epoch on a GPU: in one launch where batches are small, by all multiprocessors where they are large."""
+"""The batches of an epoch on a GPU: one launch for all small ones, all multiprocessors for each large one."""
 
 from functools import cache
 from types import FunctionType
@@ -53,8 +53,8 @@ def shape_of(n_rows: int, n_features: int, itemsize: int, has_matrix: bool = Fal
     """Choose the shape of tiles.
 
     A tile is as wide as the row, to the next power of two, and has as many rows as the batch, at most 16 KiB; half of
-    that where the number of features is no multiple of 16, because such rows take more addresses to load. There is a
-    warp for every 256 of its values, or of the matrix that steps are multiplied by, from 4 to 8.
+    that beside a matrix, and where the number of features is no multiple of 16, because such rows take more addresses
+    to load. There is a warp for every 256 of its values, or of the matrix that steps are multiplied by, from 4 to 8.
 
     Parameters
     ----------
@@ -74,7 +74,8 @@ def shape_of(n_rows: int, n_features: int, itemsize: int, has_matrix: bool = Fal
     Shape(rows=64, columns=64, tiles=1024, warps=8, shared=True)
     """
     columns = max(2, _power_of_two(n_features))
-    tile = (TILE_BYTES if n_features % VECTOR == 0 else TILE_BYTES // 2) // itemsize
+    halves = has_matrix or n_features % VECTOR != 0
+    tile = TILE_BYTES // (1 + halves) // itemsize
     rows = max(1, min(_power_of_two(n_rows), tile // columns))
     values = max(rows * columns, columns * columns * has_matrix)
     warps = max(MIN_WARPS, min(values // VALUES_PER_WARP, MAX_WARPS))
