@@ -1,8 +1,8 @@
 """Epochs, fits and the closed form on a GPU: ``python benchmarks/gpu.py``, or ``--device cpu --fast`` to try it.
 
 First every path is compared with the NumPy reference; a path that differs is an error and nothing is timed. Each time
-stands beside its floor: bytes over the measured copy bandwidth, or the number of steps times the measured latency of a
-dependent operation. The seconds of an epoch are the slope between two numbers of epochs, so that set-up does not count.
+stands beside its floor: bytes over the measured copy bandwidth, or the number of steps times the time of the smallest
+step, that of one row of two features in a table that caches hold. The seconds of an epoch are the slope between two numbers of epochs, so that set-up does not count.
 """
 
 import argparse
@@ -49,18 +49,17 @@ class Device:
 
 
 def measure_machine(device, fast):
-    """Measure bytes a second of copies on the device and to it, the latency of an operation, the float64 rate."""
+    """Measure bytes a second of copies on the device and to it, seconds of the smallest step, the float64 rate."""
     torch = device.torch
     size, side = (1 << 20, 256) if fast else (1 << 28, 4096)
     here = torch.zeros(size, device=device.name)
     there, host = torch.empty_like(here), torch.zeros(size)
     host = host.pin_memory() if device.is_cuda else host
     square = torch.zeros((side, side), dtype=torch.float64, device=device.name)
-    one = torch.zeros(1, device=device.name)
     return {
         "copy": 2 * 4 * size / device.seconds(lambda: there.copy_(here)),
         "upload": 4 * size / device.seconds(lambda: here.copy_(host)),
-        "latency": device.seconds(lambda: [one.add_(1.0) for _ in range(1000)]) / 1000,
+        "step": seconds_of_epoch(device, *draw(2000, 2), batch_size=1) / 2000,
         "float64": 2 * side**3 / device.seconds(lambda: square @ square),
     }
 
@@ -151,12 +150,12 @@ def time_epochs(device, machine, fast):
     X, y = draw(n_rows, n_features)
     for batch_size in BATCHES if not fast else (32, 1024):
         steps = -(-n_rows // batch_size)
-        floor = max(X.nbytes / machine["copy"], steps * machine["latency"])
+        floor = max(X.nbytes / machine["copy"], steps * machine["step"])
         yield f"epoch, batch {batch_size}", seconds_of_epoch(device, X, y, batch_size), floor
         yield f"textbook loop, batch {batch_size}", seconds_of_eager_epoch(device, X, y, batch_size), floor
     yield "numba on one core, batch 32", seconds_of_epoch(device, X, y, 32, "numba", 2), float("nan")
-    upload = X.nbytes / machine["upload"]
-    yield "copy from NumPy and 1 epoch, batch 1024", seconds_of_fit(device, X, y), upload
+    floor = X.nbytes / machine["upload"] + seconds_of_epoch(device, X, y, 1024)
+    yield "fit from NumPy, 1 epoch, batch 1024", seconds_of_fit(device, X, y), floor
     n_targets = 8 if fast else 128
     few = slice(0, n_rows // 20)
     X, y = X[few], draw(n_rows // 20, n_features, n_targets)[1]

@@ -262,10 +262,16 @@ class SparseRows:
         data = X.data[where].to(matrix.dtype)
         self.entries = row, X.indices[where], data if self.one_target else data[:, None]
         row, column, data = self.entries
-        return matrix.new_zeros((len(rows), *matrix.shape[1:])).index_add_(0, row, data * matrix[column])
+        return _add_at(matrix.new_zeros((len(rows), *matrix.shape[1:])), row, data * matrix[column])
 
     def transposed_times(self, number, matrix):
         """Multiply the transpose of the batch that was multiplied last by (n_rows, n_targets)."""
         row, column, data = self.entries
-        out = matrix.new_zeros((self.X.n_features, *matrix.shape[1:]))
-        return out.index_add_(0, column, data * matrix[row])
+        return _add_at(matrix.new_zeros((self.X.n_features, *matrix.shape[1:])), column, data * matrix[row])
+
+
+def _add_at(out, index, values):
+    """Add values to rows of ``out``; on CUDA index_add_ is atomic and so never the same twice, index_put_ sorts."""
+    if out.device.type == "cuda":
+        return out.index_put_((index,), values, accumulate=True)
+    return out.index_add_(0, index, values)

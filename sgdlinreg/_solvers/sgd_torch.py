@@ -1,5 +1,6 @@
-"""The batches of an epoch in torch operations, on any device."""
+"""The batches of an epoch on any device that torch knows: which way they run, and what is copied to and fro."""
 
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -43,7 +44,10 @@ class Problem(NamedTuple):
 
 
 class TorchKernel:
-    """Torch operations in float64, whatever the dtype of X."""
+    """Triton's kernels on CUDA where they cover a problem, else torch operations.
+
+    Coefficients and averages are float64; the rows of large batches are multiplied and summed in the dtype of X.
+    """
 
     losses = frozenset(LOSSES)
     devices = True
@@ -83,7 +87,7 @@ class TorchKernel:
         """Run the kernel on the device and bring coefficients and losses back once at the end."""
         torch = self.torch
         problem = Problem(block, batch_size, objective, conditioning, memory, len(iterate.coef))
-        with torch.no_grad():
+        with torch.no_grad(), torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
             if self.plan is None or not self.plan.problem.is_same(problem):
                 self.plan = self._plan(problem)
             position = self.plan.position
