@@ -2,7 +2,8 @@
 
 First every path is compared with the NumPy reference; a path that differs is an error and nothing is timed. Each time
 stands beside its floor: bytes over the measured copy bandwidth, or the number of steps times the time of the smallest
-step, that of one row of two features in a table that caches hold. The seconds of an epoch are the slope between two numbers of epochs, so that set-up does not count.
+step, that of one row of two features in a table that caches hold. The seconds of an epoch are the slope between two
+numbers of epochs, so that set-up does not count.
 """
 
 import argparse

@@ -24,7 +24,7 @@ FLOORS = [
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
     | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
-    | {"_solvers.products_numba", "_solvers.rows_numba", "_solvers.graphs_torch"},
+    | {"_solvers.products_numba", "_solvers.rows_numba", "_solvers.graphs_torch", "_solvers.tiles_triton"},
     {"_solvers.batches_torch", "_solvers.kernels_triton"},
     {"_solvers.sgd_triton"},
     {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.sgd_torch", "_solvers.moments"}

@@ -9,7 +9,7 @@ from sgdlinreg._objective import proximal
 GATHERED = {"cpu": 1 << 16, "cuda": 1 << 22}
 """Values of X gathered at once, in float64: on a CPU they should stay in the second-level cache."""
 MAX_GATHERED_BATCHES = 256
-MAX_SCALED = 1 << 13
+MAX_SCALED = 1 << 16
 """Rows of batches of more values are used as they are: copying them takes longer than the operations it saves."""
 
 
