@@ -44,15 +44,15 @@ class Order(NamedTuple):
         """Number of positions."""
         return (len(self.starts) << self.bits) + len(self.rest)
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Give the rows at some positions."""
-        windowed = len(self.starts) << self.bits
+    def rows(self, start: int, stop: int, concatenate=np.concatenate) -> np.ndarray:
+        """Give the rows at some positions; the tables may be tensors, with torch.cat to join them."""
+        windowed, window = len(self.starts) << self.bits, len(self.slots)
         found = self.rest[max(start - windowed, 0) : max(stop - windowed, 0)]
         if start < windowed:
-            number, place = np.divmod(np.arange(start, min(stop, windowed)), len(self.slots))
-            block, row = np.divmod(self.slots[place], 1 << self.bits)
-            first = self.starts[number * (len(self.slots) >> self.bits) + block]
-            found = np.concatenate([first + row * self.stride, found])
+            first, last = start // window, -(-min(stop, windowed) // window)
+            blocks = self.starts.reshape(-1, window >> self.bits)[first:last, self.slots >> self.bits]
+            rows = (blocks + (self.slots & ((1 << self.bits) - 1)) * self.stride).reshape(-1)
+            found = concatenate([rows[start - first * window : min(stop, windowed) - first * window], found])
         return self.chosen[found] if len(self.chosen) else found
 
 

@@ -25,7 +25,10 @@ FLOORS = [
     | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba", "_solvers.compiling_numba"}
     | {"_device_memory"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
-    | {"_solvers.products_numba", "_solvers.rows_numba", "_namespaces"},
+    | {"_solvers.products_numba", "_solvers.rows_numba", "_namespaces"}
+    | {"_solvers.graphs_torch", "_solvers.tiles_triton"},
+    {"_solvers.batches_torch", "_solvers.kernels_triton"},
+    {"_solvers.sgd_triton"},
     {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.moments"} | {"_solvers.wide"},
     {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},
     {"_stopping", "_stability", "_past", "_solvers.normal_equation", "_solvers.transfer"},
@@ -77,7 +80,7 @@ def test_modules_import_only_from_lower_floors():
 
 def test_optional_libraries_are_never_imported_at_the_top():
     for name, tree in modules():
-        allowed = {"numba"} if name.endswith("_numba") else set()
+        allowed = {library for library in ("numba", "triton") if name.endswith(f"_{library}")}
         top = {module.split(".")[0] for module, _ in imports_of(tree, top_only=True)}
         assert not top & (LAZY - allowed), name
 

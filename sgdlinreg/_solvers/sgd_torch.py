@@ -1,16 +1,41 @@
-"""The batches of an epoch in torch operations, on any device."""
+"""The batches of an epoch on any device that torch knows: which way they run, and what is copied to and fro."""
 
-from contextlib import closing
-from typing import NamedTuple
+from contextlib import closing, nullcontext
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 from sgdlinreg._blocks import Block
-from sgdlinreg._objective import LOSSES, proximal
+from sgdlinreg._objective import LOSSES
 from sgdlinreg._optional import import_optional
+from sgdlinreg._ordering import Order
 from sgdlinreg._solvers import transfer
+from sgdlinreg._solvers.batches_torch import batches_at_once, make_position, make_setting, take_steps
+from sgdlinreg._solvers.graphs_torch import Replayed
+from sgdlinreg._solvers.transfer import DeviceBlock
+
+
+class Problem(NamedTuple):
+    """What stays the same from epoch to epoch."""
+
+    block: DeviceBlock
+    batch_size: int
+    objective: Any
+    conditioning: Any
+    memory: Any
+    n_targets: int
+
+    def is_same(self, other) -> bool:
+        """Whether everything is the same object, or an equal number."""
+        return all(
+            mine is its or (isinstance(mine, int) and mine == its) for mine, its in zip(self, other, strict=True)
+        )
 
 
 class TorchKernel:
-    """Torch operations. Gradients are summed in X's dtype, coefficients and their average are float64."""
+    """Triton's kernels on CUDA where they cover a problem, else torch operations.
+
+    Coefficients and averages are float64; the rows of large batches are multiplied and summed in the dtype of X.
+    """
 
     losses = frozenset(LOSSES)
     devices = True
@@ -18,7 +43,8 @@ class TorchKernel:
 
     def __init__(self, device="auto", n_jobs=None):
         self.torch = import_optional("torch", "torch", "solver='torch'")
-        self.device = "cpu" if device == "auto" else device
+        self.device: Any = "cpu" if device == "auto" else device
+        self.plan: Any = None
         try:
             self.device = self.torch.empty(0, dtype=self.torch.float64, device=self.device).device
         except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
@@ -44,29 +70,38 @@ class TorchKernel:
             about = (step_sizes, batch_size, objective, conditioning)
             return self._stream(block, order, positions, *about, memory, momentum, iterate)
         torch = self.torch
+        problem = Problem(block, batch_size, objective, conditioning, memory, len(iterate.coef))
+        with torch.no_grad(), torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+            if self.plan is None or not self.plan.problem.is_same(problem):
+                self.plan = self._plan(problem)
+            position = self.plan.position
+            for tensor, array in zip(position, iterate, strict=False):
+                tensor.copy_(self._put(array.T.reshape(tensor.shape)))
+            position.losses.zero_()
+            order = Order(*map(self._put, order[:4]), *order[4:])
+            self.plan.run(order.rows(*positions, concatenate=torch.cat), self._put(step_sizes), momentum)
+        for array, tensor in zip(iterate, position, strict=False):
+            array[:] = tensor.cpu().numpy().reshape(array.T.shape).T
+        return position.losses.reshape(-1).cpu().numpy()
 
-        def put(array):
-            return torch.as_tensor(array, device=self.device)
+    def _put(self, array):
+        return self.torch.as_tensor(array, device=self.device)
 
-        on_device = [put(array.copy()) for array in iterate]
-        folding = _Folding(put(conditioning.centre), put(1.0 / conditioning.scale), put(conditioning.whitener))
-        with torch.no_grad():
-            losses = _run_batches(
-                torch,
-                block,
-                put(order.rows(*positions)),
-                put(step_sizes),
-                batch_size,
-                objective,
-                folding,
-                put(conditioning.extreme_rows),
-                [put(array) for array in memory],
-                momentum,
-                on_device,
-            )
-        for array, tensor in zip(iterate, on_device, strict=True):
-            array[:] = tensor.cpu().numpy()
-        return losses.cpu().numpy()
+    def _plan(self, problem):
+        block, conditioning, memory = problem.block, problem.conditioning, problem.memory
+        setting = make_setting(self._put, conditioning, memory, problem.objective.fit_intercept)
+        if self._has_triton():
+            from sgdlinreg._solvers.sgd_triton import TritonPlan, covers
+
+            if covers(block.n_features, block.is_sparse, setting.whitener is not None, setting.curvature is not None):
+                return TritonPlan(self.torch, problem, setting)
+        return TorchPlan(self.torch, problem, setting)
+
+    def _has_triton(self):
+        """Whether Triton is installed and knows the device; it needs compute capability 7."""
+        if self.device.type != "cuda" or find_spec("triton") is None:
+            return False
+        return self.torch.version.hip is not None or self.torch.cuda.get_device_capability(self.device)[0] >= 7
 
     def _stream(self, block, order, positions, step_sizes, batch_size, objective, conditioning, *rest):
         """Run the batches of rows that do not fit on the device, part by part."""
@@ -78,94 +113,43 @@ class TorchKernel:
         return losses
 
 
-class _Folding(NamedTuple):
-    centre: object
-    inverse_scale: object
-    whitener: object
+class TorchPlan:
+    """Batches of one problem in torch operations; on CUDA those of equal size are replayed."""
 
+    def __init__(self, torch, problem, setting):
+        block, batch_size, *_ = problem
+        device = block.y.device
+        self.torch, self.problem, self.setting = torch, problem, setting
+        self.position = make_position(torch, block.n_features, problem.n_targets, device)
+        at_once = batches_at_once(block, batch_size, len(setting.extreme_rows), device.type)
+        self.rows = torch.empty((at_once, batch_size), dtype=torch.int64, device=device)
+        self.step_sizes = torch.empty((at_once, problem.n_targets), dtype=torch.float64, device=device)
+        self.momentum: tuple[float, bool] | None = None
 
-def _run_batches(
-    torch, block, order, step_sizes, batch_size, objective, folding, extreme_rows, memory, momentum, iterate
-):
-    """Do what `sgd_reference.run_batches` does, with no synchronisation between host and device."""
-    n_extreme = extreme_rows.shape[0]
-    share = (block.n_rows - n_extreme) / block.n_rows
-    coef, coef_sum, velocity = iterate
-    past, anchor = memory
-    factor, nesterov = momentum
-    ahead = 1.0 + factor if nesterov else 1.0
-    losses = torch.zeros(len(coef), dtype=torch.float64, device=coef.device)
-    whiten = folding.whitener.shape[1] > 0
-    for step_size, batch in zip(step_sizes[:, :, None], torch.split(order, batch_size), strict=True):
-        rows = torch.cat([batch, extreme_rows]) if n_extreme else batch
-        folded = (coef[:, :-1] * folding.inverse_scale).to(_values(block).dtype)
-        offset = coef[:, -1] - (folded.to(torch.float64) @ folding.centre)
-        X = _Rows(torch, block, rows)
-        residual = X.times(folded.T).to(torch.float64) + offset - block.y[rows]
+    def _take_steps(self, rows, step_sizes):
+        problem, torch = self.problem, self.torch
+        take_steps(
+            torch, problem.block, self.setting, problem.objective, self.momentum, rows, step_sizes, self.position
+        )
 
-        weight = torch.full((len(rows), 1), share / len(batch), dtype=torch.float64, device=coef.device)
-        if n_extreme:
-            weight[len(batch) :] = 1.0 / block.n_rows
-        if block.sample_weight is not None:
-            weight *= block.sample_weight[rows, None]
-        losses += len(batch) * (weight * objective.loss.value(residual)).sum(dim=0)
+    def run(self, order, step_sizes, momentum):
+        """Take a step for every batch of the rows ``order``."""
+        if momentum != self.momentum:
+            self.momentum = momentum
+            self.replayed = Replayed(self.torch, order.device, lambda: self._take_steps(self.rows, self.step_sizes))
+        at_once, batch_size = self.rows.shape
+        n_whole = len(order) // batch_size
+        rows = order[: n_whole * batch_size].view(n_whole, batch_size)
+        for part in range(n_whole // at_once if self._can_replay() else 0):
+            self.rows.copy_(rows[part * at_once : (part + 1) * at_once])
+            self.step_sizes.copy_(step_sizes[part * at_once : (part + 1) * at_once])
+            self.replayed()
+        done = n_whole // at_once * at_once if self._can_replay() else 0
+        for start in range(done, n_whole, at_once):
+            stop = min(start + at_once, n_whole)
+            self._take_steps(rows[start:stop], step_sizes[start:stop])
+        if n_whole < len(step_sizes):
+            self._take_steps(order[None, n_whole * batch_size :], step_sizes[n_whole:])
 
-        slope = weight * objective.loss.slope(residual)
-        slope_sum = slope.sum(dim=0)
-        features = X.transposed_times(slope.to(folded.dtype)).T.to(torch.float64)
-        features = features - slope_sum[:, None] * folding.centre
-        if objective.l2:
-            features += objective.l2 * (coef[:, :-1] * folding.inverse_scale)
-        gradient = torch.cat([features * folding.inverse_scale, slope_sum[:, None]], dim=1)
-        if len(past):
-            gradient += (coef - anchor) @ past
-        if whiten:
-            gradient[:, :-1] = (gradient[:, :-1] @ folding.whitener) @ folding.whitener.T
-        if not objective.fit_intercept:
-            gradient[:, -1] = 0.0
-
-        step = step_size * gradient
-        velocity.mul_(factor).sub_(step)
-        coef += factor * velocity - step if nesterov else velocity
-        if not objective.is_smooth:
-            threshold = ahead * objective.l1 * step_size * folding.inverse_scale
-            moved = proximal(coef[:, :-1], threshold, float(objective.positive))
-            velocity[:, :-1] += (moved - coef[:, :-1]) / ahead
-            coef[:, :-1] = moved
-        coef_sum += coef
-    return losses
-
-
-def _values(block):
-    return block.X.data if block.is_sparse else block.X
-
-
-class _Rows:
-    """Some rows of X, dense or CSR, behind two products."""
-
-    def __init__(self, torch, block, rows):
-        self.torch, self.sparse = torch, block.is_sparse
-        if not self.sparse:
-            self.dense = block.X[rows]
-            return
-        start = block.X.indptr[rows]
-        lengths = block.X.indptr[rows + 1] - start
-        self.row = torch.repeat_interleave(lengths)
-        within = torch.arange(len(self.row), device=rows.device) - (lengths.cumsum(0) - lengths)[self.row]
-        where = start[self.row] + within
-        self.column, self.data = block.X.indices[where], block.X.data[where]
-        self.n_rows, self.n_features = len(rows), block.n_features
-
-    def times(self, matrix):
-        """(n_features, n_targets) -> (n_rows, n_targets)."""
-        if not self.sparse:
-            return self.dense @ matrix
-        out = matrix.new_zeros((self.n_rows, matrix.shape[1]))
-        return out.index_add_(0, self.row, self.data[:, None] * matrix[self.column])
-
-    def transposed_times(self, matrix):
-        """(n_rows, n_targets) -> (n_features, n_targets)."""
-        if not self.sparse:
-            return self.dense.T @ matrix
-        out = matrix.new_zeros((self.n_features, matrix.shape[1]))
-        return out.index_add_(0, self.column, self.data[:, None] * matrix[self.row])
+    def _can_replay(self):
+        return not self.problem.block.is_sparse

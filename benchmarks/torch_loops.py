@@ -1,0 +1,89 @@
+"""Seconds of an epoch on the CPU beside the loops that people write: ``python benchmarks/torch_loops.py``.
+
+Batches of 32, one thread. Ours is an epoch of the torch solver with a float eta0 and a full permutation, the order
+drawn anew, as in the loops. The least of some turns is taken, contenders in turn.
+"""
+
+import time
+
+import environment
+
+SHAPES = [(60_000, 10), (40_000, 64), (20_000, 200), (10_000, 500)]
+BATCH, ETA0, TURNS = 32, 1e-3, 5
+
+
+def textbook(torch, X, y):
+    """DataLoader, linear layer, backward, optimiser; on a sixth of the rows."""
+    data = torch.utils.data.TensorDataset(X[: len(X) // 6], y[: len(X) // 6, None])
+    layer = torch.nn.Linear(X.shape[1], 1, dtype=X.dtype)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=ETA0)
+    for rows, target in torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True):
+        optimiser.zero_grad()
+        (0.5 * torch.nn.functional.mse_loss(layer(rows), target)).backward()
+        optimiser.step()
+
+
+def index_slices(torch, X, y):
+    """Gradient by hand on rows taken by slices of a permutation."""
+    w, b, order = X.new_zeros(X.shape[1]), X.new_zeros(()), torch.randperm(len(X))
+    for start in range(0, len(X), BATCH):
+        rows = order[start : start + BATCH]
+        taken = X[rows]
+        residual = taken @ w + b - y[rows]
+        w -= ETA0 * (taken.T @ residual / len(rows))
+        b -= ETA0 * residual.mean()
+
+
+def epoch_of_ours(X, y):
+    """Give a function that runs one epoch."""
+    import numpy as np
+
+    from sgdlinreg._blocks import Block
+    from sgdlinreg._objective import Objective, SquaredError
+    from sgdlinreg._solvers.base import Options, Visit
+    from sgdlinreg._solvers.sgd import SGD
+    from sgdlinreg._solvers.sgd_torch import TorchKernel
+
+    options, rng = Options(batch_size=BATCH, eta0=ETA0, shuffle="full"), np.random.default_rng(0)
+    solver, block = (
+        SGD(Objective(SquaredError()), options, TorchKernel()),
+        Block(X, y[:, None].astype(np.float64), None),
+    )
+    state, ready = solver.prepare(solver.init(X.shape[1], 1, None), block, rng, Visit.ALL)
+    return lambda: solver.update(state, ready, rng)
+
+
+def main():
+    """Time and print."""
+    environment.fix_threads(1)
+    import numpy as np
+    import torch
+
+    print(f"{'dtype':8} {'features':>8} {'ours, us a batch':>16} {'textbook / ours':>15} {'index slices / ours':>19}")
+    for dtype in (np.float32, np.float64):
+        for n_rows, n_features in SHAPES:
+            rng = np.random.default_rng(0)
+            X = rng.standard_normal((n_rows, n_features)).astype(dtype)
+            y = (X.sum(axis=1) + rng.standard_normal(n_rows)).astype(dtype)
+            tensors = torch.tensor(X), torch.tensor(y)
+            contenders = {
+                "ours": (epoch_of_ours(X, y), 1),
+                "textbook": (lambda tensors=tensors: textbook(torch, *tensors), 6),
+                "slices": (lambda tensors=tensors: index_slices(torch, *tensors), 1),
+            }
+            least = dict.fromkeys(contenders, np.inf)
+            for _ in range(TURNS):
+                for name, (action, factor) in contenders.items():
+                    start = time.perf_counter()
+                    action()
+                    least[name] = min(least[name], factor * (time.perf_counter() - start))
+            ours = least["ours"]
+            print(
+                f"{np.dtype(dtype).name:8} {n_features:8} {ours / n_rows * BATCH * 1e6:16.1f} "
+                f"{least['textbook'] / ours:15.1f} {least['slices'] / ours:19.2f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

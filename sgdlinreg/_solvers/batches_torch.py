@@ -1,0 +1,277 @@
+"""Batches in torch operations: rows of many batches are gathered at once, so that a step is a handful of operations."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sgdlinreg._objective import proximal
+
+GATHERED = {"cpu": 1 << 16, "cuda": 1 << 22}
+"""Values of X gathered at once, in float64: on a CPU they should stay in the second-level cache."""
+MAX_GATHERED_BATCHES = 256
+MAX_SCALED = 1 << 16
+"""Rows of batches of more values are used as they are: copying them takes longer than the operations it saves."""
+
+
+class Setting(NamedTuple):
+    """What stays the same in all steps on a block, as tensors on the device.
+
+    Attributes
+    ----------
+    centre, inverse_scale : (n_features,)
+        The coordinates.
+    whitener : (n_features + 1, rank + 1) or None
+        Gradients are multiplied by ``whitener @ whitener.T``; the intercept's is not changed.
+    extreme_rows : (n_extreme,)
+    curvature : (n_features + 1, n_features + 1) or None
+        What earlier rows of a stream add: ``curvature @ (coef - anchor)``.
+    anchor : (n_features + 1, n_targets)
+    """
+
+    centre: Any
+    inverse_scale: Any
+    whitener: Any
+    extreme_rows: Any
+    curvature: Any
+    anchor: Any
+
+
+class Position(NamedTuple):
+    """What steps change, in place: coef, coef_sum and velocity (n_features + 1, n_targets); losses (n_targets,).
+
+    For one target there is no second axis.
+    """
+
+    coef: Any
+    coef_sum: Any
+    velocity: Any
+    losses: Any
+
+
+def make_setting(put, conditioning, memory, fit_intercept: bool) -> Setting:
+    """Bring what `sgd_reference.run_batches` is given to the device."""
+    whitener = curvature = None
+    if conditioning.whitener.shape[1]:
+        whitener = np.pad(conditioning.whitener, (0, 1))
+        whitener[-1, -1] = 1.0
+    if len(memory.curvature):
+        curvature = memory.curvature.T.copy()
+        curvature[-1] *= fit_intercept
+    return Setting(
+        put(conditioning.centre),
+        put(1.0 / conditioning.scale),
+        None if whitener is None else put(whitener),
+        put(conditioning.extreme_rows),
+        None if curvature is None else put(curvature),
+        put(memory.anchor.T.copy()),
+    )
+
+
+def make_position(torch, n_features: int, n_targets: int, device) -> Position:
+    """Make a position of zeros."""
+    shape = (n_features + 1,) if n_targets == 1 else (n_features + 1, n_targets)
+    coef, coef_sum, velocity = torch.zeros((3, *shape), dtype=torch.float64, device=device)
+    return Position(coef, coef_sum, velocity, torch.zeros(shape[1:], dtype=torch.float64, device=device))
+
+
+def batches_at_once(block, batch_size: int, n_extreme: int, device: str) -> int:
+    """Give the number of batches whose rows are gathered together."""
+    values = (batch_size + n_extreme) * (block.n_features + 1)
+    return max(1, min(GATHERED.get(device, GATHERED["cpu"]) // values, MAX_GATHERED_BATCHES))
+
+
+def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, position) -> None:
+    """Take one step for every row of ``rows``; no synchronisation between host and device where X is dense.
+
+    Parameters
+    ----------
+    torch : module
+    block : DeviceBlock
+    setting : Setting
+    objective : Objective
+    momentum : tuple of (float, bool)
+    rows : tensor of shape (n_batches, batch_size)
+    step_sizes : tensor of shape (n_batches, n_targets)
+    position : Position
+    """
+    n_batches, batch_size = rows.shape
+    coef, coef_sum, velocity, losses = position
+    one_target = coef.ndim == 1
+    n_extreme = len(setting.extreme_rows)
+    joined = torch.cat([rows, setting.extreme_rows.expand(n_batches, -1)], dim=1) if n_extreme else rows
+    y = block.y.index_select(0, joined.reshape(-1)).view(*joined.shape, -1)
+    weight = _weights(torch, block, joined, batch_size)
+    if one_target:
+        y, scale = y.squeeze(-1), setting.inverse_scale
+    else:
+        weight, scale, step_sizes = weight[..., None], setting.inverse_scale[:, None], step_sizes[:, None, :]
+    folds = block.is_sparse or joined.shape[1] * block.n_features > MAX_SCALED
+    make: Any = FoldedBatches if folds else ScaledBatches
+    batches = make(torch, block, joined, setting, objective.fit_intercept, one_target)
+
+    residuals, path = torch.empty_like(y), torch.empty((n_batches, *coef.shape), dtype=coef.dtype, device=coef.device)
+    plain = momentum[0] == 0.0 and objective.is_smooth and setting.whitener is None and setting.curvature is None
+    factors = weight * -step_sizes if plain else weight
+    step = _plain_step if plain else _step
+    shrink = _penalty_of(torch, objective, coef, scale)
+    current = coef
+    slope_of = objective.loss.slope
+    parts = zip(
+        y.neg_().unbind(), residuals.unbind(), factors.unbind(), step_sizes.unbind(), path.unbind(), strict=True
+    )
+    for number, (minus_y, residual, factor, step_size, moved) in enumerate(parts):
+        batches.residual(number, minus_y, current, residual)
+        slope = slope_of(residual) * factor
+        step(batches, number, slope, step_size, shrink, current, moved, (setting, objective, momentum, velocity, scale))
+        current = moved
+    if plain:
+        torch.sub(current, path[-2] if n_batches > 1 else coef, out=velocity)
+    coef.copy_(current)
+    coef_sum += path.sum(dim=0)
+    losses += batch_size * (weight * objective.loss.value(residuals)).sum(dim=(0, 1))
+
+
+def _weights(torch, block, joined, batch_size):
+    """Weights of the rows of batches, (n_batches, rows); extreme rows come last."""
+    n_extreme = joined.shape[1] - batch_size
+    share = (block.n_rows - n_extreme) / block.n_rows
+    weight = torch.full(joined.shape, share / batch_size, dtype=torch.float64, device=joined.device)
+    if n_extreme:
+        weight[:, batch_size:] = 1.0 / block.n_rows
+    if block.sample_weight is not None:
+        weight *= block.sample_weight.index_select(0, joined.reshape(-1)).view(joined.shape)
+    return weight
+
+
+def _penalty_of(torch, objective, coef, scale):
+    """Factors of the coefficients in the gradient of the l2 penalty; None where there is none."""
+    if not objective.l2:
+        return None
+    factors = torch.zeros_like(coef)
+    factors[:-1] = objective.l2 * scale * scale
+    return factors
+
+
+def _plain_step(batches, number, slope, step_size, shrink, coef, moved, rest):
+    """Take a step along the gradient alone; the slopes have been multiplied by the step already."""
+    batches.add_gradient(number, coef, slope, moved)
+    if shrink is not None:
+        moved -= step_size * (shrink * coef)
+
+
+def _step(batches, number, slope, step_size, shrink, coef, moved, rest):
+    """Take a step with all there may be."""
+    setting, objective, (factor, nesterov), velocity, scale = rest
+    start = moved.zero_() if shrink is None else shrink * coef
+    batches.add_gradient(number, start, slope, moved)
+    gradient = moved
+    if setting.curvature is not None:
+        gradient = gradient + setting.curvature @ (coef - setting.anchor.view(coef.shape))
+    if setting.whitener is not None:
+        gradient = setting.whitener @ (setting.whitener.T @ gradient)
+    step = step_size * gradient
+    velocity.mul_(factor).sub_(step)
+    if nesterov:
+        moved.copy_(coef).add_(velocity, alpha=factor).sub_(step)
+    else:
+        moved.copy_(coef).add_(velocity)
+    if not objective.is_smooth:
+        ahead = 1.0 + factor if nesterov else 1.0
+        weights = proximal(moved[:-1], ahead * objective.l1 * step_size * scale, float(objective.positive))
+        velocity[:-1] += (weights - moved[:-1]) / ahead
+        moved[:-1] = weights
+
+
+class ScaledBatches:
+    """Dense rows of small batches in scaled coordinates, float64, the last column that of the intercept."""
+
+    def __init__(self, torch, block, joined, setting, fit_intercept, one_target):
+        taken = block.X.index_select(0, joined.reshape(-1))
+        Z = torch.ones((len(taken), block.n_features + 1), dtype=torch.float64, device=taken.device)
+        torch.sub(taken, setting.centre, out=Z[:, :-1])
+        Z[:, :-1] *= setting.inverse_scale
+        if not fit_intercept:
+            Z[:, -1] = 0.0
+        Z = Z.view(*joined.shape, -1)
+        self.rows, self.columns = Z.unbind(), Z.transpose(1, 2).unbind()
+        self.multiply = torch.addmv if one_target else torch.addmm
+
+    def residual(self, number, minus_y, coef, out):
+        """Set the predictions of a batch minus y."""
+        self.multiply(minus_y, self.rows[number], coef, out=out)
+
+    def add_gradient(self, number, start, slope, out):
+        """Set ``start`` plus the sum of the rows of a batch times their slopes."""
+        self.multiply(start, self.columns[number], slope, out=out)
+
+
+class FoldedBatches:
+    """Rows as they are, dense or CSR, with centre and scale folded into the coefficients."""
+
+    def __init__(self, torch, block, joined, setting, fit_intercept, one_target):
+        self.torch, self.fit_intercept = torch, fit_intercept
+        self.centre, self.inverse_scale = setting.centre, setting.inverse_scale
+        if not one_target:
+            self.centre, self.inverse_scale = self.centre[:, None], self.inverse_scale[:, None]
+        self.batches = SparseRows(torch, block.X, joined, one_target) if block.is_sparse else DenseRows(block.X, joined)
+
+    def residual(self, number, minus_y, coef, out):
+        """Set the predictions of a batch minus y."""
+        folded = coef[:-1] * self.inverse_scale
+        self.torch.add(minus_y, coef[-1] - (self.centre * folded).sum(dim=0), out=out)
+        out += self.batches.times(number, folded)
+
+    def add_gradient(self, number, start, slope, out):
+        """Set ``start`` plus the sum of the rows of a batch times their slopes."""
+        slope_sum = slope.sum(dim=0)
+        features = self.batches.transposed_times(number, slope) - slope_sum * self.centre
+        self.torch.addcmul(start[:-1], features, self.inverse_scale, out=out[:-1])
+        self.torch.add(start[-1], slope_sum, alpha=float(self.fit_intercept), out=out[-1])
+
+
+class DenseRows:
+    """Rows of dense batches; products are summed in the dtype of X."""
+
+    def __init__(self, X, joined):
+        rows = X.index_select(0, joined.reshape(-1)).view(*joined.shape, -1)
+        self.rows, self.columns = rows.unbind(), rows.transpose(1, 2).unbind()
+
+    def times(self, number, matrix):
+        """Multiply the rows of a batch by (n_features, n_targets)."""
+        return self.rows[number] @ matrix.to(self.rows[number].dtype)
+
+    def transposed_times(self, number, matrix):
+        """Multiply their transpose by (n_rows, n_targets)."""
+        return self.columns[number] @ matrix.to(self.columns[number].dtype)
+
+
+class SparseRows:
+    """Rows of CSR batches, a batch at a time."""
+
+    def __init__(self, torch, X, joined, one_target):
+        self.torch, self.X, self.joined, self.one_target = torch, X, joined, one_target
+
+    def times(self, number, matrix):
+        """Multiply the rows of a batch by (n_features, n_targets); waits for the device once."""
+        X, rows = self.X, self.joined[number]
+        start = X.indptr[rows]
+        lengths = X.indptr[rows + 1] - start
+        row = self.torch.repeat_interleave(lengths)
+        within = self.torch.arange(len(row), device=rows.device) - (lengths.cumsum(0) - lengths)[row]
+        where = start[row] + within
+        data = X.data[where].to(matrix.dtype)
+        self.entries = row, X.indices[where], data if self.one_target else data[:, None]
+        row, column, data = self.entries
+        return _add_at(matrix.new_zeros((len(rows), *matrix.shape[1:])), row, data * matrix[column])
+
+    def transposed_times(self, number, matrix):
+        """Multiply the transpose of the batch that was multiplied last by (n_rows, n_targets)."""
+        row, column, data = self.entries
+        return _add_at(matrix.new_zeros((self.X.n_features, *matrix.shape[1:])), column, data * matrix[row])
+
+
+def _add_at(out, index, values):
+    """Add values to rows of ``out``; on CUDA index_add_ is atomic and so never the same twice, index_put_ sorts."""
+    if out.device.type == "cuda":
+        return out.index_put_((index,), values, accumulate=True)
+    return out.index_add_(0, index, values)
