@@ -15,7 +15,7 @@ from sgdlinreg._threads import map_strips
 
 PANEL_ROWS = 4096
 PANEL_BYTES = 1 << 22
-"""A panel has up to 4096 rows and 4 MiB: in the third-level cache, and long enough for BLAS."""
+"""On the CPU a panel has up to 4096 rows and 4 MiB: in the third-level cache, and long enough for BLAS."""
 COMPILED = 1 << 24
 """Dense data with as many values are multiplied by a compiled kernel, faster by more than importing numba takes."""
 SAMPLE_ROWS = 256
@@ -216,6 +216,8 @@ def _by_blas(block: Block, dtype, shift, unit, root) -> _Strips:
     x_shift, plain = there.put(shift[:d].astype(dtype)), bool(np.all(unit[d:] == 1.0))
     whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
     panel_rows = int(np.clip(PANEL_BYTES // (8 * width) // 256 * 256, 256, PANEL_ROWS))
+    if there is not NUMPY:
+        panel_rows = max(panel_rows, there.panel_bytes // (8 * width))
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked at in the end
     def strip(start, stop):

@@ -5,6 +5,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from sgdlinreg._arrays import is_on_device
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._double_double import DoubleDouble
 from sgdlinreg._inference import Inference
@@ -83,7 +84,8 @@ class NormalEquation:
     - small data, or a poor one: up to three refinements with residuals in double-double on the data as they are;
     - below 1e-12, or no factor at all: QR of the rows in panels, whose singular values decide the rank of the scaled
       columns, then refinements; of dependent columns the solution of least norm in the units of the data;
-    - float32 data: float32 products in panels; in float64, by another pass, where the factor is poor.
+    - float32 data: float32 products in panels; in float64, by another pass, where the factor is poor, and on a device
+      at once.
 
     Fewer rows than columns are kept and solved in the dual form. Data that cannot be read again (partial_fit) are
     solved from the moments.
@@ -116,7 +118,7 @@ class NormalEquation:
         if n_rows < state.n_features and not self.objective.positive:
             return state, block.on_host()
         _check_memory(state.n_features, state.n_features + state.n_targets)
-        precise = visit is not Visit.ALL or n_rows * state.n_features <= SMALL
+        precise = visit is not Visit.ALL or n_rows * state.n_features <= SMALL or is_on_device(block.X)
         moments = Moments.empty(state.n_features, state.n_targets, precise)
         return state._replace(work=moments if work.block is None else moments.add(work.block)), block
 
