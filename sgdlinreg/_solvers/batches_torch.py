@@ -76,12 +76,13 @@ def make_position(torch, n_features: int, n_targets: int, device) -> Position:
 
 def batches_at_once(block, batch_size: int, n_extreme: int, device: str) -> int:
     """Give the number of batches whose rows are gathered together."""
-    values = (batch_size + n_extreme) * (block.n_features + 1)
+    width = len(block.X.data) / max(1, block.n_rows) if block.is_sparse else block.n_features
+    values = int((batch_size + n_extreme) * (width + 1))
     return max(1, min(GATHERED.get(device, GATHERED["cpu"]) // values, MAX_GATHERED_BATCHES))
 
 
-def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, position) -> None:
-    """Take one step for every row of ``rows``; no synchronisation between host and device where X is dense.
+def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, sizes, position) -> None:
+    """Take one step for every row of ``rows``, without synchronisation between host and device.
 
     Parameters
     ----------
@@ -92,6 +93,8 @@ def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, pos
     momentum : tuple of (float, bool)
     rows : tensor of shape (n_batches, batch_size)
     step_sizes : tensor of shape (n_batches, n_targets)
+    sizes : list of int or None
+        Values in each batch of CSR rows, with those of the extreme rows; None where X is dense.
     position : Position
     """
     n_batches, batch_size = rows.shape
@@ -107,7 +110,7 @@ def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, pos
         weight, scale, step_sizes = weight[..., None], setting.inverse_scale[:, None], step_sizes[:, None, :]
     folds = block.is_sparse or joined.shape[1] * block.n_features > MAX_SCALED
     make: Any = FoldedBatches if folds else ScaledBatches
-    batches = make(torch, block, joined, setting, objective.fit_intercept, one_target)
+    batches = make(torch, block, joined, sizes, setting, objective.fit_intercept, one_target)
 
     residuals, path = torch.empty_like(y), torch.empty((n_batches, *coef.shape), dtype=coef.dtype, device=coef.device)
     plain = momentum[0] == 0.0 and objective.is_smooth and setting.whitener is None and setting.curvature is None
@@ -185,7 +188,7 @@ def _step(batches, number, slope, step_size, shrink, coef, moved, rest):
 class ScaledBatches:
     """Dense rows of small batches in scaled coordinates, float64, the last column that of the intercept."""
 
-    def __init__(self, torch, block, joined, setting, fit_intercept, one_target):
+    def __init__(self, torch, block, joined, sizes, setting, fit_intercept, one_target):
         taken = block.X.index_select(0, joined.reshape(-1))
         Z = torch.ones((len(taken), block.n_features + 1), dtype=torch.float64, device=taken.device)
         torch.sub(taken, setting.centre, out=Z[:, :-1])
@@ -208,12 +211,16 @@ class ScaledBatches:
 class FoldedBatches:
     """Rows as they are, dense or CSR, with centre and scale folded into the coefficients."""
 
-    def __init__(self, torch, block, joined, setting, fit_intercept, one_target):
+    def __init__(self, torch, block, joined, sizes, setting, fit_intercept, one_target):
         self.torch, self.fit_intercept = torch, fit_intercept
         self.centre, self.inverse_scale = setting.centre, setting.inverse_scale
         if not one_target:
             self.centre, self.inverse_scale = self.centre[:, None], self.inverse_scale[:, None]
-        self.batches = SparseRows(torch, block.X, joined, one_target) if block.is_sparse else DenseRows(block.X, joined)
+        self.batches: Any = None
+        if block.is_sparse:
+            self.batches = SparseRows(torch, block.X, joined, sizes, one_target)
+        else:
+            self.batches = DenseRows(block.X, joined)
 
     def residual(self, number, minus_y, coef, out):
         """Set the predictions of a batch minus y."""
@@ -245,29 +252,39 @@ class DenseRows:
         return self.columns[number] @ matrix.to(self.columns[number].dtype)
 
 
+def sizes_of_batches(torch, X, order, batch_size: int, extreme_rows) -> list[int]:
+    """Count the values in each batch of CSR rows, with those of the extreme rows; waits for the device once."""
+    lengths = X.indptr[1:] - X.indptr[:-1]
+    n_whole = len(order) // batch_size
+    of_rows = lengths[order]
+    whole = of_rows[: n_whole * batch_size].view(n_whole, batch_size).sum(dim=1)
+    last = of_rows[n_whole * batch_size :].sum()[None] if n_whole * batch_size < len(order) else whole[:0]
+    return (torch.cat([whole, last]) + lengths[extreme_rows].sum()).tolist()
+
+
 class SparseRows:
-    """Rows of CSR batches, a batch at a time."""
+    """Rows of CSR batches: for each batch the row, the column and the value of its entries."""
 
-    def __init__(self, torch, X, joined, one_target):
-        self.torch, self.X, self.joined, self.one_target = torch, X, joined, one_target
-
-    def times(self, number, matrix):
-        """Multiply the rows of a batch by (n_features, n_targets); waits for the device once."""
-        X, rows = self.X, self.joined[number]
+    def __init__(self, torch, X, joined, sizes, one_target):
+        self.n_rows, self.n_features = joined.shape[1], X.n_features
+        rows = joined.reshape(-1)
         start = X.indptr[rows]
         lengths = X.indptr[rows + 1] - start
-        row = self.torch.repeat_interleave(lengths)
-        within = self.torch.arange(len(row), device=rows.device) - (lengths.cumsum(0) - lengths)[row]
-        where = start[row] + within
-        data = X.data[where].to(matrix.dtype)
-        self.entries = row, X.indices[where], data if self.one_target else data[:, None]
-        row, column, data = self.entries
-        return _add_at(matrix.new_zeros((len(rows), *matrix.shape[1:])), row, data * matrix[column])
+        row = torch.repeat_interleave(lengths, output_size=sum(sizes))
+        where = torch.arange(len(row), device=row.device) + (start - lengths.cumsum(0) + lengths)[row]
+        data = X.data[where].to(torch.float64)
+        entries = row % self.n_rows, X.indices[where], data if one_target else data[:, None]
+        self.entries = list(zip(*(part.split(sizes) for part in entries), strict=True))
+
+    def times(self, number, matrix):
+        """Multiply the rows of a batch by (n_features, n_targets)."""
+        row, column, data = self.entries[number]
+        return _add_at(matrix.new_zeros((self.n_rows, *matrix.shape[1:])), row, data * matrix[column])
 
     def transposed_times(self, number, matrix):
-        """Multiply the transpose of the batch that was multiplied last by (n_rows, n_targets)."""
-        row, column, data = self.entries
-        return _add_at(matrix.new_zeros((self.X.n_features, *matrix.shape[1:])), column, data * matrix[row])
+        """Multiply their transpose by (n_rows, n_targets)."""
+        row, column, data = self.entries[number]
+        return _add_at(matrix.new_zeros((self.n_features, *matrix.shape[1:])), column, data * matrix[row])
 
 
 def _add_at(out, index, values):

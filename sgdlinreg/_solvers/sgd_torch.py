@@ -9,7 +9,13 @@ from sgdlinreg._objective import LOSSES
 from sgdlinreg._optional import import_optional
 from sgdlinreg._ordering import Order
 from sgdlinreg._solvers import transfer
-from sgdlinreg._solvers.batches_torch import batches_at_once, make_position, make_setting, take_steps
+from sgdlinreg._solvers.batches_torch import (
+    batches_at_once,
+    make_position,
+    make_setting,
+    sizes_of_batches,
+    take_steps,
+)
 from sgdlinreg._solvers.graphs_torch import Replayed
 from sgdlinreg._solvers.transfer import DeviceBlock
 
@@ -126,11 +132,10 @@ class TorchPlan:
         self.step_sizes = torch.empty((at_once, problem.n_targets), dtype=torch.float64, device=device)
         self.momentum: tuple[float, bool] | None = None
 
-    def _take_steps(self, rows, step_sizes):
-        problem, torch = self.problem, self.torch
-        take_steps(
-            torch, problem.block, self.setting, problem.objective, self.momentum, rows, step_sizes, self.position
-        )
+    def _take_steps(self, rows, step_sizes, sizes=None):
+        problem = self.problem
+        about = (problem.block, self.setting, problem.objective, self.momentum)
+        take_steps(self.torch, *about, rows, step_sizes, sizes, self.position)
 
     def run(self, order, step_sizes, momentum):
         """Take a step for every batch of the rows ``order``."""
@@ -138,6 +143,10 @@ class TorchPlan:
             self.momentum = momentum
             self.replayed = Replayed(self.torch, order.device, lambda: self._take_steps(self.rows, self.step_sizes))
         at_once, batch_size = self.rows.shape
+        sizes = None
+        if self.problem.block.is_sparse:
+            X = self.problem.block.X
+            sizes = sizes_of_batches(self.torch, X, order, batch_size, self.setting.extreme_rows)
         n_whole = len(order) // batch_size
         rows = order[: n_whole * batch_size].view(n_whole, batch_size)
         for part in range(n_whole // at_once if self._can_replay() else 0):
@@ -147,9 +156,9 @@ class TorchPlan:
         done = n_whole // at_once * at_once if self._can_replay() else 0
         for start in range(done, n_whole, at_once):
             stop = min(start + at_once, n_whole)
-            self._take_steps(rows[start:stop], step_sizes[start:stop])
+            self._take_steps(rows[start:stop], step_sizes[start:stop], sizes and sizes[start:stop])
         if n_whole < len(step_sizes):
-            self._take_steps(order[None, n_whole * batch_size :], step_sizes[n_whole:])
+            self._take_steps(order[None, n_whole * batch_size :], step_sizes[n_whole:], sizes and sizes[n_whole:])
 
     def _can_replay(self):
         return not self.problem.block.is_sparse
