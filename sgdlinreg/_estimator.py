@@ -188,10 +188,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         tensor on a device, else the CPU. "cpu" brings tensors there, for the closed form too.
 
     n_jobs : int or None, default=None
-        Threads of the numba solver, -1 for all cores; None is 1 unless in a `joblib.parallel_config`. Only batches of 2
-        MiB and more are split, into eight parts: in smaller ones threads would wait for each other longer than they
-        work. The result does not depend on n_jobs. The closed form takes as many threads as BLAS may, the torch
-        solver those of torch.
+        Threads of the numba solver, -1 for all cores; None is 1 unless in a `joblib.parallel_config`. Only batches of
+        16 MiB and more are split, into eight parts: in smaller ones threads would wait for each other too long. The
+        result does not depend on n_jobs. The closed form takes as many threads as BLAS may, the torch solver those of
+        torch.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the order of the rows. Pass an int for reproducible results.

@@ -234,8 +234,8 @@ def test_parts_of_large_batches_follow_the_reference_in_any_number_of_threads(mo
 
 def test_n_jobs_does_not_change_a_bit():
     rng = np.random.default_rng(9)
-    X = rng.standard_normal((60_000, 6))
-    y = X @ rng.standard_normal(6) + rng.standard_normal(60_000)
+    X = rng.standard_normal((400_000, 6))
+    y = X @ rng.standard_normal(6) + rng.standard_normal(400_000)
     models = [
         MiniBatchSGDRegressor(solver="numba", batch_size="full", n_jobs=n_jobs, random_state=0).fit(X, y)
         for n_jobs in (None, 2, -1)

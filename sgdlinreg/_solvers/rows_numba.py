@@ -200,7 +200,7 @@ def _slope(product, row, t, y, weight, factor, loss, intercepts):
     return row_weight * loss_slope(loss, residual), row_weight * loss_value(loss, residual)
 
 
-@overload(add_rows)
+@overload(add_rows, jit_options={"forceinline": True})  # short batches spend more on the call than on rows
 def _add_rows(X, y, weight, rows, group, order, factor, loss, scratch):
     return _add_dense if isinstance(X, types.Array) else _add_csr
 

@@ -1,8 +1,8 @@
 """The batches of an epoch compiled by numba: one body for dense and CSR, float32 and float64, every loss."""
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
-from itertools import pairwise
+from functools import cached_property
+from itertools import pairwise, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from sgdlinreg._solvers.vectors_numba import padded
 NO_WEIGHTS = read_only(np.empty(0))
 PARTS = 8
 """Large batches are summed in so many parts."""
-LARGE_BATCH_BYTES = 1 << 21
+LARGE_BATCH_BYTES = 1 << 24
 """Batches from this size on are large: below, threads would wait for each other longer than they work."""
 
 
@@ -70,17 +70,9 @@ class Scratch(NamedTuple):
             np.empty((0 if in_place else GROUP, block.n_features), dtype),
         )
 
-    def fold(self, coef: np.ndarray, fixed: "Fixed") -> None:
-        """Set the weights on raw rows and their intercepts."""
-        for t, one in enumerate(coef):
-            self.sums[0, t] = _fold_once(one, fixed.centre, fixed.inverse_scale, self.folded[t])
-
-    def start_at(self, other: "Scratch") -> None:
-        """Take the weights of another; there are no sums yet, and nothing has been looked up."""
-        self.folded[:] = other.folded
-        self.sums[0] = other.sums[0]
-        self.sums[1:] = self.gradient[:] = 0.0
-        self.span[:] = 0
+    def clear(self) -> None:
+        """Forget sums, and rows that have been looked up."""
+        self.gradient[:] = self.sums[:] = self.span[:] = 0
 
     def add_to(self, other: "Scratch") -> None:
         """Add the sums to those of another."""
@@ -88,15 +80,17 @@ class Scratch(NamedTuple):
         other.sums[1:] += self.sums[1:]
 
 
-class Fixed(NamedTuple):
-    """What does not change during an epoch: extreme rows, coordinates, and what earlier rows of a stream add."""
+class Share(NamedTuple):
+    """Which share of the work on a batch one call does.
 
-    extreme_rows: np.ndarray
-    centre: np.ndarray
-    inverse_scale: np.ndarray
-    whitener: np.ndarray
-    past: np.ndarray
-    anchor: np.ndarray
+    length is the number of rows of the batch that the positions are a part of, 0 where they are whole batches; stop its
+    end. adds says whether rows are added to the sums, steps whether the sums become steps.
+    """
+
+    length: int
+    stop: int
+    adds: bool
+    steps: bool
 
 
 class Penalty(NamedTuple):
@@ -154,40 +148,41 @@ class NumbaKernel(CPUKernel):
             return losses
         n_targets, rank = len(iterate.coef), conditioning.whitener.shape[1]
         losses = np.zeros(n_targets)
-        data = (X, y, weight, order)
-        fixed = Fixed(
+        fixed = (
             conditioning.extreme_rows,
             conditioning.centre,
             1.0 / conditioning.scale,
             conditioning.whitener,
             memory.curvature,
             memory.anchor,
-        )
-        rule = (
             objective.loss,
             Penalty(objective.l1, objective.l2, float(objective.positive), not objective.is_smooth),
             objective.fit_intercept,
             (float(momentum[0]), bool(momentum[1])),
         )
-        scratch = Scratch.for_block(block, n_targets, rank)
         moving = (iterate.coef, iterate.coef_sum, iterate.velocity, losses)
+        scratch = Scratch.for_block(block, n_targets, rank)
+
+        def run(positions, step_sizes, share, scratch):
+            _run_batches(X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, scratch, *moving)
+
         if not large:
-            _run_batches(*data, positions, step_sizes, batch_size, fixed, *rule, scratch, *moving)
+            run(positions, step_sizes, Share(0, 0, True, True), scratch)
             return losses
-        scratches = [Scratch.for_block(block, n_targets, 0) for _ in range(PARTS)]
-        scratch.fold(iterate.coef, fixed)
-        for number, step_size in enumerate(step_sizes):
+        scratches = [Scratch.for_block(block, n_targets, rank) for _ in range(PARTS)]
+        over_parts = map if self.n_threads == 1 else self.pool.map
+        for number in range(len(step_sizes)):
             first = positions[0] + number * batch_size
-            batch = (first, min(first + batch_size, positions[1]))
-            cuts = np.linspace(*batch, PARTS + 1).astype(int).tolist()
-            for own in scratches:
-                own.start_at(scratch)
-            add = partial(_add_part, *data, batch, fixed, objective.loss)
-            run = map if self.n_threads == 1 else self.pool.map
-            list(run(add, pairwise(cuts), scratches))
+            stop = min(first + batch_size, positions[1])
+            step_size = step_sizes[number : number + 1]
+            adds, steps = (Share(stop - first, stop, one, not one) for one in (True, False))
+            for own in (scratch, *scratches):
+                own.clear()
+            cuts = np.linspace(first, stop, PARTS + 1).astype(int).tolist()
+            list(over_parts(run, pairwise(cuts), repeat(step_size), repeat(adds), scratches))
             for own in scratches:
                 own.add_to(scratch)
-            _take_step(batch, step_size, fixed, *rule, scratch, *moving)
+            run((stop, stop), step_size, steps, scratch)
         return losses
 
 
@@ -203,7 +198,13 @@ def _run_batches(
     positions,
     step_sizes,
     batch_size,
-    fixed,
+    share,
+    extreme_rows,
+    centre,
+    inverse_scale,
+    whitener,
+    past,
+    anchor,
     loss,
     penalty,
     fit_intercept,
@@ -214,120 +215,84 @@ def _run_batches(
     velocity,
     losses,
 ):
-    """Do what `sgd_reference.run_batches` does.
+    """Do what `sgd_reference.run_batches` does, or a share of it.
 
     Scale and centre are folded into the weights, so that rows are used as they lie in memory.
     """
-    for t in range(coef.shape[0]):
-        scratch.sums[0, t] = _fold(coef[t], fixed.centre, fixed.inverse_scale, scratch.folded[t])
-    for number in range(step_sizes.shape[0]):
-        first = positions[0] + number * batch_size
-        batch = (first, min(first + batch_size, positions[1]))
-        long = _add_batch(X, y, weight, order, batch, batch, positions[1], fixed, loss, scratch)
-        _step(
-            batch,
-            long,
-            step_sizes[number],
-            fixed,
-            penalty,
-            fit_intercept,
-            momentum,
-            scratch,
-            coef,
-            coef_sum,
-            velocity,
-            losses,
-        )
-
-
-@compiled(**FAST)
-def _add_part(X, y, weight, order, batch, fixed, loss, part, scratch):
-    """Add the gradient of a part of a batch to ``scratch``."""
-    _add_batch(X, y, weight, order, batch, part, part[1], fixed, loss, scratch)
-    _flush(scratch.partial, scratch.gradient)
-
-
-@compiled(**FAST)
-def _take_step(
-    batch, step_size, fixed, loss, penalty, fit_intercept, momentum, scratch, coef, coef_sum, velocity, losses
-):
-    _step(batch, True, step_size, fixed, penalty, fit_intercept, momentum, scratch, coef, coef_sum, velocity, losses)
-
-
-@register_jitable(inline="always")
-def _add_batch(X, y, weight, order, batch, part, end, fixed, loss, scratch):
-    """Add the gradient of a part of a batch, the last one with the extreme rows; gives whether sums were flushed.
-
-    ``end`` is the position up to which rows may be fetched ahead.
-    """
-    n_rows, n_extreme = y.shape[0], fixed.extreme_rows.shape[0]
-    share = (n_rows - n_extreme) / n_rows
-    n_groups = (part[1] - part[0] + GROUP - 1) // GROUP
-    n_extreme_groups = (n_extreme + GROUP - 1) // GROUP if part[1] == batch[1] else 0
-    long = False
-    for number in range(n_groups + n_extreme_groups):
-        if number:
-            _flush(scratch.partial, scratch.gradient)
-            long = True
-        if number < n_groups:
-            start = part[0] + number * GROUP
-            count, factor, source = min(GROUP, part[1] - start), share / (batch[1] - batch[0]), scratch.rows
-            begin = look_up_group(order, start, count, end, scratch.span, scratch.rows)
-            group = (begin, begin + count, scratch.span[1] - scratch.span[0], start)
-        else:
-            begin = (number - n_groups) * GROUP
-            factor, source = 1.0 / n_rows, fixed.extreme_rows
-            group = (begin, min(begin + GROUP, n_extreme), n_extreme, -1)
-        add_rows(X, y, weight, source, group, order, factor, loss, scratch)
-    return long
-
-
-@register_jitable(inline="always")
-def _step(batch, long, step_sizes, fixed, penalty, fit_intercept, momentum, scratch, coef, coef_sum, velocity, losses):
-    """Take the step of every target along the sums in ``scratch``, which become zero."""
-    centre, inverse_scale, whitener, past = fixed.centre, fixed.inverse_scale, fixed.whitener, fixed.past
-    folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
-    intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
     n_targets, n_features = coef.shape[0], coef.shape[1] - 1
+    n_rows, n_extreme = y.shape[0], extreme_rows.shape[0]
+    regular = (n_rows - n_extreme) / n_rows
+    folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
+    rows, span = scratch.rows, scratch.span
+    intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
     simple = momentum[0] == 0.0 and not penalty.proximal and whitener.shape[1] == 0 and past.shape[0] == 0
+    simple = simple and share.length == 0
     for t in range(n_targets):
-        losses[t] += (batch[1] - batch[0]) * batch_losses[t]
-        slope, step_size = slopes[t], step_sizes[t]
-        batch_losses[t] = slopes[t] = 0.0
-        offset = coef[t, n_features]
-        if simple and not long:
-            for j in range(n_features):
-                moved = coef[t, j] - step_size * _scaled(
-                    partial[t, j], slope, penalty.l2, coef[t, j], centre[j], inverse_scale[j]
-                )
-                partial[t, j] = 0
-                coef[t, j] = moved
-                coef_sum[t, j] += moved
-                folded[t, j] = moved * inverse_scale[j]
-            for j in range(n_features):  # a loop that stores nothing has one form, so bits do not depend on addresses
-                offset -= centre[j] * (coef[t, j] * inverse_scale[j])
-            if fit_intercept:
-                coef[t, n_features] -= step_size * slope
-                offset -= step_size * slope
-                coef_sum[t, n_features] += coef[t, n_features]
-            intercepts[t] = offset
-            continue
-        for j in range(n_features):
-            total = np.float64(partial[t, j]) + gradient[t, j]
-            partial[t, j] = 0
-            gradient[t, j] = _scaled(total, slope, penalty.l2, coef[t, j], centre[j], inverse_scale[j])
-        gradient[t, n_features] = slope
-        if past.shape[0]:
-            _recall(past, fixed.anchor[t], coef[t], gradient[t])
-        if whitener.shape[1]:
-            _whiten(whitener, scratch.inner, gradient[t])
-        if not fit_intercept:
-            gradient[t, n_features] = 0.0
-        _move(step_size, gradient[t], inverse_scale, penalty, momentum, coef[t], velocity[t])
-        for j in range(n_features + 1):
-            coef_sum[t, j] += coef[t, j]
-            gradient[t, j] = 0.0
         intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
+    for batch in range(step_sizes.shape[0]):
+        first = positions[0] + batch * batch_size
+        stop = min(first + batch_size, positions[1])
+        length = share.length if share.length else stop - first
+        joined = share.adds and (share.length == 0 or stop == share.stop)  # by the extreme rows
+        n_groups = (stop - first + GROUP - 1) // GROUP
+        n_extreme_groups = (n_extreme + GROUP - 1) // GROUP if joined else 0
+        long = False
+        for number in range(n_groups + n_extreme_groups):
+            if number:
+                _flush(partial, gradient)
+                long = True
+            if number < n_groups:
+                start = first + number * GROUP
+                count, factor, source = min(GROUP, stop - start), regular / length, rows
+                begin = look_up_group(order, start, count, positions[1], span, rows)
+                group = (begin, begin + count, span[1] - span[0], start)
+            else:
+                begin = (number - n_groups) * GROUP
+                factor, source = 1.0 / n_rows, extreme_rows
+                group = (begin, min(begin + GROUP, n_extreme), n_extreme, -1)
+            add_rows(X, y, weight, source, group, order, factor, loss, scratch)
+        if not share.steps:
+            _flush(partial, gradient)
+            continue
+        for t in range(n_targets):
+            losses[t] += length * batch_losses[t]
+            slope, step_size = slopes[t], step_sizes[batch, t]
+            batch_losses[t] = slopes[t] = 0.0
+            offset = coef[t, n_features]
+            if simple and not long:
+                for j in range(n_features):
+                    moved = coef[t, j] - step_size * _scaled(
+                        partial[t, j], slope, penalty.l2, coef[t, j], centre[j], inverse_scale[j]
+                    )
+                    partial[t, j] = 0
+                    coef[t, j] = moved
+                    coef_sum[t, j] += moved
+                    folded[t, j] = moved * inverse_scale[j]
+                # a loop that stores nothing has one form, so bits do not depend on addresses
+                for j in range(n_features):
+                    offset -= centre[j] * (coef[t, j] * inverse_scale[j])
+                if fit_intercept:
+                    coef[t, n_features] -= step_size * slope
+                    offset -= step_size * slope
+                    coef_sum[t, n_features] += coef[t, n_features]
+                intercepts[t] = offset
+                continue
+            for j in range(n_features):
+                total = np.float64(partial[t, j]) + gradient[t, j]
+                partial[t, j] = 0
+                gradient[t, j] = _scaled(total, slope, penalty.l2, coef[t, j], centre[j], inverse_scale[j])
+            gradient[t, n_features] = slope
+            if past.shape[0]:
+                _recall(past, anchor[t], coef[t], gradient[t])
+            if whitener.shape[1]:
+                _whiten(whitener, scratch.inner, gradient[t])
+            if not fit_intercept:
+                gradient[t, n_features] = 0.0
+            _move(step_size, gradient[t], inverse_scale, penalty, momentum, coef[t], velocity[t])
+            for j in range(n_features + 1):
+                coef_sum[t, j] += coef[t, j]
+                gradient[t, j] = 0.0
+            intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
 
 
 @register_jitable
@@ -345,11 +310,6 @@ def _fold(coef, centre, inverse_scale, folded):
     for j in range(centre.shape[0]):  # a loop of its own, see above
         offset -= centre[j] * (coef[j] * inverse_scale[j])
     return offset
-
-
-@compiled(**FAST)
-def _fold_once(coef, centre, inverse_scale, folded):
-    return _fold(coef, centre, inverse_scale, folded)
 
 
 @register_jitable
