@@ -208,7 +208,7 @@ def _run_lazily(
             columns[j, WEIGHTS + n_targets + t] += times * columns[j, WEIGHTS + t]
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _decay_once(j, batch, step_sizes, l2, columns, last):
     """Take the part of step number ``batch`` that is due to the penalty, for column j."""
     last[j] = batch + 1
@@ -218,7 +218,7 @@ def _decay_once(j, batch, step_sizes, l2, columns, last):
         columns[j, WEIGHTS + t] *= 1.0 - step_sizes[batch, t] * l2 * columns[j, FACTOR]
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _catch_up(j, batch, step_sizes, l2, columns, last):
     """Make up for the steps that left out column j, so that its weight is that after ``batch`` steps."""
     missed = batch - last[j]
@@ -234,7 +234,7 @@ def _catch_up(j, batch, step_sizes, l2, columns, last):
             columns[j, WEIGHTS + t] *= left
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _decay(shrinkage, missed):
     """``rho**q`` and ``1 + rho + ... + rho**(q - 1)``."""
     if shrinkage < 0.5:

@@ -79,7 +79,7 @@ def _fetch_bytes(address, n_bytes):
         address += CACHE_LINE
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def fetch_csr(X, y, rows, begin, known):
     """Fetch parts of CSR rows that come after one: where they are, then what they hold."""
     far = begin + AHEAD_ROWS
@@ -93,7 +93,7 @@ def fetch_csr(X, y, rows, begin, known):
         _fetch_ends(X.indices.ctypes.data + start * X.indices.itemsize, (stop - start) * X.indices.itemsize)
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _fetch_ends(address, n_bytes):
     """Fetch the first line, the last and those between: short rows need no branch, which would often go wrong."""
     fetch(address)
