@@ -24,7 +24,7 @@ from sgdlinreg._coordinates import (
     SAMPLE_MARGIN,
     largest_eigenvalue,
     norms_and_moment,
-    rank_by_norm,
+    rows_of_largest,
     sample_of,
     scaled_coordinates,
 )
@@ -195,9 +195,8 @@ def rows_and_step(norms, eigenvalue, batch_size, in_order, curvature=0.0):
     if batch_size < n_rows:
         n_extreme, norm = _choose_extreme(norms, eigenvalue, batch_size)
         if n_extreme:
-            by_norm = rank_by_norm(norms, n_extreme)
-            extreme = np.sort(by_norm[n_rows - n_extreme :])
-            regular = np.sort(by_norm[: n_rows - n_extreme])
+            extreme = rows_of_largest(norms, n_extreme)
+            regular = np.delete(np.arange(n_rows), extreme)
     step = safe_step(norm, eigenvalue, batch_size, n_rows)
     if in_order and batch_size < n_rows and eigenvalue > 0.0:
         others = norms if regular is None else norms[regular]

@@ -91,9 +91,15 @@ def row_norms(Z):
     return there.take(squared(Z).sum(axis=1))
 
 
-def rank_by_norm(norms, n_largest):
-    """Rows with those of largest norm last. Norms that only rounding tells apart are equal: units do not decide."""
-    return np.argpartition(norms.astype(np.float32), len(norms) - n_largest)
+def rows_of_largest(norms, n_largest):
+    """Rows of largest norm, in order. Norms that only rounding tells apart are equal: units do not decide."""
+    if not n_largest:
+        return np.empty(0, np.intp)
+    norms = norms.astype(np.float32)
+    least = np.partition(norms, len(norms) - n_largest)[len(norms) - n_largest]
+    above = np.flatnonzero(norms > least)
+    equal = np.flatnonzero(norms == least)[: n_largest - len(above)]
+    return np.sort(np.concatenate([above, equal]))
 
 
 def sample_of(block, norms, coordinates, rng):
@@ -108,7 +114,7 @@ def sample_of(block, norms, coordinates, rng):
     if n_rows <= n_random + n_extreme:
         chosen, weight = np.arange(n_rows), np.full(n_rows, 1.0 / n_rows)
     else:
-        extreme = np.sort(rank_by_norm(norms, n_extreme)[n_rows - n_extreme :])
+        extreme = rows_of_largest(norms, n_extreme)
         drawn = np.sort(rng.choice(n_rows - n_extreme, n_random, replace=False))
         drawn += np.searchsorted(extreme - np.arange(n_extreme), drawn, side="right")  # among the other rows
         chosen = np.concatenate([extreme, drawn])
