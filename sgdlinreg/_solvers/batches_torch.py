@@ -6,11 +6,11 @@ import numpy as np
 
 from sgdlinreg._objective import proximal
 
-GATHERED = {"cpu": 1 << 16, "cuda": 1 << 22}
-"""Values of X gathered at once, in float64: on a CPU they should stay in the second-level cache."""
+GATHERED = {"cpu": 1 << 17, "cuda": 1 << 22}
+"""Values gathered at once, in float64: on a CPU they should stay in the second-level cache."""
 MAX_GATHERED_BATCHES = 256
-MAX_SCALED = 1 << 16
-"""Rows of batches of more values are used as they are: copying them takes longer than the operations it saves."""
+MAX_SCALED = 1 << 15
+"""Rows of batches of more values are used as they are: scaling them takes longer than the operations it saves."""
 
 
 class Setting(NamedTuple):
@@ -26,6 +26,8 @@ class Setting(NamedTuple):
     curvature : (n_features + 1, n_features + 1) or None
         What earlier rows of a stream add: ``curvature @ (coef - anchor)``.
     anchor : (n_features + 1, n_targets)
+    is_raw : bool
+        Whether the coordinates are those of the data.
     """
 
     centre: Any
@@ -34,6 +36,7 @@ class Setting(NamedTuple):
     extreme_rows: Any
     curvature: Any
     anchor: Any
+    is_raw: bool
 
 
 class Position(NamedTuple):
@@ -64,6 +67,7 @@ def make_setting(put, conditioning, memory, fit_intercept: bool) -> Setting:
         put(conditioning.extreme_rows),
         None if curvature is None else put(curvature),
         put(memory.anchor.T.copy()),
+        not conditioning.centre.any() and bool((conditioning.scale == 1.0).all()),
     )
 
 
@@ -76,8 +80,12 @@ def make_position(torch, n_features: int, n_targets: int, device) -> Position:
 
 def batches_at_once(block, batch_size: int, n_extreme: int, device: str) -> int:
     """Give the number of batches whose rows are gathered together."""
-    width = len(block.X.data) / max(1, block.n_rows) if block.is_sparse else block.n_features
-    values = int((batch_size + n_extreme) * (width + 1))
+    rows = batch_size + n_extreme
+    values = rows * (block.n_features + 1)
+    if block.is_sparse:
+        values = int(rows * (len(block.X.data) / max(1, block.n_rows) + 1))
+    elif values > MAX_SCALED:  # rows are gathered a batch at a time; what else there is of a batch is not
+        values = 4 * rows + block.n_features
     return max(1, min(GATHERED.get(device, GATHERED["cpu"]) // values, MAX_GATHERED_BATCHES))
 
 
@@ -108,7 +116,7 @@ def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, siz
         y, scale = y.squeeze(-1), setting.inverse_scale
     else:
         weight, scale, step_sizes = weight[..., None], setting.inverse_scale[:, None], step_sizes[:, None, :]
-    folds = block.is_sparse or joined.shape[1] * block.n_features > MAX_SCALED
+    folds = block.is_sparse or joined.shape[1] * (block.n_features + 1) > MAX_SCALED
     make: Any = FoldedBatches if folds else ScaledBatches
     batches = make(torch, block, joined, sizes, setting, objective.fit_intercept, one_target)
 
@@ -191,8 +199,11 @@ class ScaledBatches:
     def __init__(self, torch, block, joined, sizes, setting, fit_intercept, one_target):
         taken = block.X.index_select(0, joined.reshape(-1))
         Z = torch.ones((len(taken), block.n_features + 1), dtype=torch.float64, device=taken.device)
-        torch.sub(taken, setting.centre, out=Z[:, :-1])
-        Z[:, :-1] *= setting.inverse_scale
+        if setting.is_raw:
+            Z[:, :-1] = taken
+        else:
+            torch.sub(taken, setting.centre, out=Z[:, :-1])
+            Z[:, :-1] *= setting.inverse_scale
         if not fit_intercept:
             Z[:, -1] = 0.0
         Z = Z.view(*joined.shape, -1)
@@ -212,7 +223,7 @@ class FoldedBatches:
     """Rows as they are, dense or CSR, with centre and scale folded into the coefficients."""
 
     def __init__(self, torch, block, joined, sizes, setting, fit_intercept, one_target):
-        self.torch, self.fit_intercept = torch, fit_intercept
+        self.torch, self.fit_intercept, self.is_raw = torch, fit_intercept, setting.is_raw
         self.centre, self.inverse_scale = setting.centre, setting.inverse_scale
         if not one_target:
             self.centre, self.inverse_scale = self.centre[:, None], self.inverse_scale[:, None]
@@ -224,32 +235,38 @@ class FoldedBatches:
 
     def residual(self, number, minus_y, coef, out):
         """Set the predictions of a batch minus y."""
-        folded = coef[:-1] * self.inverse_scale
-        self.torch.add(minus_y, coef[-1] - (self.centre * folded).sum(dim=0), out=out)
+        folded, offset = coef[:-1], coef[-1]
+        if not self.is_raw:
+            folded = folded * self.inverse_scale
+            offset = offset - (self.centre * folded).sum(dim=0)
+        self.torch.add(minus_y, offset, out=out)
         out += self.batches.times(number, folded)
 
     def add_gradient(self, number, start, slope, out):
         """Set ``start`` plus the sum of the rows of a batch times their slopes."""
         slope_sum = slope.sum(dim=0)
-        features = self.batches.transposed_times(number, slope) - slope_sum * self.centre
-        self.torch.addcmul(start[:-1], features, self.inverse_scale, out=out[:-1])
+        features = self.batches.transposed_times(number, slope)
+        if self.is_raw:
+            self.torch.add(start[:-1], features, out=out[:-1])
+        else:
+            self.torch.addcmul(start[:-1], features - slope_sum * self.centre, self.inverse_scale, out=out[:-1])
         self.torch.add(start[-1], slope_sum, alpha=float(self.fit_intercept), out=out[-1])
 
 
 class DenseRows:
-    """Rows of dense batches; products are summed in the dtype of X."""
+    """Rows of dense batches, gathered one batch at a time; products are summed in the dtype of X."""
 
     def __init__(self, X, joined):
-        rows = X.index_select(0, joined.reshape(-1)).view(*joined.shape, -1)
-        self.rows, self.columns = rows.unbind(), rows.transpose(1, 2).unbind()
+        self.X, self.joined = X, joined
 
     def times(self, number, matrix):
         """Multiply the rows of a batch by (n_features, n_targets)."""
-        return self.rows[number] @ matrix.to(self.rows[number].dtype)
+        self.rows = self.X.index_select(0, self.joined[number])
+        return self.rows @ matrix.to(self.X.dtype)
 
     def transposed_times(self, number, matrix):
-        """Multiply their transpose by (n_rows, n_targets)."""
-        return self.columns[number] @ matrix.to(self.columns[number].dtype)
+        """Multiply the transpose of the rows that were multiplied last by (n_rows, n_targets)."""
+        return self.rows.T @ matrix.to(self.X.dtype)
 
 
 def sizes_of_batches(torch, X, order, batch_size: int, extreme_rows) -> list[int]:
