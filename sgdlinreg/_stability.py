@@ -9,7 +9,7 @@ from sgdlinreg._coordinates import SAMPLE_MARGIN, largest_eigenvalue, norms_and_
 
 DIRECTION_ROWS = 512
 """Rows that give the direction in which curvature is measured."""
-POWER_ITERATIONS = 10
+POWER_ITERATIONS = 40
 
 
 def largest_stable_step(block, objective, batch_size, rng) -> float:
