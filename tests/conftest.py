@@ -3,6 +3,14 @@
 import os
 import tempfile
 
+import pytest
+
 os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp(prefix="sgdlinreg-numba-"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers of pytest-xdist share the cores
+
+
+def pytest_runtest_setup(item):
+    """Skip what is marked gpu where there is none."""
+    if item.get_closest_marker("gpu") and not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("no CUDA device")

@@ -153,13 +153,8 @@ def test_solvers_of_the_cpu_refuse_a_device(solver):
     assert MiniBatchSGDRegressor(solver=solver, device="cpu").fit(X, y).solver_ == solver
 
 
-@needs_torch
 @pytest.mark.gpu
 def test_cuda_follows_the_cpu():
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     X, y, weight = make_problem(1)
     fits = [
         MiniBatchSGDRegressor(solver="torch", device=device, random_state=0, tol=None, max_iter=5).fit(X, y, weight)

@@ -126,10 +126,6 @@ def test_an_error_while_loading_ends_the_fit_and_leaves_the_model(small_device, 
 
 @pytest.mark.gpu
 def test_a_small_gpu_takes_the_path_of_a_large_one(monkeypatch):
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     X, y, weight = make_problem(4, n_rows=20_011)
     model = MiniBatchSGDRegressor(solver="torch", device="cuda", random_state=0, tol=None, max_iter=3, eta0=1e-3)
     expected = model.fit(X, y, weight).coef_
@@ -141,8 +137,6 @@ def test_a_small_gpu_takes_the_path_of_a_large_one(monkeypatch):
 def test_tensors_of_cuda_in_and_out():
     import torch
 
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     X, y, weight = make_problem(5)
     there = [torch.tensor(array, device="cuda") for array in (X, y, weight)]
     for solver in ("normal_equation", "torch"):

@@ -42,7 +42,6 @@ DEVICE = "cpu" if INTERPRETED else "cuda"
 pytestmark = pytest.mark.filterwarnings("ignore:TRITON_DEFAULT_FP_FUSION")
 runs = pytest.mark.skipif(not (INTERPRETED or torch.cuda.is_available()), reason="neither TRITON_INTERPRET=1 nor a GPU")
 compiles = pytest.mark.skipif(INTERPRETED, reason="nothing compiles with TRITON_INTERPRET=1")
-on_gpu = pytest.mark.skipif(INTERPRETED or not torch.cuda.is_available(), reason="no CUDA device")
 
 
 @runs
@@ -149,7 +148,7 @@ def test_repeated_fits_are_bit_identical(kernel):
     assert first.tobytes() == again.tobytes()
 
 
-@on_gpu
+@compiles
 @pytest.mark.gpu
 @pytest.mark.parametrize("batch_size", [32, 8192])
 @pytest.mark.parametrize("n_features", [64, 1100])

@@ -153,7 +153,7 @@ class TritonPlan:
             return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float64), device=device)
 
         curvature, anchor = problem.memory
-        self.matrices = (
+        matrices = (
             put(self._padded(conditioning.whitener)),
             put(self._padded(curvature[:-1, :-1])),
             put(curvature[-1] if self.remembers else np.zeros(1)),
@@ -163,6 +163,8 @@ class TritonPlan:
         epsilon = getattr(objective.loss, "epsilon", 0.0)
         numbers = [epsilon, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept, share]
         self.options = put([*numbers, 1.0 / block.n_rows])
+        moving = self.coef, self.coef_sum, self.velocity, self.losses
+        self.of_a_step = (*moving, setting.centre, setting.inverse_scale, *matrices, self.options)
         self.nesterov: bool | None = None
         if self.shared:
             self._allocate(n_programs)
@@ -219,14 +221,7 @@ class TritonPlan:
             order,
             setting.extreme_rows,
             step_sizes,
-            self.coef,
-            self.coef_sum,
-            self.velocity,
-            self.losses,
-            setting.centre,
-            setting.inverse_scale,
-            *self.matrices,
-            self.options,
+            *self.of_a_step,
             problem.block.n_features,
             problem.n_targets,
             problem.batch_size,
@@ -269,14 +264,7 @@ class TritonPlan:
             take_step[(problem.n_targets,)](
                 *progress,
                 self.step_sizes,
-                self.coef,
-                self.coef_sum,
-                self.velocity,
-                self.losses,
-                setting.centre,
-                setting.inverse_scale,
-                *self.matrices,
-                self.options,
+                *self.of_a_step,
                 *sizes,
                 self.n_programs,
                 COLUMNS=self.shape.columns,
