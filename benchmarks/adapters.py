@@ -120,19 +120,12 @@ class River(Standardised):
         return [model.weights[column] for column in range(Z.shape[1])], model.intercept
 
 
-class VowpalWabbit:
+class VowpalWabbit(Standardised):
     """Vowpal Wabbit's regressor with its own steps, adaptive and normalised, on single rows.
 
     Its constant starts at the mean of y, which else takes hundreds of passes. Dense features are standardised.
     Predictions are not cut to the range of y, so that the model is linear.
-
-    Parameters
-    ----------
-    epochs : int
     """
-
-    def __init__(self, epochs=3):
-        self.n_iter_ = epochs
 
     def fit(self, X, y):
         """Fit from scratch; rows are written as text first, as its scikit-learn wrapper does."""

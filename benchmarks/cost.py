@@ -5,16 +5,13 @@ folder for temporary files, read from the page cache. Contenders are fitted in t
 one that is not counted. A contender is left out from where ten times its last fit would take more than 100 seconds.
 """
 
-import argparse
 import tempfile
 import time
 import warnings
-from pathlib import Path
 from statistics import median
 
 import environment
 
-RESULTS = Path(__file__).parent / "results"
 N_FEATURES = 10
 CHUNK = 1_000_000
 ONCE = 5.0
@@ -78,12 +75,9 @@ def seconds_of_fits(makers, X, y, repeats):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="1e3 and 1e4 rows: a check that everything runs")
+    parser = environment.make_parser("cost", __doc__, repeats=3)
     parser.add_argument("--largest", action="store_true", help="1e8 rows, too: 4 GB on disk, 13 GB of memory")
-    parser.add_argument("--repeats", type=int, default=3, help="interleaved fits (default: 3)")
     parser.add_argument("--threads", type=int, default=1, help="of BLAS, OpenMP and numba (default: 1)")
-    parser.add_argument("--output", type=Path, default=RESULTS / "cost.csv")
     args = parser.parse_args()
     environment.fix_threads(args.threads)
     from run import write

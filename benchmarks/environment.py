@@ -1,5 +1,6 @@
-"""What the figures depend on besides the data: threads, machine, versions, commit, other processes."""
+"""What scripts have in common: options, and what figures depend on besides the data (machine, versions, others)."""
 
+import argparse
 import os
 import platform
 import subprocess
@@ -10,9 +11,29 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 PACKAGES = ("numpy", "scikit-learn", "numba", "torch", "sgdlinreg")
 OTHERS = ("scikit-learn-intelex", "skorch", "keras", "river", "vowpalwabbit")
+
+
+def make_parser(name, about, repeats):
+    """Give a parser of the options that most scripts have: --fast, --repeats and --output.
+
+    Parameters
+    ----------
+    name : str
+        Of the script; results go to ``results/<name>.csv``.
+    about : str
+        Its docstring.
+    repeats : int
+        Interleaved fits unless told otherwise.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fast", action="store_true", help="small data: a check that everything runs")
+    parser.add_argument("--repeats", type=int, default=repeats, help="interleaved fits (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=RESULTS / f"{name}.csv")
+    return parser
 
 
 def fix_threads(threads):

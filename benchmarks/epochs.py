@@ -5,13 +5,10 @@ thread, batches of 32 unless said otherwise, default shuffle, a constant float e
 fitted in turn and medians compared. ``reads`` are seconds of an epoch over those of one ``X @ w``.
 """
 
-import argparse
-from pathlib import Path
 from statistics import median
 
 import environment
 
-RESULTS = Path(__file__).parent / "results"
 DENSE = {
     False: [(1_000_000, 2), (1_000_000, 10), (1_000_000, 20), (200_000, 100), (50_000, 500), (20_000, 2000)],
     True: [(20_000, 2), (5_000, 100)],
@@ -120,10 +117,7 @@ def rows_of(problem, dtype, n_rows, seconds, read):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="small data: a check that everything runs")
-    parser.add_argument("--repeats", type=int, default=5, help="interleaved fits (default: 5)")
-    parser.add_argument("--output", type=Path, default=RESULTS / "epochs.csv")
+    parser = environment.make_parser("epochs", __doc__, repeats=5)
     parser.add_argument("--shapes", help="n x d with commas between, instead of the default ones")
     args = parser.parse_args()
     environment.fix_threads(1)

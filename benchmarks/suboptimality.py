@@ -6,15 +6,12 @@ features are standardised for all but sgdlinreg, within the timed fit. The exact
 decides on its epochs, are one point each. One thread.
 """
 
-import argparse
 import time
 import warnings
-from pathlib import Path
 from statistics import median
 
 import environment
 
-RESULTS = Path(__file__).parent / "results"
 EPOCHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 LIMIT = {False: 2.0, True: 0.1}
 """Seconds by --fast."""
@@ -117,10 +114,7 @@ def points(X, y, fast, repeats):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="small data: a check that everything runs")
-    parser.add_argument("--repeats", type=int, default=3, help="interleaved fits (default: 3)")
-    parser.add_argument("--output", type=Path, default=RESULTS / "suboptimality.csv")
+    parser = environment.make_parser("suboptimality", __doc__, repeats=3)
     args = parser.parse_args()
     environment.fix_threads(1)
     from no_tuning import best_r2

@@ -6,16 +6,13 @@ below least squares of our defaults, SGDRegressor's defaults on the same data, a
 by y and by the first feature: R2 with the default order below that with shuffle="full", at the same number of epochs.
 """
 
-import argparse
 import time
 import warnings
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import environment
 
-RESULTS = Path(__file__).parent / "results"
 SLOW = 20.0
 """Seconds from which a contender is fitted once."""
 SORTED = ("mortgages", "fertility", "birthdays")
@@ -100,11 +97,8 @@ def sorted_rows():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="small data: a check that everything runs")
-    parser.add_argument("--repeats", type=int, default=3, help="interleaved fits (default: 3)")
+    parser = environment.make_parser("whole_fits", __doc__, repeats=3)
     parser.add_argument("--problem", help="one of them, by name, and no sorted rows (default: all)")
-    parser.add_argument("--output", type=Path, default=RESULTS / "whole_fits.csv")
     args = parser.parse_args()
     environment.fix_threads(1)
     from no_tuning import best_r2

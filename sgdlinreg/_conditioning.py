@@ -28,7 +28,6 @@ from sgdlinreg._coordinates import (
     sample_of,
     scaled_coordinates,
 )
-from sgdlinreg._statistics import target_statistics
 
 MAX_WHITENED = 512
 """Whitening is for problems with min(n_rows, n_features) up to here: a step costs n_features times that."""
@@ -205,7 +204,7 @@ def rows_and_step(norms, eigenvalue, batch_size, in_order, curvature=0.0):
     return extreme, regular, step
 
 
-def condition(block, statistics, objective, batch_size, gap, rng, in_order=False) -> Conditioning:
+def condition(block, statistics, objective, batch_size, unexplained, rng, in_order=False) -> Conditioning:
     """Measure a block that will be passed over many times.
 
     Parameters
@@ -217,8 +216,8 @@ def condition(block, statistics, objective, batch_size, gap, rng, in_order=False
     objective : Objective
     batch_size : int
         At most the number of rows.
-    gap : float
-        Share of y's variance that may stay unexplained; decides whether collinear data are whitened.
+    unexplained : ndarray of shape (n_targets,)
+        Variance of y that plain steps may leave unexplained; decides whether collinear data are whitened.
     rng : numpy.random.Generator
     in_order : bool
         Whether batches are neighbouring rows.
@@ -239,9 +238,8 @@ def condition(block, statistics, objective, batch_size, gap, rng, in_order=False
     whitener = None
     if objective.is_smooth and not block.is_sparse and 1 < min(n_rows, n_features) <= MAX_WHITENED:
         decay = 2 * step * np.ceil(n_rows / batch_size)
-        variance = target_statistics(block).variance
         values, vectors = _spectrum(Z[:, :n_features], coordinates.penalty)
-        if values.max() > 0.0 and not _plain_steps_do(values, vectors, moment, decay, gap * variance):
+        if values.max() > 0.0 and not _plain_steps_do(values, vectors, moment, decay, unexplained):
             whitener = whitener_of(values, vectors, complete)
     if whitener is not None:
         norms, _ = norms_and_moment(block, coordinates, whitener)

@@ -7,7 +7,7 @@ from sgdlinreg._conditioning import condition, no_conditioning, safe_step
 from sgdlinreg._coordinates import rows_of_largest
 from sgdlinreg._objective import LOSSES, Objective
 from sgdlinreg._stability import largest_stable_step
-from sgdlinreg._statistics import ColumnStatistics, column_statistics
+from sgdlinreg._statistics import ColumnStatistics, column_statistics, target_statistics
 
 from .helpers import as_csr, make_problem
 
@@ -26,7 +26,8 @@ def block_of(X, y, weight=None, sparse=False):
 def measured(block, objective=None, batch_size=16, gap=2.5e-4, seed=0):
     objective = objective or Objective(SQUARED)
     rng = np.random.default_rng(seed)
-    return condition(block, column_statistics(block), objective, batch_size, gap, rng)
+    unexplained = gap * target_statistics(block).variance
+    return condition(block, column_statistics(block), objective, batch_size, unexplained, rng)
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -29,10 +29,12 @@ FLOORS = [
     | {"_solvers.graphs_torch", "_solvers.tiles_triton"},
     {"_solvers.batches_torch", "_solvers.kernels_triton"},
     {"_solvers.sgd_triton"},
-    {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.moments"} | {"_solvers.wide"},
+    {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.moments"}
+    | {"_solvers.batches_numba", "_solvers.wide"},
     {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},
     {"_stopping", "_stability", "_past", "_solvers.normal_equation", "_solvers.transfer"},
     {"_solvers.sgd_state", "_solvers.sgd_torch"},
+    {"_solvers.sgd_steps"},
     {"_solvers.sgd"},
     {"_divergence"},
     {"_training", "_solvers", "_validation"},
@@ -197,7 +199,7 @@ def test_runs_where_compiled_kernels_can_be_written_nowhere():
         "X, y = make_linear(60, random_state=0)\n"
         "model = MiniBatchSGDRegressor(solver='numba', random_state=0).fit(X, y)\n"
         "assert model.score(X, y) > 0.99\n"
-        "from sgdlinreg._solvers import sgd_numba\n"
-        "assert not sgd_numba._run_batches.stats.cache_path\n"
+        "from sgdlinreg._solvers import batches_numba\n"
+        "assert not batches_numba.run_batches.stats.cache_path\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -2,31 +2,22 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
-from sgdlinreg._blocks import Block, take_rows
+from sgdlinreg._blocks import Block
 from sgdlinreg._conditioning import GAP_SHARE, condition, condition_stream, no_conditioning, safe_step
-from sgdlinreg._objective import EpsilonInsensitive, Objective
+from sgdlinreg._objective import Objective
 from sgdlinreg._ordering import epoch_order
 from sgdlinreg._past import Memory, can_remember, condition_with_past
-from sgdlinreg._schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, optimal_start, step_shape
+from sgdlinreg._schedules import optimal_start
 from sgdlinreg._solvers import averaging
 from sgdlinreg._solvers.averaging import Mark
 from sgdlinreg._solvers.base import Fitted, Iterate, Kernel, Options, Visit
 from sgdlinreg._solvers.sgd_state import NO_MEMORY, State
+from sgdlinreg._solvers.sgd_steps import Steps
 from sgdlinreg._statistics import ColumnStatistics, column_statistics, target_statistics
-
-SAMPLE_ROWS = 2048
-"""Rows on which the curvature of a loss is estimated."""
-
-
-class Slowing(NamedTuple):
-    """What the step is divided by, and below which size it is left alone."""
-
-    divisor: float
-    smallest: float
 
 
 class SGD:
@@ -53,7 +44,7 @@ class SGD:
         self.options = options
         self.kernel = kernel
         self.auto_step = options.eta0 == "auto"
-        self.sample: tuple[Any, np.ndarray, np.ndarray] | None = None
+        self.steps = Steps(objective, options)
         self._made: tuple[State | None, np.ndarray] = None, np.empty(0)
 
     def init(self, n_features, n_targets, coef):
@@ -96,12 +87,13 @@ class SGD:
             state.step_size = optimal_start(self.objective.alpha) if optimal else float(self.options.eta0)
         elif visit is Visit.ALL:
             tol = 1e-3 if self.options.tol is None else self.options.tol
+            unexplained = GAP_SHARE * tol * state.targets.variance  # of y's variance: what plain steps may leave
             state.conditioning = condition(
                 block,
                 state.columns,
                 self.objective,
                 state.batch_size,
-                GAP_SHARE * tol,
+                unexplained,
                 rng,
                 in_order=not self.options.shuffle,
             )
@@ -119,10 +111,7 @@ class SGD:
             state.started_at_mean = True
         if not state.marks:
             state.marks = [Mark(state.n_steps, state.coef, state.coef_sum)]
-        if self.auto_step and not self.objective.is_least_squares:
-            rows = np.sort(rng.spawn(1)[0].choice(block.n_rows, min(block.n_rows, SAMPLE_ROWS), replace=False))
-            weight = np.ones(len(rows)) if block.sample_weight is None else block.sample_weight[rows]
-            self.sample = take_rows(block.X, rows), block.y[rows], weight
+        self.steps.take_sample(block, rng)
         return state, self.kernel.to_device(block)
 
     def _averages(self) -> bool:
@@ -176,7 +165,7 @@ class SGD:
         order, n_rows = self._order(state, block, rng)
         n_batches = -(-n_rows // state.batch_size)
         size = state.batch_size
-        step_sizes = self._step_sizes(state, n_batches, n_rows)
+        step_sizes = self.steps.sizes(state, n_batches, n_rows)
         state = state.copy()
         full_batch = n_batches == 1
         penalty = self.objective.penalty(state.coef)  # a full batch is measured before its step
@@ -186,7 +175,7 @@ class SGD:
         memory = state.memory
         if len(memory.anchor):
             memory = memory._replace(anchor=state.conditioning.to_scaled(memory.anchor))
-        momentum = self._momentum(state)
+        momentum = self.steps.momentum(state)
         loss = np.zeros(len(state.coef))
         cuts = self._cuts(state, n_batches)
         for start, stop in pairwise(cuts):
@@ -214,28 +203,12 @@ class SGD:
             state.settle(n_batches)
         penalty = penalty if full_batch else self.objective.penalty(state.coef)
         before, state.losses = state.losses, loss / n_rows + penalty
-        if self._accelerates(state):
+        if self.steps.accelerates(state):
             rose = before is not None and np.any(state.losses > before)
             state.since_restart = 0 if rose else state.since_restart + 1
             if rose:
                 state.velocity = np.zeros_like(state.velocity)
         return state
-
-    def _momentum(self, state) -> tuple[float, bool]:
-        """Give the user's momentum; full batches of automatic steps without any are accelerated (Nesterov 1983).
-
-        The factor grows from 0 as k / (k + 3) and starts again where the objective has risen (O'Donoghue, Candes,
-        "Adaptive restart for accelerated gradient schemes", 2015).
-        """
-        options = self.options
-        if options.momentum or not self._accelerates(state):
-            return options.momentum, options.nesterovs_momentum
-        return state.since_restart / (state.since_restart + 3.0), True
-
-    def _accelerates(self, state) -> bool:
-        full_batch = state.batch_size >= state.n_rows
-        smooth = not isinstance(self.objective.loss, EpsilonInsensitive)
-        return self.auto_step and full_batch and smooth and self.options.learning_rate == "constant"
 
     def _order(self, state, block, rng):
         """Rows of the epoch in order, and how many of them are used."""
@@ -245,28 +218,6 @@ class SGD:
         if self.options.drop_last and n_rows > state.batch_size:
             n_rows = n_rows // state.batch_size * state.batch_size
         return order, n_rows
-
-    def _step_sizes(self, state, n_batches, n_rows):
-        """Step of every batch and target, (n_batches, n_targets)."""
-        options = self.options
-        steps = np.arange(state.n_steps + 1, state.n_steps + n_batches + 1)
-        alpha = self.objective.alpha
-        shape = step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)
-        penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0) if self.sample else 0.0
-        scale = state.step_size * state.step_scale / (self._curvature(state) + penalty)
-        if self.auto_step and n_rows % state.batch_size:
-            shape = shape.copy()
-            shape[-1] *= (n_rows % state.batch_size) / state.batch_size
-        return shape[:, None] * scale
-
-    def _curvature(self, state) -> np.ndarray:
-        """Give the mean curvature of the loss at the iterate, (n_targets,); 1 for squared error."""
-        if self.sample is None:
-            return np.ones(len(state.coef))
-        X, y, weight = self.sample
-        residual = X @ state.coef[:, :-1].T + state.coef[:, -1] - y
-        curvature = self.objective.loss.curvature
-        return np.array([np.average(curvature(column, weight), weights=weight) for column in residual.T])
 
     def _first_averaged(self, state) -> float:
         """Give the number of the first step in the average of average=True or int; inf where there is none."""
@@ -328,7 +279,7 @@ class SGD:
     def compares_models(self, state):
         """Models change smoothly where they are averages or the batches are full, and the step is ours."""
         full_batch = state.batch_size >= state.n_rows
-        return self.auto_step and (state.averaged or (full_batch and self._slowing(state) is None))
+        return self.auto_step and (state.averaged or (full_batch and self.steps.slowing(state) is None))
 
     def models(self, state):
         """Give the model and those of half and a quarter as many steps."""
@@ -336,28 +287,9 @@ class SGD:
         ages = [0.5, 0.25][: len(state.marks) - 2]
         return [now, *(self._model(state, state.n_steps * age) for age in ages)][: len(state.marks) - 1]
 
-    def _slowing(self, state) -> Slowing | None:
-        """How the step falls where there is no progress: "adaptive", and where a constant one leaves noise or bias."""
-        if self.options.learning_rate == "adaptive":
-            return Slowing(ADAPTIVE_DIVISOR, SMALLEST_STEP)
-        if not self.auto_step or self.options.learning_rate != "constant":
-            return None
-        if state.averaged:  # the mean of noisy iterates is the optimum for parabolas only
-            return None if self.objective.is_least_squares else Slowing(2.0, 0.1)
-        if state.batch_size >= state.n_rows:
-            kink = isinstance(self.objective.loss, EpsilonInsensitive)
-            return Slowing(2.0, SMALLEST_STEP) if kink else None
-        return None if self.objective.is_smooth else Slowing(ADAPTIVE_DIVISOR, SMALLEST_STEP)
-
     def slow_down(self, state, targets):
         """Divide the step of some targets, unless it is as small as it gets."""
-        slowing = self._slowing(state)
-        if slowing is None:
-            return state, np.zeros_like(targets)
-        step = state.step_scale if self.auto_step else state.step_scale * state.step_size
-        slower = targets & (step > slowing.smallest)
-        scale = np.where(slower, state.step_scale / slowing.divisor, state.step_scale)
-        return replace(state, step_scale=scale), slower
+        return self.steps.slow_down(state, targets)
 
     def finish(self, state):
         """Drop the coordinates, which hold row numbers of data that are gone, and how small steps had become."""

@@ -1,105 +1,25 @@
-"""The batches of an epoch compiled by numba: one body for dense and CSR, float32 and float64, every loss."""
+"""The kernel of solver="numba": which compiled body runs the batches, and in how many threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import pairwise, repeat
-from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
-from numba.extending import register_jitable
 
 from sgdlinreg._arrays import read_only
 from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._objective import LOSSES, proximal
+from sgdlinreg._objective import LOSSES
 from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.base import CPUKernel
-from sgdlinreg._solvers.compiling_numba import FAST, compiled
+from sgdlinreg._solvers.batches_numba import Penalty, Scratch, Share, run_batches
 from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_steps
-from sgdlinreg._solvers.rows_numba import GROUP, LOOKED_UP, add_rows, look_up_group
-from sgdlinreg._solvers.vectors_numba import padded
 
 NO_WEIGHTS = read_only(np.empty(0))
 PARTS = 8
 """Large batches are summed in so many parts."""
 LARGE_BATCH_BYTES = 1 << 24
 """Batches from this size on are large: below, threads would wait for each other longer than they work."""
-
-
-class Scratch(NamedTuple):
-    """Memory for the kernel, which allocates none: then numba need not count references, which takes longer than steps.
-
-    Attributes
-    ----------
-    folded, partial : ndarray of shape (n_targets, padded n_features)
-        Weights on raw rows and sums over rows, in X's dtype; zeros in the columns that fill up the last vector.
-    gradient : ndarray of shape (n_targets, n_features + 1)
-    sums : ndarray of shape (3, n_targets)
-        Intercepts on raw rows; sums of derivatives and of losses.
-    inner : ndarray of shape (rank,)
-        A gradient in whitened coordinates.
-    rows, span : ndarray of intp
-        Rows that have been looked up, and which positions they are.
-    tile : ndarray of shape (GROUP, n_features)
-        A copy of rows that are not contiguous; empty where they are.
-    """
-
-    folded: np.ndarray
-    partial: np.ndarray
-    gradient: np.ndarray
-    sums: np.ndarray
-    inner: np.ndarray
-    rows: np.ndarray
-    span: np.ndarray
-    tile: np.ndarray
-
-    @classmethod
-    def for_block(cls, block, n_targets: int, rank: int) -> "Scratch":
-        """Make what a block needs."""
-        dtype = block.dtype
-        shape = n_targets, padded(block.n_features, dtype.itemsize)
-        in_place = block.is_sparse or block.X.strides[1] == block.X.itemsize
-        return cls(
-            np.zeros(shape, dtype),
-            np.zeros(shape, dtype),
-            np.zeros((n_targets, block.n_features + 1)),
-            np.zeros((3, n_targets)),
-            np.zeros(rank),
-            np.empty(LOOKED_UP, np.intp),
-            np.zeros(2, np.intp),
-            np.empty((0 if in_place else GROUP, block.n_features), dtype),
-        )
-
-    def clear(self) -> None:
-        """Forget sums, and rows that have been looked up."""
-        self.gradient[:] = self.sums[:] = self.span[:] = 0
-
-    def add_to(self, other: "Scratch") -> None:
-        """Add the sums to those of another."""
-        other.gradient[:] += self.gradient
-        other.sums[1:] += self.sums[1:]
-
-
-class Share(NamedTuple):
-    """Which share of the work on a batch one call does.
-
-    length is the number of rows of the batch that the positions are a part of, 0 where they are whole batches; stop its
-    end. adds says whether rows are added to the sums, steps whether the sums become steps.
-    """
-
-    length: int
-    stop: int
-    adds: bool
-    steps: bool
-
-
-class Penalty(NamedTuple):
-    """The part of the objective that acts on coefficients."""
-
-    l1: float
-    l2: float
-    positive: float
-    proximal: bool
 
 
 class NumbaKernel(CPUKernel):
@@ -164,7 +84,7 @@ class NumbaKernel(CPUKernel):
         scratch = Scratch.for_block(block, n_targets, rank)
 
         def run(positions, step_sizes, share, scratch):
-            _run_batches(X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, scratch, *moving)
+            run_batches(X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, scratch, *moving)
 
         if not large:
             run(positions, step_sizes, Share(0, 0, True, True), scratch)
@@ -184,183 +104,3 @@ class NumbaKernel(CPUKernel):
                 own.add_to(scratch)
             run((stop, stop), step_size, steps, scratch)
         return losses
-
-
-_proximal = register_jitable(proximal)
-
-
-@compiled(**FAST)
-def _run_batches(
-    X,
-    y,
-    weight,
-    order,
-    positions,
-    step_sizes,
-    batch_size,
-    share,
-    extreme_rows,
-    centre,
-    inverse_scale,
-    whitener,
-    past,
-    anchor,
-    loss,
-    penalty,
-    fit_intercept,
-    momentum,
-    scratch,
-    coef,
-    coef_sum,
-    velocity,
-    losses,
-):
-    """Do what `sgd_reference.run_batches` does, or a share of it.
-
-    Scale and centre are folded into the weights, so that rows are used as they lie in memory.
-    """
-    n_targets, n_features = coef.shape[0], coef.shape[1] - 1
-    n_rows, n_extreme = y.shape[0], extreme_rows.shape[0]
-    regular = (n_rows - n_extreme) / n_rows
-    folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
-    rows, span = scratch.rows, scratch.span
-    intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
-    simple = momentum[0] == 0.0 and not penalty.proximal and whitener.shape[1] == 0 and past.shape[0] == 0
-    simple = simple and share.length == 0
-    for t in range(n_targets):
-        intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
-    for batch in range(step_sizes.shape[0]):
-        first = positions[0] + batch * batch_size
-        stop = min(first + batch_size, positions[1])
-        length = share.length if share.length else stop - first
-        joined = share.adds and (share.length == 0 or stop == share.stop)  # by the extreme rows
-        n_groups = (stop - first + GROUP - 1) // GROUP
-        n_extreme_groups = (n_extreme + GROUP - 1) // GROUP if joined else 0
-        long = False
-        for number in range(n_groups + n_extreme_groups):
-            if number:
-                _flush(partial, gradient)
-                long = True
-            if number < n_groups:
-                start = first + number * GROUP
-                count, factor, source = min(GROUP, stop - start), regular / length, rows
-                begin = look_up_group(order, start, count, positions[1], span, rows)
-                group = (begin, begin + count, span[1] - span[0], start)
-            else:
-                begin = (number - n_groups) * GROUP
-                factor, source = 1.0 / n_rows, extreme_rows
-                group = (begin, min(begin + GROUP, n_extreme), n_extreme, -1)
-            add_rows(X, y, weight, source, group, order, factor, loss, scratch)
-        if not share.steps:
-            _flush(partial, gradient)
-            continue
-        for t in range(n_targets):
-            losses[t] += length * batch_losses[t]
-            slope, step_size = slopes[t], step_sizes[batch, t]
-            batch_losses[t] = slopes[t] = 0.0
-            offset = coef[t, n_features]
-            if simple and not long:
-                for j in range(n_features):
-                    moved = coef[t, j] - step_size * _scaled(
-                        partial[t, j], slope, penalty.l2, coef[t, j], centre[j], inverse_scale[j]
-                    )
-                    partial[t, j] = 0
-                    coef[t, j] = moved
-                    coef_sum[t, j] += moved
-                    folded[t, j] = moved * inverse_scale[j]
-                # a loop that stores nothing has one form, so bits do not depend on addresses
-                for j in range(n_features):
-                    offset -= centre[j] * (coef[t, j] * inverse_scale[j])
-                if fit_intercept:
-                    coef[t, n_features] -= step_size * slope
-                    offset -= step_size * slope
-                    coef_sum[t, n_features] += coef[t, n_features]
-                intercepts[t] = offset
-                continue
-            for j in range(n_features):
-                total = np.float64(partial[t, j]) + gradient[t, j]
-                partial[t, j] = 0
-                gradient[t, j] = _scaled(total, slope, penalty.l2, coef[t, j], centre[j], inverse_scale[j])
-            gradient[t, n_features] = slope
-            if past.shape[0]:
-                _recall(past, anchor[t], coef[t], gradient[t])
-            if whitener.shape[1]:
-                _whiten(whitener, scratch.inner, gradient[t])
-            if not fit_intercept:
-                gradient[t, n_features] = 0.0
-            _move(step_size, gradient[t], inverse_scale, penalty, momentum, coef[t], velocity[t])
-            for j in range(n_features + 1):
-                coef_sum[t, j] += coef[t, j]
-                gradient[t, j] = 0.0
-            intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
-
-
-@register_jitable
-def _scaled(total, slope, l2, coef, centre, inverse_scale):
-    """Gradient along one coordinate, from the sum over rows and that of their slopes."""
-    return (np.float64(total) - centre * slope + l2 * coef * inverse_scale) * inverse_scale
-
-
-@register_jitable
-def _fold(coef, centre, inverse_scale, folded):
-    """Set the weights on raw rows; gives their intercept."""
-    offset = coef[centre.shape[0]]
-    for j in range(centre.shape[0]):
-        folded[j] = coef[j] * inverse_scale[j]
-    for j in range(centre.shape[0]):  # a loop of its own, see above
-        offset -= centre[j] * (coef[j] * inverse_scale[j])
-    return offset
-
-
-@register_jitable
-def _flush(partial, gradient):
-    """Add the sums of a group of rows to those in float64."""
-    for t in range(gradient.shape[0]):
-        for j in range(gradient.shape[1] - 1):
-            gradient[t, j] += partial[t, j]
-            partial[t, j] = 0
-
-
-@register_jitable
-def _move(step_size, gradient, inverse_scale, penalty, momentum, coef, velocity):
-    """Take a step along the gradient of one target."""
-    factor, nesterov = momentum
-    if factor == 0.0:
-        for j in range(coef.shape[0]):
-            velocity[j] = -step_size * gradient[j]
-            coef[j] += velocity[j]
-    else:
-        for j in range(coef.shape[0]):
-            step = step_size * gradient[j]
-            velocity[j] = factor * velocity[j] - step
-            coef[j] += factor * velocity[j] - step if nesterov else velocity[j]
-    if penalty.proximal:
-        ahead = 1.0 + factor if nesterov else 1.0
-        for j in range(inverse_scale.shape[0]):
-            threshold = ahead * penalty.l1 * step_size * inverse_scale[j]
-            moved = _proximal(coef[j], threshold, penalty.positive)
-            velocity[j] += (moved - coef[j]) / ahead
-            coef[j] = moved
-
-
-@register_jitable
-def _recall(past, anchor, coef, gradient):
-    """Add the gradient ``past @ (coef - anchor)`` of earlier rows."""
-    for j in range(past.shape[0]):
-        moved = coef[j] - anchor[j]
-        for k in range(past.shape[0]):
-            gradient[k] += past[j, k] * moved
-
-
-@register_jitable
-def _whiten(whitener, inner, gradient):
-    """Multiply the features' part of a gradient by ``whitener @ whitener.T``, in place."""
-    inner[:] = 0.0
-    for j in range(whitener.shape[0]):
-        for k in range(whitener.shape[1]):
-            inner[k] += whitener[j, k] * gradient[j]
-    for j in range(whitener.shape[0]):
-        total = 0.0
-        for k in range(whitener.shape[1]):
-            total += whitener[j, k] * inner[k]
-        gradient[j] = total
