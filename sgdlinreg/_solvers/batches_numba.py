@@ -7,7 +7,8 @@ from numba.extending import register_jitable
 
 from sgdlinreg._objective import proximal
 from sgdlinreg._solvers.compiling_numba import FAST, compiled
-from sgdlinreg._solvers.rows_numba import GROUP, LOOKED_UP, add_rows, look_up_group
+from sgdlinreg._solvers.lookup_numba import look_up_group
+from sgdlinreg._solvers.rows_numba import GROUP, Rows, add_rows, gather, step_plainly
 from sgdlinreg._solvers.vectors_numba import padded
 
 
@@ -23,10 +24,12 @@ class Scratch(NamedTuple):
         Intercepts on raw rows; sums of derivatives and of losses.
     inner : ndarray of shape (rank,)
         A gradient in whitened coordinates.
-    rows, span : ndarray of intp
-        Rows that have been looked up, and which positions they are.
-    tile : ndarray of shape (GROUP, n_features)
-        A copy of rows that are not contiguous; empty where they are.
+    residuals, products, factors : ndarray of shape (GROUP,)
+        Of the rows that are worked on; the last two in X's dtype.
+    rows, extreme : Rows
+        Those that have been looked up, and those that join every batch.
+    span : ndarray of shape (2,), intp
+        The position of the first of ``rows``, and the one after the last.
     """
 
     folded: np.ndarray
@@ -34,25 +37,33 @@ class Scratch(NamedTuple):
     gradient: np.ndarray
     sums: np.ndarray
     inner: np.ndarray
-    rows: np.ndarray
+    residuals: np.ndarray
+    products: np.ndarray
+    factors: np.ndarray
+    rows: Rows
+    extreme: Rows
     span: np.ndarray
-    tile: np.ndarray
 
     @classmethod
-    def for_block(cls, block, n_targets: int, rank: int) -> "Scratch":
+    def for_block(cls, block, extreme_rows, rank: int) -> "Scratch":
         """Make what a block needs."""
         dtype = block.dtype
+        n_targets, n_extreme = block.n_targets, len(extreme_rows)
         shape = n_targets, padded(block.n_features, dtype.itemsize)
-        in_place = block.is_sparse or block.X.strides[1] == block.X.itemsize
+        extreme = Rows.for_block(block, n_extreme)
+        extreme.numbers[:] = extreme_rows
         return cls(
             np.zeros(shape, dtype),
             np.zeros(shape, dtype),
             np.zeros((n_targets, block.n_features + 1)),
             np.zeros((3, n_targets)),
             np.zeros(rank),
-            np.empty(LOOKED_UP, np.intp),
+            np.zeros(GROUP),
+            np.zeros(GROUP, dtype),
+            np.zeros(GROUP, dtype),
+            Rows.for_block(block),
+            extreme,
             np.zeros(2, np.intp),
-            np.empty((0 if in_place else GROUP, block.n_features), dtype),
         )
 
     def clear(self) -> None:
@@ -100,7 +111,7 @@ def run_batches(
     step_sizes,
     batch_size,
     share,
-    extreme_rows,
+    reading,
     centre,
     inverse_scale,
     whitener,
@@ -121,10 +132,11 @@ def run_batches(
     Scale and centre are folded into the weights, so that rows are used as they lie in memory.
     """
     n_targets, n_features = coef.shape[0], coef.shape[1] - 1
-    n_rows, n_extreme = y.shape[0], extreme_rows.shape[0]
+    n_rows, n_extreme = y.shape[0], scratch.extreme.numbers.shape[0]
     regular = (n_rows - n_extreme) / n_rows
     folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
     rows, span = scratch.rows, scratch.span
+    gather(X, y, weight, scratch.extreme, n_extreme)
     intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
     simple = momentum[0] == 0.0 and not penalty.proximal and whitener.shape[1] == 0 and past.shape[0] == 0
     simple = simple and share.length == 0
@@ -145,13 +157,15 @@ def run_batches(
             if number < n_groups:
                 start = first + number * GROUP
                 count, factor, source = min(GROUP, stop - start), regular / length, rows
-                begin = look_up_group(order, start, count, positions[1], span, rows)
+                begin, changed = look_up_group(order, start, count, positions[1], span, rows.numbers)
+                if changed:
+                    gather(X, y, weight, rows, span[1] - span[0])
                 group = (begin, begin + count, span[1] - span[0], start)
             else:
                 begin = (number - n_groups) * GROUP
-                factor, source = 1.0 / n_rows, extreme_rows
+                factor, source = 1.0 / n_rows, scratch.extreme
                 group = (begin, min(begin + GROUP, n_extreme), n_extreme, -1)
-            add_rows(X, y, weight, source, group, order, factor, loss, scratch)
+            add_rows(X, y, source, group, order, reading, factor, loss, scratch)
         if not share.steps:
             _flush(partial, gradient)
             continue
@@ -161,17 +175,9 @@ def run_batches(
             batch_losses[t] = slopes[t] = 0.0
             offset = coef[t, n_features]
             if simple and not long:
-                for j in range(n_features):
-                    moved = coef[t, j] - step_size * _scaled(
-                        partial[t, j], slope, penalty.l2, coef[t, j], centre[j], inverse_scale[j]
-                    )
-                    partial[t, j] = 0
-                    coef[t, j] = moved
-                    coef_sum[t, j] += moved
-                    folded[t, j] = moved * inverse_scale[j]
-                # a loop that stores nothing has one form, so bits do not depend on addresses
-                for j in range(n_features):
-                    offset -= centre[j] * (coef[t, j] * inverse_scale[j])
+                offset -= step_plainly(
+                    step_size, slope, penalty.l2, centre, inverse_scale, partial, coef, coef_sum, folded, t
+                )
                 if fit_intercept:
                     coef[t, n_features] -= step_size * slope
                     offset -= step_size * slope

@@ -13,14 +13,8 @@ import numpy as np
 from numba.extending import register_jitable
 
 from sgdlinreg._solvers.compiling_numba import FAST, compiled
-from sgdlinreg._solvers.rows_numba import (
-    GROUP,
-    LOOKED_UP,
-    fetch_csr,
-    look_up_group,
-    loss_slope,
-    loss_value,
-)
+from sgdlinreg._solvers.lookup_numba import fetch_csr, look_up_group
+from sgdlinreg._solvers.rows_numba import GROUP, LOOKED_UP, loss_slope, loss_value
 
 MAX_RUNS = 8
 """Calls that an epoch with a penalty is cut into, each of one step size."""
@@ -158,7 +152,7 @@ def _run_lazily(
                 if number < n_groups:
                     done = number * GROUP
                     count, factor, source = min(GROUP, length - done), share / length, rows
-                    begin = look_up_group(order, first + done, count, positions[1], span, rows)
+                    begin, _ = look_up_group(order, first + done, count, positions[1], span, rows)
                 else:
                     done, begin, count, factor, source = length, 0, n_extreme, 1.0 / n_rows, extreme_rows
                 for i in range(count):

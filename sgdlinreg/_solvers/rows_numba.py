@@ -1,208 +1,241 @@
-"""What the compiled kernel does with rows: look them up, fetch them ahead, multiply and add them, dense or CSR."""
+"""What the compiled kernel does with the rows of a batch, dense or CSR: multiply them, take slopes, add them up."""
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from sgdlinreg._solvers.vectors_numba import add_four, fetch, multiply_four
+from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks, fetch_bytes
+from sgdlinreg._solvers.vectors_numba import ROWS, add_vectors, multiply_vectors, step_of_vectors
 
-CACHE_LINE = 64
-AHEAD_ROWS, AHEAD_BYTES = 32, 4096
-"""Rows are fetched this far ahead: as many rows, but no more than so many bytes and no fewer than 4 rows."""
-AHEAD_CSR = 8
-"""What CSR rows hold is fetched so many rows ahead."""
 GROUP = 256
-"""Rows that are looked up for one call, and whose gradient is summed in X's dtype before it goes to a float64 sum."""
-WINDOW_BYTES = 1 << 19
-"""Windows up to this size are fetched as a whole while the one before is read: both fit into the second-level cache."""
+"""Rows that are worked on in one call, and whose gradient is summed in X's dtype before it goes to a float64 sum."""
 LOOKED_UP = 4 * GROUP
-"""Positions that are looked up at a time."""
+"""Rows that are looked up at a time."""
+TILE_BYTES = 1 << 20
+"""Where rows must be copied, they are looked up so many bytes at a time, but no fewer than a group and those ahead."""
+TOGETHER_BYTES = 1 << 14
+"""So many bytes of rows are all multiplied before they are added: then the first cache still has them."""
 
 
-@register_jitable
-def _look_up(order, position, rows):
-    """Do what `Order.rows` does, into an array."""
-    window, bits = order.slots.shape[0], order.bits
-    windowed = order.starts.shape[0] << bits
-    last = (1 << bits) - 1
-    done = 0
-    while done < rows.shape[0] and position + done < windowed:
-        number = (position + done) // window
-        place = position + done - number * window
-        first = number * (window >> bits)
-        for k in range(min(rows.shape[0] - done, window - place)):
-            slot = order.slots[place + k]
-            rows[done] = order.starts[first + (slot >> bits)] + (slot & last) * order.stride
-            done += 1
-    for k in range(done, rows.shape[0]):
-        rows[k] = order.rest[position + k - windowed]
-    if order.chosen.shape[0]:
-        for k in range(rows.shape[0]):
-            rows[k] = order.chosen[rows[k]]
+class Rows(NamedTuple):
+    """Rows that have been looked up, and ROWS places more, so that any of them can be the first of as many.
 
-
-@register_jitable(inline="always")
-def look_up_group(order, position, count, n_positions, span, rows):
-    """Make ``rows`` hold the rows at some positions and, where there are any, AHEAD_ROWS after them.
-
-    ``span`` holds the first position in ``rows`` and the one after the last. Gives the index in ``rows`` of
-    ``position``.
+    Attributes
+    ----------
+    numbers : ndarray of shape (n_looked_up,), intp
+    addresses : ndarray of shape (n_looked_up + ROWS,), intp
+        Where a row's first value is, in X or in ``tile``; only for dense X.
+    targets : ndarray of shape (n_targets, n_looked_up + ROWS)
+    weights : ndarray of shape (n_looked_up + ROWS,)
+        One where there are no weights.
+    tile : ndarray of shape (n_looked_up, n_features)
+        A copy of the rows; empty where those of X are contiguous.
     """
-    wanted = min(position + count + AHEAD_ROWS, n_positions)
-    if position < span[0] or wanted > span[1]:
-        span[0], span[1] = position, min(position + rows.shape[0], n_positions)
-        _look_up(order, position, rows[: span[1] - span[0]])
-    return position - span[0]
+
+    numbers: np.ndarray
+    addresses: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    tile: np.ndarray
+
+    @classmethod
+    def for_block(cls, block, n_rows: int | None = None) -> "Rows":
+        """Make room for some rows of a block, or for as many as are looked up at a time."""
+        copied = not block.is_sparse and block.X.strides[1] != block.X.itemsize
+        if n_rows is None:
+            few = copied and LOOKED_UP * block.row_bytes > TILE_BYTES
+            n_rows = GROUP + AHEAD_ROWS if few else LOOKED_UP
+        return cls(
+            np.zeros(n_rows, np.intp),
+            np.zeros(0 if block.is_sparse else n_rows + ROWS, np.intp),
+            np.zeros((block.n_targets, n_rows + ROWS)),
+            np.ones(n_rows + ROWS),
+            np.zeros((n_rows if copied else 0, block.n_features), block.dtype),
+        )
 
 
-@register_jitable
-def _fetch_blocks(X, y, order, position, count):
-    """Fetch the blocks of neighbours of the next window that stand where those that end here do in theirs.
+class Reading(NamedTuple):
+    """How dense rows are read.
 
-    Lines of a block are neighbours, and come faster together than row by row.
+    Attributes
+    ----------
+    together : int
+        Rows that are multiplied before they are added, a multiple of ROWS.
+    ahead : int
+        Rows are fetched so many rows ahead.
+    by_block : bool
+        Whether blocks of neighbours are fetched instead, a window ahead.
+    by_row : bool
+        Whether rows are fetched at all.
     """
-    row_bytes = X.shape[1] * X.itemsize
-    bits = order.bits
-    ahead = order.slots.shape[0] >> bits
-    for block in range((position >> bits) + ahead, ((position + count) >> bits) + ahead):
-        if block < order.starts.shape[0]:
-            _fetch_bytes(X.ctypes.data + order.starts[block] * row_bytes, row_bytes << bits)
-            _fetch_bytes(y.ctypes.data + order.starts[block] * y.strides[0], y.strides[0] << bits)
+
+    together: int
+    ahead: int
+    by_block: bool
+    by_row: bool
+
+    @classmethod
+    def of(cls, block, order) -> "Reading":
+        """Choose for a block and an order of its rows."""
+        if block.is_sparse:
+            return cls(GROUP, 0, False, False)
+        row_bytes = max(block.n_features * block.X.itemsize, 1)
+        together = max(min(TOGETHER_BYTES // row_bytes, GROUP) // ROWS, 1) * ROWS
+        ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // row_bytes))
+        by_block = 0 < len(order.slots) * row_bytes <= WINDOW_BYTES and order.stride == 1
+        by_block = by_block and block.X.strides[0] == row_bytes
+        return cls(together, ahead, by_block, not by_block and block.X.strides[1] == block.X.itemsize)
 
 
 @register_jitable
-def _fetch_bytes(address, n_bytes):
-    end = address + n_bytes
-    address -= address % CACHE_LINE
-    while address < end:
-        fetch(address)
-        address += CACHE_LINE
+def gather(X, y, weight, rows, count):
+    """Set what belongs to the first ``count`` of ``rows.numbers``."""
+    for t in range(rows.targets.shape[0]):
+        for k in range(count):
+            rows.targets[t, k] = y[np.uint64(rows.numbers[k]), t]
+    if weight.shape[0]:
+        for k in range(count):
+            rows.weights[k] = weight[np.uint64(rows.numbers[k])]
+    locate(X, rows, count)
 
 
-@register_jitable(forceinline=True)
-def fetch_csr(X, y, rows, begin, known):
-    """Fetch parts of CSR rows that come after one: where they are, then what they hold."""
-    far = begin + AHEAD_ROWS
-    if far < known:
-        fetch(X.indptr.ctypes.data + rows[far] * X.indptr.itemsize)
-        fetch(y.ctypes.data + rows[far] * y.strides[0])
-    near = begin + AHEAD_CSR
-    if near < known:
-        start, stop = np.int64(X.indptr[rows[near]]), np.int64(X.indptr[rows[near] + 1])
-        _fetch_ends(X.data.ctypes.data + start * X.data.itemsize, (stop - start) * X.data.itemsize)
-        _fetch_ends(X.indices.ctypes.data + start * X.indices.itemsize, (stop - start) * X.indices.itemsize)
+def locate(X, rows, count):  # pragma: no cover - the compiled form is below
+    """Set ``rows.addresses``, which need not be known without a compiler."""
 
 
-@register_jitable(forceinline=True)
-def _fetch_ends(address, n_bytes):
-    """Fetch the first line, the last and those between: short rows need no branch, which would often go wrong."""
-    fetch(address)
-    fetch(address + max(n_bytes - 1, 0))
-    for line in range(1, n_bytes // CACHE_LINE):
-        fetch(address + line * CACHE_LINE)
+@overload(locate)
+def _locate(X, rows, count):
+    return _locate_dense if isinstance(X, types.Array) else lambda X, rows, count: None
 
 
-def add_rows(X, y, weight, rows, group, order, factor, loss, scratch):  # pragma: no cover - the compiled form is below
+def _locate_dense(X, rows, count):
+    numbers, addresses, tile = rows.numbers, rows.addresses, rows.tile
+    if tile.shape[0]:
+        for k in range(count):
+            for j in range(X.shape[1]):
+                tile[k, j] = X[numbers[k], j]
+            addresses[k] = tile.ctypes.data + k * tile.strides[0]
+    else:
+        for k in range(count):
+            addresses[k] = X.ctypes.data + numbers[k] * X.strides[0]
+    for k in range(ROWS):
+        addresses[count + k] = addresses[max(count - 1, 0)]
+
+
+def add_rows(X, y, rows, group, order, reading, factor, loss, scratch):  # pragma: no cover - the compiled form is below
     """Add ``factor`` times the weighted gradient of some rows to the sums in ``scratch``.
 
     Parameters
     ----------
-    X, y, weight : arrays or CSR
-        weight is empty where there are no weights.
-    rows : ndarray of intp
+    X, y : arrays or CSR
+    rows : Rows
     group : tuple of int
         Where in ``rows`` those that are added start and end; how many there are in all, later ones being fetched; and
         the position of the first one in the order, -1 if it has none.
     order : Order
+    reading : Reading
     factor : float
     loss : NamedTuple
     scratch : Scratch
     """
     if not isinstance(X, np.ndarray):
-        _add_csr(X, y, weight, rows, group, order, factor, loss, scratch)
+        _add_csr(X, y, rows, group, order, reading, factor, loss, scratch)
         return
-    chosen = rows[group[0] : group[1]]
-    residual = (X[chosen] @ scratch.folded[:, : X.shape[1]].T).astype(np.float64) + scratch.sums[0] - y[chosen]
-    factors = factor * (weight[chosen, None] if len(weight) else np.ones((len(chosen), 1)))
+    chosen = X[rows.numbers[group[0] : group[1]]]
+    products = (chosen @ scratch.folded[:, : X.shape[1]].T).astype(np.float64)
+    residual = products + scratch.sums[0] - rows.targets[:, group[0] : group[1]].T
+    factors = factor * rows.weights[group[0] : group[1], None]
     slopes = factors * loss.slope(residual)
     scratch.sums[1] += slopes.sum(axis=0)
     scratch.sums[2] += (factors * loss.value(residual)).sum(axis=0)
-    scratch.partial[:, : X.shape[1]] += slopes.T.astype(X.dtype) @ X[chosen]
+    scratch.partial[:, : X.shape[1]] += slopes.T.astype(X.dtype) @ chosen
 
 
-def _add_dense(X, y, weight, rows, group, order, factor, loss, scratch):
+def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
     first, last, known, position = group
-    folded, partial, tile = scratch.folded, scratch.partial, scratch.tile
-    intercepts, slopes, losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
-    n_targets, n_features = folded.shape[0], X.shape[1]
-    exact = partial.dtype.type
-    row_bytes = n_features * X.itemsize
-    in_place = X.strides[1] == X.itemsize
-    base, stride = X.ctypes.data, X.strides[0]
-    if not in_place:
-        for i in range(first, last):
-            for j in range(n_features):
-                tile[i - first, j] = X[rows[i], j]
-        base, stride = tile.ctypes.data, tile.strides[0]
-    ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // max(row_bytes, 1)))
-    window = order.slots.shape[0]
-    by_block = position >= 0 and window > 0 and order.stride == 1
-    by_block = by_block and stride == row_bytes and window * row_bytes <= WINDOW_BYTES
-    for i in range(first, last, 4):
-        for k in range(i + ahead, min(i + ahead + 4, known)):
-            if in_place:
-                _fetch_bytes(X.ctypes.data + rows[k] * X.strides[0], row_bytes)
-            fetch(y.ctypes.data + rows[k] * y.strides[0])
+    folded, partial, addresses = scratch.folded, scratch.partial, rows.addresses
+    n_features = X.shape[1]
+    by_block = reading.by_block and position >= 0
+    for begin in range(first, last, reading.together):
+        count = min(reading.together, last - begin)
         if by_block:
-            _fetch_blocks(X, y, order, position + i - first, min(4, last - i))
-        n = min(4, last - i)  # where fewer than four are left, the first stands for the others, times zero
-        a, b, c, d = rows[i], rows[i + (n > 1)], rows[i + 2 * (n > 2)], rows[i + 3 * (n > 3)]
-        if in_place:
-            at, bt, ct, dt = base + a * stride, base + b * stride, base + c * stride, base + d * stride
-        else:
-            at = base + (i - first) * stride
-            bt, ct, dt = at + (n > 1) * stride, at + 2 * (n > 2) * stride, at + 3 * (n > 3) * stride
-        for t in range(n_targets):
-            p, q, r, s = multiply_four(at, bt, ct, dt, n_features, folded, t)
-            u, one = _slope(p, a, t, y, weight, factor, loss, intercepts)
-            v, two = _slope(q, b, t, y, weight, factor * (n > 1), loss, intercepts)
-            w, three = _slope(r, c, t, y, weight, factor * (n > 2), loss, intercepts)
-            x, four = _slope(s, d, t, y, weight, factor * (n > 3), loss, intercepts)
-            slopes[t] += (u + v) + (w + x)
-            losses[t] += (one + two) + (three + four)
-            add_four(at, bt, ct, dt, n_features, exact(u), exact(v), exact(w), exact(x), partial, t)
+            fetch_blocks(X, y, order, position + begin - first, count)
+        for t in range(folded.shape[0]):
+            for i in range(0, count, ROWS):
+                if reading.by_row and t == 0:
+                    start = begin + i + reading.ahead
+                    for k in range(start, min(start + ROWS, known)):
+                        fetch_bytes(addresses[k], n_features * X.itemsize)
+                multiply_vectors(addresses, begin + i, n_features, folded, t, scratch.products, i)
+            _take_slopes(rows, begin, count, t, factor, loss, scratch)
+            for i in range(0, count, ROWS):
+                add_vectors(addresses, begin + i, n_features, scratch.factors, i, partial, t)
 
 
-def _add_csr(X, y, weight, rows, group, order, factor, loss, scratch):
-    folded, partial = scratch.folded, scratch.partial
-    intercepts, slopes, losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
+@register_jitable
+def _take_slopes(rows, begin, count, t, factor, loss, scratch):
+    """Turn products into the factors of the rows in the gradient; add up the derivatives and the losses."""
+    targets, weights = rows.targets[t, begin : begin + count], rows.weights[begin : begin + count]
+    products, residuals, factors = scratch.products, scratch.residuals, scratch.factors
+    intercept, slope, value = scratch.sums[0, t], 0.0, 0.0
+    for k in range(count):
+        residuals[k] = np.float64(products[k]) + intercept - targets[k]
+    for k in range(count):  # a loop that stores nothing has one form, so bits do not depend on addresses
+        slope += weights[k] * loss_slope(loss, residuals[k])
+        value += weights[k] * loss_value(loss, residuals[k])
+    scratch.sums[1, t] += factor * slope
+    scratch.sums[2, t] += factor * value
+    last = (count + ROWS - 1) // ROWS * ROWS - ROWS
+    for k in range(ROWS):  # rows of a later batch may be worked on together with the last ones
+        factors[last + k] = 0
+    for k in range(count):
+        factors[k] = factor * weights[k] * loss_slope(loss, residuals[k])
+
+
+def _add_csr(X, y, rows, group, order, reading, factor, loss, scratch):
+    folded, partial, sums = scratch.folded, scratch.partial, scratch.sums
     exact = partial.dtype.type
     for i in range(group[0], group[1]):
-        row = rows[i]
+        row, weight = rows.numbers[i], factor * rows.weights[i]
         begin, end = np.uint64(X.indptr[row]), np.uint64(X.indptr[row + 1])  # signed ones would be checked
         for t in range(folded.shape[0]):
             p = exact(0)
             for k in range(begin, end):
                 p += X.data[k] * folded[t, np.uint64(X.indices[k])]
-            u, one = _slope(p, row, t, y, weight, factor, loss, intercepts)
-            slopes[t] += u
-            losses[t] += one
-            p = exact(u)
+            residual = np.float64(p) + sums[0, t] - rows.targets[t, i]
+            slope = weight * loss_slope(loss, residual)
+            sums[1, t] += slope
+            sums[2, t] += weight * loss_value(loss, residual)
+            p = exact(slope)
             for k in range(begin, end):
                 partial[t, np.uint64(X.indices[k])] += p * X.data[k]
 
 
-@register_jitable
-def _slope(product, row, t, y, weight, factor, loss, intercepts):
-    """Weighted derivative of the loss of one row, and the weighted loss."""
-    residual = np.float64(product) + intercepts[t] - y[row, t]
-    row_weight = factor * weight[row] if weight.shape[0] else factor
-    return row_weight * loss_slope(loss, residual), row_weight * loss_value(loss, residual)
-
-
 @overload(add_rows, jit_options={"forceinline": True})  # short batches spend more on the call than on rows
-def _add_rows(X, y, weight, rows, group, order, factor, loss, scratch):
+def _add_rows(X, y, rows, group, order, reading, factor, loss, scratch):
     return _add_dense if isinstance(X, types.Array) else _add_csr
+
+
+def step_plainly(
+    step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, t
+):  # pragma: no cover - the compiled form is below
+    """Take the plain step of target ``t`` and set its weights on raw rows; gives what the centre takes off."""
+    n_features = len(centre)
+    gradient = sums[t, :n_features] - centre * slope + l2 * coef[t, :-1] * inverse_scale
+    coef[t, :-1] -= step_size * gradient * inverse_scale
+    coef_sum[t, :-1] += coef[t, :-1]
+    sums[t, :n_features] = 0
+    folded[t, :n_features] = coef[t, :-1] * inverse_scale
+    return centre @ (coef[t, :-1] * inverse_scale)
+
+
+@overload(step_plainly)
+def _step_plainly(step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, t):
+    return lambda step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, t: step_of_vectors(
+        step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, t
+    )
 
 
 def loss_value(loss, residual):  # pragma: no cover - the compiled form is below

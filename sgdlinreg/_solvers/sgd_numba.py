@@ -14,6 +14,7 @@ from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.base import CPUKernel
 from sgdlinreg._solvers.batches_numba import Penalty, Scratch, Share, run_batches
 from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_steps
+from sgdlinreg._solvers.rows_numba import Reading
 
 NO_WEIGHTS = read_only(np.empty(0))
 PARTS = 8
@@ -69,7 +70,7 @@ class NumbaKernel(CPUKernel):
         n_targets, rank = len(iterate.coef), conditioning.whitener.shape[1]
         losses = np.zeros(n_targets)
         fixed = (
-            conditioning.extreme_rows,
+            Reading.of(block, order),
             conditioning.centre,
             1.0 / conditioning.scale,
             conditioning.whitener,
@@ -81,7 +82,7 @@ class NumbaKernel(CPUKernel):
             (float(momentum[0]), bool(momentum[1])),
         )
         moving = (iterate.coef, iterate.coef_sum, iterate.velocity, losses)
-        scratch = Scratch.for_block(block, n_targets, rank)
+        scratch = Scratch.for_block(block, conditioning.extreme_rows, rank)
 
         def run(positions, step_sizes, share, scratch):
             run_batches(X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, scratch, *moving)
@@ -89,7 +90,7 @@ class NumbaKernel(CPUKernel):
         if not large:
             run(positions, step_sizes, Share(0, 0, True, True), scratch)
             return losses
-        scratches = [Scratch.for_block(block, n_targets, rank) for _ in range(PARTS)]
+        scratches = [Scratch.for_block(block, conditioning.extreme_rows, rank) for _ in range(PARTS)]
         over_parts = map if self.n_threads == 1 else self.pool.map
         for number in range(len(step_sizes)):
             first = positions[0] + number * batch_size
