@@ -75,15 +75,15 @@ def test_any_part_of_an_order_can_be_looked_up(n_rows, grouped):
 
 @pytest.mark.parametrize("n_rows", [100, LARGE])
 def test_the_compiled_kernel_looks_up_the_same_rows(n_rows):
-    rows_numba = pytest.importorskip("sgdlinreg._solvers.rows_numba")
+    lookup_numba = pytest.importorskip("sgdlinreg._solvers.lookup_numba")
     from numba import njit
 
-    look_up = njit(rows_numba.look_up_group)
+    look_up = njit(lookup_numba.look_up_group)
     permutation = np.random.default_rng(1).permutation(n_rows)
     for chosen, row_bytes, grouped in ((None, BIG_ROW, False), (permutation, BIG_ROW, False), (permutation, 10, True)):
         order = _ordering.epoch_order(n_rows, row_bytes, True, np.random.default_rng(0), chosen, grouped)
-        span, rows = np.zeros(2, np.intp), np.empty(rows_numba.LOOKED_UP, np.intp)
+        span, rows = np.zeros(2, np.intp), np.empty(1024, np.intp)
         for start in range(0, n_rows, 150):
             count = min(150, n_rows - start)
-            found = look_up(order, start, count, n_rows, span, rows)
+            found, _ = look_up(order, start, count, n_rows, span, rows)
             np.testing.assert_array_equal(rows[found : found + count], order.rows(start, start + count))

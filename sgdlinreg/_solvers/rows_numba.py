@@ -6,8 +6,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks, fetch_bytes
-from sgdlinreg._solvers.vectors_numba import ROWS, add_vectors, multiply_vectors, step_of_vectors
+from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
+from sgdlinreg._solvers.vectors_numba import ROWS, add_eight, add_four, multiply_eight, multiply_four, step_of_vectors
 
 GROUP = 256
 """Rows that are worked on in one call, and whose gradient is summed in X's dtype before it goes to a float64 sum."""
@@ -15,8 +15,12 @@ LOOKED_UP = 4 * GROUP
 """Rows that are looked up at a time."""
 TILE_BYTES = 1 << 20
 """Where rows must be copied, they are looked up so many bytes at a time, but no fewer than a group and those ahead."""
-TOGETHER_BYTES = 1 << 14
+TOGETHER_BYTES = 1 << 15
 """So many bytes of rows are all multiplied before they are added: then the first cache still has them."""
+
+
+BLOCK_ROWS = 32
+"""Where blocks are fetched, these are for so many rows at a time: more of them at once would wait for each other."""
 
 
 class Rows(NamedTuple):
@@ -82,11 +86,12 @@ class Reading(NamedTuple):
         if block.is_sparse:
             return cls(GROUP, 0, False, False)
         row_bytes = max(block.n_features * block.X.itemsize, 1)
-        together = max(min(TOGETHER_BYTES // row_bytes, GROUP) // ROWS, 1) * ROWS
         ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // row_bytes))
         by_block = 0 < len(order.slots) * row_bytes <= WINDOW_BYTES and order.stride == 1
         by_block = by_block and block.X.strides[0] == row_bytes
-        return cls(together, ahead, by_block, not by_block and block.X.strides[1] == block.X.itemsize)
+        most = BLOCK_ROWS if by_block else GROUP
+        together = max(min(TOGETHER_BYTES // row_bytes, most) // ROWS, 1) * ROWS
+        return cls(together, ahead, by_block, block.X.strides[1] == block.X.itemsize)
 
 
 @register_jitable
@@ -164,14 +169,19 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
             fetch_blocks(X, y, order, position + begin - first, count)
         for t in range(folded.shape[0]):
             for i in range(0, count, ROWS):
-                if reading.by_row and t == 0:
-                    start = begin + i + reading.ahead
-                    for k in range(start, min(start + ROWS, known)):
-                        fetch_bytes(addresses[k], n_features * X.itemsize)
-                multiply_vectors(addresses, begin + i, n_features, folded, t, scratch.products, i)
+                ahead = begin + i
+                if reading.by_row:
+                    ahead = min(begin + i + reading.ahead, known)
+                if count - i > ROWS // 2:
+                    multiply_eight(addresses, begin + i, ahead, n_features, folded, t, scratch.products, i)
+                else:
+                    multiply_four(addresses, begin + i, ahead, n_features, folded, t, scratch.products, i)
             _take_slopes(rows, begin, count, t, factor, loss, scratch)
             for i in range(0, count, ROWS):
-                add_vectors(addresses, begin + i, n_features, scratch.factors, i, partial, t)
+                if count - i > ROWS // 2:
+                    add_eight(addresses, begin + i, n_features, scratch.factors, i, partial, t)
+                else:
+                    add_four(addresses, begin + i, n_features, scratch.factors, i, partial, t)
 
 
 @register_jitable

@@ -21,7 +21,6 @@ def FLAGS(count):
     return ir.VectorType(FLAG, count)
 
 
-
 def padded(n_columns: int, itemsize: int) -> int:
     """Columns of whole vectors that hold some columns."""
     lanes = VECTOR_BYTES // itemsize
@@ -61,10 +60,10 @@ class _Vectors:
         first = self.builder.ptrtoint(array.data, INDEX)
         return self.builder.add(first, self.builder.mul(row, size))
 
-    def elements(self, context, kind, array, first):
-        """Load ROWS elements of a contiguous array."""
+    def elements(self, context, kind, array, first, count):
+        """Load elements of a contiguous array."""
         data = context.make_array(kind)(context, self.builder, array).data
-        places = (self.builder.add(first, ir.Constant(INDEX, k)) for k in range(ROWS))
+        places = (self.builder.add(first, ir.Constant(INDEX, k)) for k in range(count))
         return [self.builder.load(self.builder.gep(data, [place])) for place in places]
 
     def put(self, context, kind, array, first, values):
@@ -124,6 +123,12 @@ class _Vectors:
         lanes = ir.Constant(FLAGS(self.lanes), list(range(self.lanes)))
         short = ir.VectorType(self.scalar, self.lanes // 2)
         return self.builder.shuffle_vector(*(self.builder.fptrunc(part, short) for part in parts), lanes)
+
+    def fetch(self, address, column):
+        """Ask for the cache line of a column of the row at an address."""
+        pointer = self.at(address, column)
+        function = self.function("llvm.prefetch.p0", ir.VoidType(), [pointer.type, FLAG, FLAG, FLAG])
+        self.builder.call(function, [pointer, FLAG(0), FLAG(3), FLAG(1)])
 
     def fma(self, one, other, total):
         """Multiply and add."""
@@ -189,58 +194,79 @@ class _Vectors:
         return given
 
 
-def _multiply_vectors(context: Any, addresses, first, n_columns, weights, target, products, place):
-    """Products of the rows at ROWS addresses with one row of ``weights``, an array of their dtype, padded.
+def _multiplying(rows: int):
+    """Make the instruction that multiplies so many rows."""
 
-    They start at ``first`` in the array of addresses, and at ``place`` in that of products.
-    """
-    dtype = weights.dtype
+    def multiply_vectors(context: Any, addresses, first, ahead, n_columns, weights, target, products, place):
+        """Products of the rows at some addresses with one row of ``weights``, an array of their dtype, padded.
 
-    def generate(context, builder, signature, arguments):
-        vectors = _Vectors(builder, dtype)
-        addresses, first, n_columns, weights, target, products, place = arguments
-        addresses = vectors.elements(context, signature.args[0], addresses, first)
-        weights = vectors.row_of(context, signature.args[3], weights, target)
+        They start at ``first`` in the array of addresses, and at ``place`` in that of products.
+        """
+        dtype = weights.dtype
 
-        def body(column, mask, sums):
-            weight = vectors.load(vectors.at(weights, column), None)
-            rows = [vectors.load(vectors.at(address, column), mask) for address in addresses]
-            return [vectors.fma(row, weight, total) for row, total in zip(rows, sums, strict=True)]
+        def generate(context, builder, signature, arguments):
+            vectors = _Vectors(builder, dtype)
+            addresses, first, ahead, n_columns, weights, target, products, place = arguments
+            later = vectors.elements(context, signature.args[0], addresses, ahead, rows)
+            addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
+            weights = vectors.row_of(context, signature.args[4], weights, target)
 
-        sums = vectors.sums(vectors.for_columns(n_columns, [vectors.zero] * ROWS, body))
-        vectors.put(context, signature.args[5], products, place, sums)
-        return context.get_dummy_value()
+            def last_of(column, mask):
+                return builder.sub(n_columns if mask else builder.add(column, INDEX(vectors.lanes)), INDEX(1))
 
-    return types.void(addresses, types.intp, types.intp, weights, types.intp, products, types.intp), generate
+            for address in later:
+                vectors.fetch(address, INDEX(0))
+
+            def body(column, mask, sums):
+                weight = vectors.load(vectors.at(weights, column), None)
+                values = [vectors.load(vectors.at(address, column), mask) for address in addresses]
+                for address in later:
+                    vectors.fetch(address, last_of(column, mask))
+                return [vectors.fma(value, weight, total) for value, total in zip(values, sums, strict=True)]
+
+            sums = vectors.sums(vectors.for_columns(n_columns, [vectors.zero] * rows, body))
+            vectors.put(context, signature.args[6], products, place, sums)
+            return context.get_dummy_value()
+
+        return types.void(addresses, *[types.intp] * 3, weights, types.intp, products, types.intp), generate
+
+    return intrinsic(multiply_vectors)
 
 
-def _add_vectors(context: Any, addresses, first, n_columns, factors, place, totals, target):
-    """Add the rows at ROWS addresses, times as many factors, to one row of ``totals``, an array of their dtype, padded.
+def _adding(rows: int):
+    """Make the instruction that adds so many rows."""
 
-    They start at ``first`` in the array of addresses, and at ``place`` in that of factors.
-    """
-    dtype = totals.dtype
+    def add_vectors(context: Any, addresses, first, n_columns, factors, place, totals, target):
+        """Add the rows at some addresses, times as many factors, to one row of ``totals``, padded and of their dtype.
 
-    def generate(context, builder, signature, arguments):
-        vectors = _Vectors(builder, dtype)
-        addresses, first, n_columns, factors, place, totals, target = arguments
-        addresses = vectors.elements(context, signature.args[0], addresses, first)
-        factors = [vectors.spread(one) for one in vectors.elements(context, signature.args[3], factors, place)]
-        total = vectors.row_of(context, signature.args[5], totals, target)
+        They start at ``first`` in the array of addresses, and at ``place`` in that of factors.
+        """
+        dtype = totals.dtype
 
-        def body(column, mask, carried):
-            where = vectors.at(total, column)
-            halves = [vectors.zero, vectors.zero]  # which need not wait for each other
-            for k, (address, factor) in enumerate(zip(addresses, factors, strict=True)):
-                halves[k % 2] = vectors.fma(vectors.load(vectors.at(address, column), mask), factor, halves[k % 2])
-            # the sum goes in last: waiting for what was stored before is what takes time
-            vectors.store(builder.fadd(vectors.load(where, None), builder.fadd(*halves)), where, None)
-            return carried
+        def generate(context, builder, signature, arguments):
+            vectors = _Vectors(builder, dtype)
+            addresses, first, n_columns, factors, place, totals, target = arguments
+            addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
+            factors = [
+                vectors.spread(one) for one in vectors.elements(context, signature.args[3], factors, place, rows)
+            ]
+            total = vectors.row_of(context, signature.args[5], totals, target)
 
-        vectors.for_columns(n_columns, [], body)
-        return context.get_dummy_value()
+            def body(column, mask, carried):
+                where = vectors.at(total, column)
+                halves = [vectors.zero, vectors.zero]  # which need not wait for each other
+                for k, (address, factor) in enumerate(zip(addresses, factors, strict=True)):
+                    halves[k % 2] = vectors.fma(vectors.load(vectors.at(address, column), mask), factor, halves[k % 2])
+                # the sum goes in last: waiting for what was stored before is what takes time
+                vectors.store(builder.fadd(vectors.load(where, None), builder.fadd(*halves)), where, None)
+                return carried
 
-    return types.void(addresses, types.intp, types.intp, factors, types.intp, totals, types.intp), generate
+            vectors.for_columns(n_columns, [], body)
+            return context.get_dummy_value()
+
+        return types.void(addresses, types.intp, types.intp, factors, types.intp, totals, types.intp), generate
+
+    return intrinsic(add_vectors)
 
 
 def _step_of_vectors(context: Any, step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, target):
@@ -305,7 +331,9 @@ def _fetch(context: Any, address):
     return types.void(types.int64), generate
 
 
-multiply_vectors: Any = intrinsic(_multiply_vectors)
-add_vectors: Any = intrinsic(_add_vectors)
+multiply_eight: Any = _multiplying(ROWS)
+multiply_four: Any = _multiplying(ROWS // 2)
+add_eight: Any = _adding(ROWS)
+add_four: Any = _adding(ROWS // 2)
 step_of_vectors: Any = intrinsic(_step_of_vectors)
 fetch: Any = (lambda address: None) if config.DISABLE_JIT else intrinsic(_fetch)  # type: ignore[attr-defined]
