@@ -26,9 +26,9 @@ def _look_up(order, position, rows):
         place = position + done - number * window
         first = number * (window >> bits)
         for k in range(min(rows.shape[0] - done, window - place)):
-            slot = order.slots[place + k]
-            rows[done] = order.starts[first + (slot >> bits)] + (slot & last) * order.stride
-            done += 1
+            slot = order.slots[np.uint64(place + k)]  # signed indices would be checked
+            rows[np.uint64(done + k)] = order.starts[np.uint64(first + (slot >> bits))] + (slot & last) * order.stride
+        done += min(rows.shape[0] - done, window - place)
     for k in range(done, rows.shape[0]):
         rows[k] = order.rest[position + k - windowed]
     if order.chosen.shape[0]:
