@@ -9,6 +9,8 @@ from scipy import sparse
 from sgdlinreg._arrays import NUMPY, arrays_of, dtype_of
 
 SPARSE_PANEL_ROWS = 1 << 16
+COMPILED_VALUES = 1 << 20
+"""Passes over fewer values take no time worth compiling for."""
 
 
 class CSR(NamedTuple):
@@ -29,12 +31,14 @@ class Block(NamedTuple):
 
     X is an array (n_rows, n_features) of any strides, for the closed form and torch perhaps a tensor on a device, or a
     `CSR`, float32 or float64; y is (n_rows, n_targets) float64, C-contiguous; sample_weight is (n_rows,) float64, all
-    positive, or None. These two are NumPy's, wherever X is.
+    positive, or None. These two are NumPy's, wherever X is. ``compiled`` says that passes over it may be compiled by
+    numba, which its solver has imported anyway.
     """
 
     X: Any
     y: np.ndarray
     sample_weight: np.ndarray | None
+    compiled: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -73,6 +77,12 @@ class Block(NamedTuple):
         return isinstance(self.X, CSR)
 
     @property
+    def compiles(self) -> bool:
+        """Whether passes over it are compiled: over large arrays."""
+        X = self.X
+        return self.compiled and isinstance(X, np.ndarray) and X.size >= COMPILED_VALUES and X.flags.c_contiguous
+
+    @property
     def total_weight(self) -> float:
         """Sum of the sample weights; the number of rows where there are none."""
         return float(self.n_rows if self.sample_weight is None else self.sample_weight.sum())
@@ -108,10 +118,16 @@ def panels(block: Block) -> Iterator[tuple[slice, Any, np.ndarray]]:
     """
     there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
     step = SPARSE_PANEL_ROWS if block.is_sparse else max(32, there.panel_bytes // (8 * max(1, block.n_features)))
+    for rows, X, weight in views(block, step):
+        yield rows, there.in_double(X), weight
+
+
+def views(block: Block, step: int) -> Iterator[tuple[slice, Any, np.ndarray]]:
+    """Cut a block into panels of ``step`` rows, which are not copied: the slice, X as `rows_of` gives it, weights."""
     for start in range(0, block.n_rows, step):
         rows = slice(start, min(start + step, block.n_rows))
         X, _, weight = rows_of(block, rows)
-        yield rows, there.in_double(X), weight
+        yield rows, X, weight
 
 
 def take_rows(X: Any, rows: np.ndarray, dense: bool = False) -> Any:

@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from sgdlinreg._arrays import arrays_of, times
-from sgdlinreg._blocks import panels, squared, take_rows
+from sgdlinreg._blocks import panels, squared, take_rows, views
 from sgdlinreg._objective import Objective
 from sgdlinreg._statistics import ColumnStatistics
 
@@ -70,17 +70,31 @@ def norms_and_moment(block, coordinates, whitener=None):
     norms = np.empty(block.n_rows)
     moment = np.zeros((block.n_features, block.n_targets))
     y_mean = np.average(block.y, axis=0, weights=block.sample_weight)
+    compiled = block.compiles and whitener is None and coordinates.scale.min() > np.finfo(float).tiny
+    measure = _compiled_norms if compiled else _norms
+    for rows, weight, products in measure(block, coordinates, whitener, norms, y_mean):
+        norms[rows] += coordinates.intercept
+        norms[rows] *= weight
+        moment += products
+    return norms, moment / block.n_rows
+
+
+def _norms(block, coordinates, whitener, norms, y_mean):
+    """Set the squared norms of panels of rows; yields the rows, their weights and X'y, or 0 where they are whitened."""
     for rows, X, weight in panels(block):
         there: Any = arrays_of(X)
         Z = coordinates.features(X)
-        if whitener is None:
-            norms[rows] = row_norms(Z)
-            moment += times(Z.T, weight[:, None] * (block.y[rows] - y_mean))
-        else:
-            norms[rows] = row_norms(Z @ there.put(whitener))
-        norms[rows] += coordinates.intercept
-        norms[rows] *= weight
-    return norms, moment / block.n_rows
+        norms[rows] = row_norms(Z if whitener is None else Z @ there.put(whitener))
+        yield rows, weight, times(Z.T, weight[:, None] * (block.y[rows] - y_mean)) if whitener is None else 0.0
+
+
+def _compiled_norms(block, coordinates, whitener, norms, y_mean):
+    from sgdlinreg._solvers.passes_numba import norms_and_products, panel_rows
+
+    inverse = 1.0 / coordinates.scale
+    for rows, X, weight in views(block, panel_rows(block.row_bytes)):
+        right = weight[:, None] * (block.y[rows] - y_mean)
+        yield rows, weight, norms_and_products(X, right, coordinates.centre, inverse, norms[rows])
 
 
 def row_norms(Z):

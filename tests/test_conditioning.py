@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sgdlinreg import _coordinates
+from sgdlinreg import _blocks, _coordinates
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._conditioning import condition, no_conditioning, safe_step
 from sgdlinreg._coordinates import rows_of_largest
@@ -38,6 +38,31 @@ def test_column_statistics(sparse, weighted):
     np.testing.assert_allclose(found.mean, np.average(X, axis=0, weights=weight), rtol=1e-12)
     expected = np.average((X - found.mean) ** 2, axis=0, weights=weight)
     np.testing.assert_allclose(found.variance, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_compiled_passes_measure_the_same(monkeypatch, dtype, weighted):
+    passes = pytest.importorskip("sgdlinreg._solvers.passes_numba")
+    monkeypatch.setattr(_blocks, "COMPILED_VALUES", 0)
+    monkeypatch.setattr(passes, "PANEL_ROWS", 37)
+    X, y, weight = make_problem(0, weighted=weighted, n_targets=2)
+    X = (X + 10.0 ** np.arange(X.shape[1])).astype(dtype)
+    X[0] *= 30.0
+    block = block_of(X, y, weight)._replace(compiled=True)
+    assert block.compiles
+    assert not block_of(np.asfortranarray(X), y)._replace(compiled=True).compiles
+    found = column_statistics(block)
+    mean = np.average(X.astype(np.float64), axis=0, weights=weight)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-13)
+    np.testing.assert_allclose(found.variance, np.average((X - mean) ** 2, axis=0, weights=weight), rtol=1e-9)
+    coordinates = _coordinates.scaled_coordinates(found, Objective(SQUARED))
+    norms, moment = _coordinates.norms_and_moment(block, coordinates)
+    w = np.ones(len(y)) if weight is None else weight / weight.mean()
+    Z = (X - found.mean) / coordinates.scale
+    np.testing.assert_allclose(norms, w * (1.0 + (Z**2).sum(axis=1)), rtol=1e-10)
+    error = w[:, None] * (y - np.average(y, axis=0, weights=weight))
+    np.testing.assert_allclose(moment, Z.T @ error / len(y), rtol=1e-9, atol=1e-9 * np.abs(y).max())
 
 
 def test_statistics_of_parts_merge_to_those_of_the_whole(monkeypatch):

@@ -271,7 +271,7 @@ class NormalEquation:
         if isinstance(work, Moments):
             work = work._replace(precise=True)
         elif isinstance(work, Rows) and work.block is not None:
-            X, y, weight = work.block
+            X, y, weight = work.block[:3]
             X = X._replace(data=X.data.copy(), indices=X.indices.copy()) if isinstance(X, CSR) else np.array(X)
             work = work._replace(block=Block(X, y.copy(), None if weight is None else weight.copy()))
         return State(work, state.n_features, state.n_targets)

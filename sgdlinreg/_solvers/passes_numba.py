@@ -1,0 +1,53 @@
+"""Measuring passes over dense rows compiled by numba: each row is read once, and nothing is copied."""
+
+import numpy as np
+
+from sgdlinreg._arrays import read_only
+from sgdlinreg._solvers.compiling_numba import FAST, compiled
+
+PANEL_BYTES, PANEL_ROWS = 1 << 20, 1 << 14
+"""Rows whose sums are made in one go: so many that a call takes no time, so few that sums lose no digits."""
+
+
+def panel_rows(row_bytes):
+    """Rows of a panel."""
+    return int(max(1, min(PANEL_BYTES // row_bytes, PANEL_ROWS)))
+
+
+def add_deviations(X, weight, shift):
+    """Give the weighted sums of deviations from ``shift`` and of their squares, (2, n_features)."""
+    sums = np.zeros((2, X.shape[1]))
+    _add_deviations(read_only(X), weight, shift, sums)
+    return sums
+
+
+def norms_and_products(X, right, centre, inverse_scale, norms):
+    """Set the squared norm of every row of ``Z = (X - centre) * inverse_scale``; gives ``Z.T @ right``."""
+    products = np.zeros((right.shape[1], X.shape[1]))
+    _norms_and_products(read_only(X), right, centre, inverse_scale, np.empty(X.shape[1]), norms, products)
+    return products.T
+
+
+@compiled(**FAST)
+def _add_deviations(X, weight, shift, sums):
+    for i in range(X.shape[0]):
+        for j in range(X.shape[1]):
+            deviation = X[i, j] - shift[j]
+            weighted = weight[i] * deviation
+            sums[0, j] += weighted
+            sums[1, j] += weighted * deviation
+
+
+@compiled(**FAST)
+def _norms_and_products(X, right, centre, inverse_scale, row, norms, products):
+    for i in range(X.shape[0]):
+        norm = 0.0
+        for j in range(X.shape[1]):
+            row[j] = (X[i, j] - centre[j]) * inverse_scale[j]
+        for j in range(X.shape[1]):  # a loop that stores nothing has one form, so bits do not depend on addresses
+            norm += row[j] * row[j]
+        norms[i] = norm
+        for t in range(right.shape[1]):
+            factor = right[i, t]
+            for j in range(X.shape[1]):
+                products[t, j] += factor * row[j]
