@@ -1,6 +1,9 @@
 """Every kernel against the NumPy reference, step by step."""
 
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import fields
 
 import numpy as np
@@ -61,6 +64,31 @@ def test_kernels_follow_the_reference(name, dtype, layout, weighted, n_targets):
     block = Block(layouts(X.astype(dtype))[layout], y.reshape(301, -1), weight)
     for eta0 in ("auto", 0.01):  # 301 rows, batches of 16: the last batch is ragged
         assert_same_path(name, block, Objective(SQUARED(), 0.1), Options(batch_size=16, eta0=eta0))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 4, 7, 8, 9, 16, 17, 31, 40])
+def test_the_compiled_kernel_follows_the_reference_over_widths(dtype, n_features):
+    """Rows are worked on in eights and columns in vectors: what is left over of both."""
+    pytest.importorskip("numba")
+    X, y, weight = make_problem(3, n_rows=83, n_features=n_features)
+    block = Block(X.astype(dtype), y[:, None], weight)
+    for batch_size in (1, 3, 4, 5, 8, 11, 12, 13, 40):
+        for eta0 in ("auto", 0.01 / n_features):
+            assert_same_path("numba", block, Objective(SQUARED(), 0.1), Options(batch_size=batch_size, eta0=eta0))
+
+
+def test_the_compiled_kernel_with_narrow_vectors(tmp_path):
+    """What a processor without AVX-512 runs, compiled anew and checked by the test above."""
+    pytest.importorskip("numba")
+    code = (
+        "import sys; from llvmlite import binding; binding.get_host_cpu_features = lambda: {}; import pytest; "
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', sys.argv[1], '-k', 'over_widths']))"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "generic"}
+    environment |= {"NUMBA_CPU_FEATURES": ""}
+    done = subprocess.run([sys.executable, "-c", code, __file__], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("name", SGD_SOLVERS)
