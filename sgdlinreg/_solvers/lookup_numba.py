@@ -36,7 +36,7 @@ def _look_up(order, position, rows):
             rows[k] = order.chosen[rows[k]]
 
 
-@register_jitable(inline="always")
+@register_jitable(forceinline=True)
 def look_up_group(order, position, count, n_positions, span, rows):
     """Make ``rows`` hold the rows at some positions and, where there are any, AHEAD_ROWS after them.
 
