@@ -6,8 +6,15 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
+from sgdlinreg._solvers.instructions_numba import (
+    ROWS,
+    add_eight,
+    add_four,
+    multiply_eight,
+    multiply_four,
+    step_of_vectors,
+)
 from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
-from sgdlinreg._solvers.vectors_numba import ROWS, add_eight, add_four, multiply_eight, multiply_four, step_of_vectors
 
 GROUP = 256
 """Rows that are worked on in one call, and whose gradient is summed in X's dtype before it goes to a float64 sum."""

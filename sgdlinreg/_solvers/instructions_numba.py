@@ -1,0 +1,146 @@
+"""Instructions on rows for numba: multiply some with weights, add some up, take a step.
+
+Compiled loops over short rows spend more time on the checks around them than on products; here a row's last columns
+are a masked vector, so that no number of columns is slow.
+"""
+
+from typing import Any
+
+from numba import types
+from numba.extending import intrinsic
+
+from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, Vectors
+
+ROWS = 8
+"""Rows that are worked on together."""
+
+
+def _multiplying(rows: int):
+    """Make the instruction that multiplies so many rows."""
+
+    def multiply_vectors(context: Any, addresses, first, ahead, n_columns, weights, target, products, place):
+        """Products of the rows at some addresses with one row of ``weights``, an array of their dtype, padded.
+
+        They start at ``first`` in the array of addresses, and at ``place`` in that of products. The rows whose
+        addresses start at ``ahead`` are fetched on the way.
+        """
+        dtype = weights.dtype
+
+        def generate(context, builder, signature, arguments):
+            vectors = Vectors(builder, dtype)
+            addresses, first, ahead, n_columns, weights, target, products, place = arguments
+            later = vectors.elements(context, signature.args[0], addresses, ahead, rows)
+            addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
+            weights = vectors.row_of(context, signature.args[4], weights, target)
+
+            def last_of(column, mask):
+                return builder.sub(n_columns if mask else builder.add(column, INDEX(vectors.lanes)), INDEX(1))
+
+            for address in later:
+                vectors.fetch(address)
+
+            def body(column, mask, sums):
+                weight = vectors.load(vectors.at(weights, column), None)
+                values = [vectors.load(vectors.at(address, column), mask) for address in addresses]
+                for address in later:
+                    vectors.fetch(address, last_of(column, mask))
+                return [vectors.fma(value, weight, total) for value, total in zip(values, sums, strict=True)]
+
+            sums = vectors.sums(vectors.for_columns(n_columns, [vectors.zero] * rows, body))
+            vectors.put(context, signature.args[6], products, place, sums)
+            return context.get_dummy_value()
+
+        return types.void(addresses, *[types.intp] * 3, weights, types.intp, products, types.intp), generate
+
+    return intrinsic(multiply_vectors)
+
+
+def _adding(rows: int):
+    """Make the instruction that adds so many rows."""
+
+    def add_vectors(context: Any, addresses, first, n_columns, factors, place, totals, target):
+        """Add the rows at some addresses, times as many factors, to one row of ``totals``, padded and of their dtype.
+
+        They start at ``first`` in the array of addresses, and at ``place`` in that of factors.
+        """
+        dtype = totals.dtype
+
+        def generate(context, builder, signature, arguments):
+            vectors = Vectors(builder, dtype)
+            addresses, first, n_columns, factors, place, totals, target = arguments
+            addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
+            factors = [
+                vectors.spread(one) for one in vectors.elements(context, signature.args[3], factors, place, rows)
+            ]
+            total = vectors.row_of(context, signature.args[5], totals, target)
+
+            def body(column, mask, carried):
+                where = vectors.at(total, column)
+                halves = [vectors.zero, vectors.zero]  # which need not wait for each other
+                for k, (address, factor) in enumerate(zip(addresses, factors, strict=True)):
+                    halves[k % 2] = vectors.fma(vectors.load(vectors.at(address, column), mask), factor, halves[k % 2])
+                # the sum goes in last: waiting for what was stored before is what takes time
+                vectors.store(builder.fadd(vectors.load(where, None), builder.fadd(*halves)), where, None)
+                return carried
+
+            vectors.for_columns(n_columns, [], body)
+            return context.get_dummy_value()
+
+        return types.void(addresses, types.intp, types.intp, factors, types.intp, totals, types.intp), generate
+
+    return intrinsic(add_vectors)
+
+
+def _step_of_vectors(context: Any, step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, target):
+    """Do what `rows_numba.step_plainly` does.
+
+    ``sums`` and ``folded`` are padded and of X's dtype, the other arrays float64. Columns are worked on in vectors of
+    X's dtype, which are two of float64 if that is float32: what is read in whole vectors should be stored in such.
+    """
+    dtype = folded.dtype
+
+    def generate(context, builder, signature, arguments):
+        own, wide = Vectors(builder, dtype), Vectors(builder, types.float64)
+        step_size, slope, l2 = (wide.spread(value) for value in arguments[:3])
+        centre, inverse_scale = (wide.start_of(context, signature.args[k], arguments[k]) for k in (3, 4))
+        rows = [wide.row_of(context, signature.args[k], arguments[k], arguments[9]) for k in (6, 7)]
+        sums, folded = (own.row_of(context, signature.args[k], arguments[k], arguments[9]) for k in (5, 8))
+        array = context.make_array(signature.args[3])(context, builder, arguments[3])
+        n_columns = builder.extract_value(array.shape, 0)
+
+        def step(total, column, mask, carried):
+            c, inverse = (wide.load(wide.at(start, column), mask) for start in (centre, inverse_scale))
+            places = [wide.at(row, column) for row in rows]
+            coef, coef_sum = (wide.load(place, mask) for place in places)
+            gradient = builder.fsub(total, builder.fmul(c, slope))
+            gradient = wide.fma(builder.fmul(l2, coef), inverse, gradient)
+            coef = builder.fsub(coef, builder.fmul(step_size, builder.fmul(gradient, inverse)))
+            wide.store(coef, places[0], mask)
+            wide.store(builder.fadd(coef_sum, coef), places[1], mask)
+            weight = builder.fmul(coef, inverse)
+            return weight, [wide.fma(c, weight, carried[0])]
+
+        def body(column, mask, carried):
+            total = own.load(own.at(sums, column), None)
+            own.store(own.zero, own.at(sums, column), None)
+            weights = []
+            for k, part in enumerate(wide.parts_of(total)):
+                place = builder.add(column, INDEX(k * wide.lanes))
+                rest = mask and wide.mask(builder.sub(n_columns, place))
+                weight, carried = step(part, place, rest, carried)
+                weights.append(weight)
+            own.store(own.joined(weights), own.at(folded, column), None)
+            return carried
+
+        offset = wide.sums(own.for_columns(n_columns, [wide.zero], body))[0]
+        return builder.extract_element(offset, FLAG(0))
+
+    arrays = centre, inverse_scale, sums, coef, coef_sum, folded
+    return types.float64(*[types.float64] * 3, *arrays, types.intp), generate
+
+
+multiply_eight: Any = _multiplying(ROWS)
+multiply_four: Any = _multiplying(ROWS // 2)
+add_eight: Any = _adding(ROWS)
+add_four: Any = _adding(ROWS // 2)
+step_of_vectors: Any = intrinsic(_step_of_vectors)
