@@ -35,6 +35,16 @@ def test_two_levels_read_in_windows_of_blocks():
     assert LARGE - 29 * window >= window  # what is left over makes the last window longer, never shorter
 
 
+def test_blocks_among_many_rows_are_longer(monkeypatch):
+    assert _ordering.MANY_ROWS == 1 << 24
+    monkeypatch.setattr(_ordering, "MANY_ROWS", LARGE)
+    order = epoch_order(LARGE, BIG_ROW, True, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.sort(order), np.arange(LARGE))
+    blocks, counts = np.unique(order[:WINDOW_ROWS] // 64, return_counts=True)
+    np.testing.assert_array_equal(counts, 64)
+    assert len(np.unique(np.diff(blocks))) > 10  # from everywhere
+
+
 def test_batches_of_two_levels_mix_rows_from_everywhere():
     order = epoch_order(LARGE, BIG_ROW, True, np.random.default_rng(0))
     batches = order[: len(order) // 32 * 32].reshape(-1, 32)

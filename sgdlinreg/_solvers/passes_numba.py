@@ -5,7 +5,7 @@ import numpy as np
 from sgdlinreg._arrays import read_only
 from sgdlinreg._solvers.compiling_numba import FAST, compiled
 
-PANEL_BYTES, PANEL_ROWS = 1 << 20, 1 << 14
+PANEL_BYTES, PANEL_ROWS = 1 << 23, 1 << 14
 """Rows whose sums are made in one go: so many that a call takes no time, so few that sums lose no digits."""
 
 
