@@ -44,7 +44,7 @@ def contenders(eta0, is_sparse=False):
     return found
 
 
-def seconds_of_epochs(makers, X, y, repeats):
+def seconds_of_epochs(makers, X, y, repeats, more_seconds=MORE_SECONDS):
     """Median seconds of one epoch of each contender."""
     import time
 
@@ -59,7 +59,7 @@ def seconds_of_epochs(makers, X, y, repeats):
     for name, make in makers.items():
         fit(make, FEW)
         short, longer = fit(make, FEW), fit(make, FEW + 2)
-        many[name] = FEW + int(np.clip(MORE_SECONDS / max((longer - short) / 2, 1e-6), 2, 500))
+        many[name] = FEW + int(np.clip(more_seconds / max((longer - short) / 2, 1e-6), 2, 500))
     slopes = {name: [] for name in makers}
     for _ in range(repeats):
         for name, make in makers.items():
@@ -114,7 +114,7 @@ def largest(repeats):
         for what, n_rows in (("in memory", 10**6), ("memmap", 10**8)):
             X, y = in_memory(n_rows) if what == "in memory" else in_file(n_rows, folder)
             makers = {name: make for name, make in contenders(0.01).items() if name == "batch 32"}
-            seconds = seconds_of_epochs(makers, X, y, repeats)
+            seconds = seconds_of_epochs(makers, X, y, repeats, more_seconds=10.0)
             yield from rows_of(f"{what}, 1e{len(str(n_rows)) - 1} x 10", "float32", n_rows, seconds, seconds_of_read(X))
             del X, y  # before the file
 
