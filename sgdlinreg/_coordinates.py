@@ -62,7 +62,7 @@ def scaled_coordinates(statistics: ColumnStatistics, objective: Objective) -> Co
     constant = scale == 0.0
     scale[constant] = np.where(statistics.mean[constant] == 0.0, 1.0, np.abs(statistics.mean[constant]))
     centre = np.where(centred, statistics.mean, 0.0)
-    return Coordinates(centre, scale, objective.l2 / scale**2, objective.fit_intercept)
+    return Coordinates(centre, scale, objective.l2 / scale / scale, objective.fit_intercept)
 
 
 def norms_and_moment(block, coordinates, whitener=None):

@@ -33,6 +33,15 @@ def test_mini_batches_reach_least_squares(solver, seed):
     assert best - model.score(X, y, weight) < 1e-4
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-170, 1e150])
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_units_whose_squares_are_no_numbers(solver, unit):
+    X, y, _ = make_problem(4, n_rows=2000)
+    expected = MiniBatchSGDRegressor(solver="normal_equation").fit(X, y).score(X, y)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X * unit, y)
+    assert model.score(X * unit, y) > expected - 1e-3
+
+
 @pytest.mark.parametrize("solver", SGD_SOLVERS)
 @pytest.mark.parametrize("seed", range(3))
 def test_defaults_reach_least_squares_in_any_units(solver, seed):
