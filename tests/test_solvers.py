@@ -66,6 +66,18 @@ def test_kernels_follow_the_reference(name, dtype, layout, weighted, n_targets):
         assert_same_path(name, block, Objective(SQUARED(), 0.1), Options(batch_size=16, eta0=eta0))
 
 
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+@pytest.mark.parametrize("layout", ["C", "int32"])
+@pytest.mark.parametrize("loss", [SQUARED(), LOSSES["huber"](0.8)])
+def test_accelerated_full_batches_follow_the_reference(name, layout, loss):
+    X, y, weight = make_problem(4, n_rows=200, n_features=1)  # one feature is never whitened
+    block = Block(layouts(X)[layout], y[:, None], weight)
+    objective, options = Objective(loss, 0.0), Options(batch_size="full")
+    assert_same_path(name, block, objective, options)
+    velocities = [run(one, block, objective, options)[2].velocity for one in (name, "reference")]
+    np.testing.assert_allclose(*velocities, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_features", [1, 2, 3, 4, 7, 8, 9, 16, 17, 31, 40])
 def test_the_compiled_kernel_follows_the_reference_over_widths(dtype, n_features):

@@ -136,10 +136,11 @@ def run_batches(
     regular = (n_rows - n_extreme) / n_rows
     folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
     rows, span = scratch.rows, scratch.span
-    gather(X, y, weight, scratch.extreme, n_extreme)
+    if share.adds and (share.length == 0 or positions[1] == share.stop):
+        gather(X, y, weight, scratch.extreme, n_extreme)
     intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
     simple = momentum[0] == 0.0 and not penalty.proximal and whitener.shape[1] == 0 and past.shape[0] == 0
-    simple = simple and share.length == 0
+    simple = simple and share.length == 0 and step_sizes.shape[0] > 1  # the velocity of a full batch is used again
     for t in range(n_targets):
         intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
     for batch in range(step_sizes.shape[0]):

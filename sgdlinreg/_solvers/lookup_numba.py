@@ -62,8 +62,11 @@ def fetch_blocks(X, y, order, position, count):
     ahead = order.slots.shape[0] >> bits
     for block in range((position >> bits) + ahead, ((position + count) >> bits) + ahead):
         if block < order.starts.shape[0]:
-            fetch_bytes(X.ctypes.data + order.starts[block] * row_bytes, row_bytes << bits)
-            fetch_bytes(y.ctypes.data + order.starts[block] * y.strides[0], y.strides[0] << bits)
+            first = order.starts[block]
+            if order.chosen.shape[0]:
+                first = order.chosen[first]
+            fetch_bytes(X.ctypes.data + first * row_bytes, row_bytes << bits)
+            fetch_bytes(y.ctypes.data + first * y.strides[0], y.strides[0] << bits)
 
 
 @register_jitable

@@ -21,7 +21,7 @@ GROUP = 256
 LOOKED_UP = 4 * GROUP
 """Rows that are looked up at a time."""
 TILE_BYTES = 1 << 20
-"""Where rows must be copied, they are looked up so many bytes at a time, but no fewer than a group and those ahead."""
+"""Where LOOKED_UP rows that must be copied take more, only a group and those ahead are looked up at a time."""
 TOGETHER_BYTES = 1 << 15
 """So many bytes of rows are all multiplied before they are added: then the first cache still has them."""
 

@@ -63,6 +63,7 @@ class NumbaKernel(CPUKernel):
         order = Order(starts, slots, rest, chosen, order.bits, order.stride)
         large = min(batch_size, positions[1] - positions[0]) * block.row_bytes >= LARGE_BATCH_BYTES
         plain = not large and momentum[0] == 0.0 and objective.is_smooth and not len(memory.curvature)
+        plain = plain and len(step_sizes) > 1  # the velocity of a full batch is used again
         runs = runs_of_equal_steps(step_sizes, objective.l2 > 0.0) if block.is_sparse and plain else []
         if 0 < len(runs) <= MAX_RUNS:
             losses = np.zeros(len(iterate.coef))

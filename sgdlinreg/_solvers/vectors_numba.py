@@ -7,13 +7,14 @@ from numba import config, types
 from numba.extending import intrinsic
 
 WIDE = bool(binding.get_host_cpu_features().get("avx512f", False))
-VECTOR_BYTES = 64 if WIDE else 32
+WIDEST_BYTES = 64
+VECTOR_BYTES = WIDEST_BYTES if WIDE else 32
 INDEX, FLAG = ir.IntType(64), ir.IntType(32)
 
 
 def padded(n_columns: int, itemsize: int) -> int:
-    """Columns of whole vectors that hold some columns."""
-    lanes = VECTOR_BYTES // itemsize
+    """Columns of whole vectors that hold some columns; of the widest ones, as kernels may come from numba's cache."""
+    lanes = WIDEST_BYTES // itemsize
     return -(-n_columns // lanes) * lanes
 
 
