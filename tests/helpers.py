@@ -1,6 +1,9 @@
 """What several test modules share: the solvers that are installed, problems, and plain second ways of computing."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -43,3 +46,15 @@ def weighted_least_squares(X, y, weight=None, alpha=0.0):
     target = np.concatenate([root * (np.reshape(y - y_mean, (len(X), -1))), np.zeros((X.shape[1], y[0].size))])
     coef = np.linalg.lstsq(rows, target, rcond=None)[0].T.reshape(*np.shape(y_mean), X.shape[1])
     return coef, y_mean - coef @ x_mean
+
+
+def run_with_narrow_vectors(path, names, cache):
+    """Run some tests of a file with kernels compiled anew as for a processor without AVX-512."""
+    code = (
+        "import sys; from llvmlite import binding; binding.get_host_cpu_features = lambda: {}; import pytest; "
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', *sys.argv[1:]]))"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    command = [sys.executable, "-c", code, path, "-k", names]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

@@ -22,7 +22,14 @@ LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "
 FLOORS = [
     {"_arrays"},
     {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
-    | {"datasets", "sources", "_solvers.factors", "_solvers.vectors_numba", "_solvers.compiling_numba"}
+    | {
+        "datasets",
+        "sources",
+        "_solvers.factors",
+        "_solvers.vectors_numba",
+        "_solvers.lanes_numba",
+        "_solvers.compiling_numba",
+    }
     | {"_device_memory"},
     {"_solvers.passes_numba", "_solvers.lookup_numba", "_solvers.instructions_numba"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}

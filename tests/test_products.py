@@ -11,7 +11,7 @@ from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._solvers import moments
 from sgdlinreg._solvers.products_numba import MAX_PANEL_ROWS, TILE_ROWS, VECTOR_BYTES, VECTORS, Products
 
-from .helpers import make_problem
+from .helpers import make_problem, run_with_narrow_vectors
 
 SHAPES = [(1, 1), (3, 14), (MAX_PANEL_ROWS, 15), (MAX_PANEL_ROWS + 1, 30), (2 * MAX_PANEL_ROWS + 7, 37), (70, 333)]
 
@@ -78,14 +78,7 @@ def test_rows_with_gaps_and_read_only():
 def test_narrow_vectors(tmp_path):
     """What a processor without AVX-512 runs, compiled anew and checked by the tests above."""
     assert (TILE_ROWS, VECTORS * VECTOR_BYTES) in ((8, 128), (4, 64))
-    code = (
-        "import sys; from llvmlite import binding; binding.get_host_cpu_features = lambda: {}; import pytest; "
-        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', sys.argv[1], '-k', 'sums_of or gaps']))"
-    )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "generic"}
-    environment |= {"NUMBA_CPU_FEATURES": ""}
-    done = subprocess.run([sys.executable, "-c", code, __file__], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    run_with_narrow_vectors(__file__, "sums_of or gaps", tmp_path)
 
 
 def test_without_compilation():

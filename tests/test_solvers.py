@@ -1,9 +1,6 @@
 """Every kernel against the NumPy reference, step by step."""
 
-import os
 import pickle
-import subprocess
-import sys
 from dataclasses import fields
 
 import numpy as np
@@ -16,7 +13,7 @@ from sgdlinreg._solvers import Options, choose_solver, make_solver
 from sgdlinreg._solvers.base import Visit
 from sgdlinreg._solvers.sgd_state import State
 
-from .helpers import RTOL, SGD_SOLVERS, SOLVERS, as_csr, make_problem
+from .helpers import RTOL, SGD_SOLVERS, SOLVERS, as_csr, make_problem, run_with_narrow_vectors
 
 SQUARED = LOSSES["squared_error"]
 
@@ -93,14 +90,7 @@ def test_the_compiled_kernel_follows_the_reference_over_widths(dtype, n_features
 def test_the_compiled_kernel_with_narrow_vectors(tmp_path):
     """What a processor without AVX-512 runs, compiled anew and checked by the test above."""
     pytest.importorskip("numba")
-    code = (
-        "import sys; from llvmlite import binding; binding.get_host_cpu_features = lambda: {}; import pytest; "
-        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', sys.argv[1], '-k', 'over_widths']))"
-    )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "generic"}
-    environment |= {"NUMBA_CPU_FEATURES": ""}
-    done = subprocess.run([sys.executable, "-c", code, __file__], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    run_with_narrow_vectors(__file__, "over_widths", tmp_path)
 
 
 @pytest.mark.parametrize("name", SGD_SOLVERS)

@@ -19,13 +19,17 @@ class Scratch(NamedTuple):
     ----------
     folded, partial : ndarray of shape (n_targets, padded n_features)
         Weights on raw rows and sums over rows, in X's dtype; zeros in the columns that fill up the last vector.
+    around : ndarray of shape (2, padded n_features)
+        Centre and inverse scale.
+    plain : ndarray of shape (2, n_targets, padded n_features)
+        Coefficients and their sums, while steps are plain.
     gradient : ndarray of shape (n_targets, n_features + 1)
     sums : ndarray of shape (3, n_targets)
         Intercepts on raw rows; sums of derivatives and of losses.
     inner : ndarray of shape (rank,)
         A gradient in whitened coordinates.
-    residuals, products, factors : ndarray of shape (GROUP,)
-        Of the rows that are worked on; the last two in X's dtype.
+    factors : ndarray of shape (GROUP,)
+        Of the rows that are worked on, in the gradient; in X's dtype.
     rows, extreme : Rows
         Those that have been looked up, and those that join every batch.
     span : ndarray of shape (2,), intp
@@ -34,11 +38,11 @@ class Scratch(NamedTuple):
 
     folded: np.ndarray
     partial: np.ndarray
+    around: np.ndarray
+    plain: np.ndarray
     gradient: np.ndarray
     sums: np.ndarray
     inner: np.ndarray
-    residuals: np.ndarray
-    products: np.ndarray
     factors: np.ndarray
     rows: Rows
     extreme: Rows
@@ -55,11 +59,11 @@ class Scratch(NamedTuple):
         return cls(
             np.zeros(shape, dtype),
             np.zeros(shape, dtype),
+            np.zeros((2, shape[1])),
+            np.zeros((2, *shape)),
             np.zeros((n_targets, block.n_features + 1)),
             np.zeros((3, n_targets)),
             np.zeros(rank),
-            np.zeros(GROUP),
-            np.zeros(GROUP, dtype),
             np.zeros(GROUP, dtype),
             Rows.for_block(block),
             extreme,
@@ -139,8 +143,11 @@ def run_batches(
     if share.adds and (share.length == 0 or positions[1] == share.stop):
         gather(X, y, weight, scratch.extreme, n_extreme)
     intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
-    simple = momentum[0] == 0.0 and not penalty.proximal and whitener.shape[1] == 0 and past.shape[0] == 0
-    simple = simple and share.length == 0 and step_sizes.shape[0] > 1  # the velocity of a full batch is used again
+    plain = momentum[0] == 0.0 and not penalty.proximal and whitener.shape[1] == 0 and past.shape[0] == 0
+    plain = plain and share.length == 0 and step_sizes.shape[0] > 1  # the velocity of a full batch is used again
+    plain = plain and n_extreme == 0 and batch_size <= GROUP
+    if plain:
+        _begin(centre, inverse_scale, coef, scratch)
     for t in range(n_targets):
         intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
     for batch in range(step_sizes.shape[0]):
@@ -150,11 +157,9 @@ def run_batches(
         joined = share.adds and (share.length == 0 or stop == share.stop)  # by the extreme rows
         n_groups = (stop - first + GROUP - 1) // GROUP
         n_extreme_groups = (n_extreme + GROUP - 1) // GROUP if joined else 0
-        long = False
         for number in range(n_groups + n_extreme_groups):
             if number:
                 _flush(partial, gradient)
-                long = True
             if number < n_groups:
                 start = first + number * GROUP
                 count, factor, source = min(GROUP, stop - start), regular / length, rows
@@ -175,10 +180,8 @@ def run_batches(
             slope, step_size = slopes[t], step_sizes[batch, t]
             batch_losses[t] = slopes[t] = 0.0
             offset = coef[t, n_features]
-            if simple and not long:
-                offset -= step_plainly(
-                    step_size, slope, penalty.l2, centre, inverse_scale, partial, coef, coef_sum, folded, t
-                )
+            if plain:
+                offset -= step_plainly(step_size, slope, penalty.l2, scratch.around, partial, scratch.plain, folded, t)
                 if fit_intercept:
                     coef[t, n_features] -= step_size * slope
                     offset -= step_size * slope
@@ -201,6 +204,26 @@ def run_batches(
                 coef_sum[t, j] += coef[t, j]
                 gradient[t, j] = 0.0
             intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
+    if plain:
+        _end(scratch, coef, coef_sum)
+
+
+@register_jitable
+def _begin(centre, inverse_scale, coef, scratch):
+    """Bring what plain steps work on into whole vectors: parts of them are not read back as fast as they are stored."""
+    for j in range(centre.shape[0]):
+        scratch.around[0, j], scratch.around[1, j] = centre[j], inverse_scale[j]
+        for t in range(coef.shape[0]):
+            scratch.plain[0, t, j], scratch.plain[1, t, j] = coef[t, j], 0.0
+
+
+@register_jitable
+def _end(scratch, coef, coef_sum):
+    """Bring the result of plain steps back."""
+    for t in range(coef.shape[0]):
+        for j in range(coef.shape[1] - 1):
+            coef[t, j] = scratch.plain[0, t, j]
+            coef_sum[t, j] += scratch.plain[1, t, j]
 
 
 @register_jitable

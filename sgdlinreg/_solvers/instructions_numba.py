@@ -9,26 +9,24 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
+from sgdlinreg._solvers.lanes_numba import LANES, ROWS
 from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, Vectors
-
-ROWS = 8
-"""Rows that are worked on together."""
 
 
 def _multiplying(rows: int):
     """Make the instruction that multiplies so many rows."""
 
-    def multiply_vectors(context: Any, addresses, first, ahead, n_columns, weights, target, products, place):
-        """Products of the rows at some addresses with one row of ``weights``, an array of their dtype, padded.
+    def multiply_vectors(context: Any, addresses, first, ahead, n_columns, weights, target):
+        """Give products of the rows at some addresses with one row of ``weights``, an array of their dtype, padded.
 
-        They start at ``first`` in the array of addresses, and at ``place`` in that of products. The rows whose
-        addresses start at ``ahead`` are fetched on the way.
+        They start at ``first`` in the array of addresses. The rows whose addresses start at ``ahead`` are fetched on
+        the way.
         """
         dtype = weights.dtype
 
         def generate(context, builder, signature, arguments):
             vectors = Vectors(builder, dtype)
-            addresses, first, ahead, n_columns, weights, target, products, place = arguments
+            addresses, first, ahead, n_columns, weights, target = arguments
             later = vectors.elements(context, signature.args[0], addresses, ahead, rows)
             addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
             weights = vectors.row_of(context, signature.args[4], weights, target)
@@ -40,17 +38,16 @@ def _multiplying(rows: int):
                 vectors.fetch(address)
 
             def body(column, mask, sums):
-                weight = vectors.load(vectors.at(weights, column), None)
+                weight = vectors.load(vectors.at(weights, column))
                 values = [vectors.load(vectors.at(address, column), mask) for address in addresses]
                 for address in later:
                     vectors.fetch(address, last_of(column, mask))
                 return [vectors.fma(value, weight, total) for value, total in zip(values, sums, strict=True)]
 
             sums = vectors.sums(vectors.for_columns(n_columns, [vectors.zero] * rows, body))
-            vectors.put(context, signature.args[6], products, place, sums)
-            return context.get_dummy_value()
+            return vectors.in_lanes(sums, ROWS)
 
-        return types.void(addresses, *[types.intp] * 3, weights, types.intp, products, types.intp), generate
+        return LANES(addresses, *[types.intp] * 3, weights, types.intp), generate
 
     return intrinsic(multiply_vectors)
 
@@ -80,7 +77,7 @@ def _adding(rows: int):
                 for k, (address, factor) in enumerate(zip(addresses, factors, strict=True)):
                     halves[k % 2] = vectors.fma(vectors.load(vectors.at(address, column), mask), factor, halves[k % 2])
                 # the sum goes in last: waiting for what was stored before is what takes time
-                vectors.store(builder.fadd(vectors.load(where, None), builder.fadd(*halves)), where, None)
+                vectors.store(builder.fadd(vectors.load(where), builder.fadd(*halves)), where)
                 return carried
 
             vectors.for_columns(n_columns, [], body)
@@ -91,51 +88,50 @@ def _adding(rows: int):
     return intrinsic(add_vectors)
 
 
-def _step_of_vectors(context: Any, step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, target):
+def _step_of_vectors(context: Any, step_size, slope, l2, around, sums, coef, coef_sum, folded, target):
     """Do what `rows_numba.step_plainly` does.
 
-    ``sums`` and ``folded`` are padded and of X's dtype, the other arrays float64. Columns are worked on in vectors of
-    X's dtype, which are two of float64 if that is float32: what is read in whole vectors should be stored in such.
+    All arrays are padded; ``sums`` and ``folded`` are of X's dtype, the others float64. Columns are worked on in
+    vectors of X's dtype, which are two of float64 if that is float32: what is read in whole vectors should be stored in
+    such.
     """
     dtype = folded.dtype
 
     def generate(context, builder, signature, arguments):
         own, wide = Vectors(builder, dtype), Vectors(builder, types.float64)
         step_size, slope, l2 = (wide.spread(value) for value in arguments[:3])
-        centre, inverse_scale = (wide.start_of(context, signature.args[k], arguments[k]) for k in (3, 4))
-        rows = [wide.row_of(context, signature.args[k], arguments[k], arguments[9]) for k in (6, 7)]
-        sums, folded = (own.row_of(context, signature.args[k], arguments[k], arguments[9]) for k in (5, 8))
+        centre, inverse_scale = (wide.row_of(context, signature.args[3], arguments[3], INDEX(k)) for k in (0, 1))
+        rows = [wide.row_of(context, signature.args[k], arguments[k], arguments[8]) for k in (5, 6)]
+        sums, folded = (own.row_of(context, signature.args[k], arguments[k], arguments[8]) for k in (4, 7))
         array = context.make_array(signature.args[3])(context, builder, arguments[3])
-        n_columns = builder.extract_value(array.shape, 0)
+        n_columns = builder.extract_value(array.shape, 1)
 
-        def step(total, column, mask, carried):
-            c, inverse = (wide.load(wide.at(start, column), mask) for start in (centre, inverse_scale))
+        def step(total, column, carried):
+            c, inverse = (wide.load(wide.at(start, column)) for start in (centre, inverse_scale))
             places = [wide.at(row, column) for row in rows]
-            coef, coef_sum = (wide.load(place, mask) for place in places)
+            coef, coef_sum = (wide.load(place, None) for place in places)
             gradient = builder.fsub(total, builder.fmul(c, slope))
             gradient = wide.fma(builder.fmul(l2, coef), inverse, gradient)
             coef = builder.fsub(coef, builder.fmul(step_size, builder.fmul(gradient, inverse)))
-            wide.store(coef, places[0], mask)
-            wide.store(builder.fadd(coef_sum, coef), places[1], mask)
+            wide.store(coef, places[0])
+            wide.store(builder.fadd(coef_sum, coef), places[1])
             weight = builder.fmul(coef, inverse)
             return weight, [wide.fma(c, weight, carried[0])]
 
         def body(column, mask, carried):
-            total = own.load(own.at(sums, column), None)
-            own.store(own.zero, own.at(sums, column), None)
+            total = own.load(own.at(sums, column))
+            own.store(own.zero, own.at(sums, column))
             weights = []
             for k, part in enumerate(wide.parts_of(total)):
-                place = builder.add(column, INDEX(k * wide.lanes))
-                rest = mask and wide.mask(builder.sub(n_columns, place))
-                weight, carried = step(part, place, rest, carried)
+                weight, carried = step(part, builder.add(column, INDEX(k * wide.lanes)), carried)
                 weights.append(weight)
-            own.store(own.joined(weights), own.at(folded, column), None)
+            own.store(own.joined(weights), own.at(folded, column))
             return carried
 
         offset = wide.sums(own.for_columns(n_columns, [wide.zero], body))[0]
         return builder.extract_element(offset, FLAG(0))
 
-    arrays = centre, inverse_scale, sums, coef, coef_sum, folded
+    arrays = around, sums, coef, coef_sum, folded
     return types.float64(*[types.float64] * 3, *arrays, types.intp), generate
 
 

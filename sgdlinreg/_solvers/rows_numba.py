@@ -6,14 +6,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from sgdlinreg._solvers.instructions_numba import (
-    ROWS,
-    add_eight,
-    add_four,
-    multiply_eight,
-    multiply_four,
-    step_of_vectors,
-)
+from sgdlinreg._solvers.instructions_numba import add_eight, add_four, multiply_eight, multiply_four, step_of_vectors
+from sgdlinreg._solvers.lanes_numba import ROWS, first_lanes, lanes_of, load_lanes, store_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
 
 GROUP = 256
@@ -175,40 +169,28 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
         if by_block:
             fetch_blocks(X, y, order, position + begin - first, count)
         for t in range(folded.shape[0]):
+            slope, value = lanes_of(0.0), lanes_of(0.0)
             for i in range(0, count, ROWS):
-                ahead = begin + i
-                if reading.by_row:
-                    ahead = min(begin + i + reading.ahead, known)
+                k = begin + i
+                ahead = min(k + reading.ahead, known) if reading.by_row else k
                 if count - i > ROWS // 2:
-                    multiply_eight(addresses, begin + i, ahead, n_features, folded, t, scratch.products, i)
+                    products = multiply_eight(addresses, k, ahead, n_features, folded, t)
                 else:
-                    multiply_four(addresses, begin + i, ahead, n_features, folded, t, scratch.products, i)
-            _take_slopes(rows, begin, count, t, factor, loss, scratch)
+                    products = multiply_four(addresses, k, ahead, n_features, folded, t)
+                residual = products + scratch.sums[0, t] - load_lanes(rows.targets[t], k)
+                residual = first_lanes(residual, count - i)  # the others are of a later batch; at 0 there is no loss
+                weight = factor * load_lanes(rows.weights, k)
+                own = weight * loss_slope(loss, residual)
+                store_lanes(scratch.factors, i, own)
+                slope = slope + own
+                value = value + weight * loss_value(loss, residual)
+            scratch.sums[1, t] += sum_of_lanes(slope)
+            scratch.sums[2, t] += sum_of_lanes(value)
             for i in range(0, count, ROWS):
                 if count - i > ROWS // 2:
                     add_eight(addresses, begin + i, n_features, scratch.factors, i, partial, t)
                 else:
                     add_four(addresses, begin + i, n_features, scratch.factors, i, partial, t)
-
-
-@register_jitable
-def _take_slopes(rows, begin, count, t, factor, loss, scratch):
-    """Turn products into the factors of the rows in the gradient; add up the derivatives and the losses."""
-    targets, weights = rows.targets[t, begin : begin + count], rows.weights[begin : begin + count]
-    products, residuals, factors = scratch.products, scratch.residuals, scratch.factors
-    intercept, slope, value = scratch.sums[0, t], 0.0, 0.0
-    for k in range(count):
-        residuals[k] = np.float64(products[k]) + intercept - targets[k]
-    for k in range(count):  # a loop that stores nothing has one form, so bits do not depend on addresses
-        slope += weights[k] * loss_slope(loss, residuals[k])
-        value += weights[k] * loss_value(loss, residuals[k])
-    scratch.sums[1, t] += factor * slope
-    scratch.sums[2, t] += factor * value
-    last = (count + ROWS - 1) // ROWS * ROWS - ROWS
-    for k in range(ROWS):  # rows of a later batch may be worked on together with the last ones
-        factors[last + k] = 0
-    for k in range(count):
-        factors[k] = factor * weights[k] * loss_slope(loss, residuals[k])
 
 
 def _add_csr(X, y, rows, group, order, reading, factor, loss, scratch):
@@ -235,23 +217,21 @@ def _add_rows(X, y, rows, group, order, reading, factor, loss, scratch):
     return _add_dense if isinstance(X, types.Array) else _add_csr
 
 
-def step_plainly(
-    step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, t
-):  # pragma: no cover - the compiled form is below
+def step_plainly(step_size, slope, l2, around, sums, plain, folded, t):  # pragma: no cover - the compiled form is below
     """Take the plain step of target ``t`` and set its weights on raw rows; gives what the centre takes off."""
-    n_features = len(centre)
-    gradient = sums[t, :n_features] - centre * slope + l2 * coef[t, :-1] * inverse_scale
-    coef[t, :-1] -= step_size * gradient * inverse_scale
-    coef_sum[t, :-1] += coef[t, :-1]
-    sums[t, :n_features] = 0
-    folded[t, :n_features] = coef[t, :-1] * inverse_scale
-    return centre @ (coef[t, :-1] * inverse_scale)
+    centre, inverse_scale = around
+    gradient = sums[t] - centre * slope + l2 * plain[0, t] * inverse_scale
+    plain[0, t] -= step_size * gradient * inverse_scale
+    plain[1, t] += plain[0, t]
+    sums[t] = 0
+    folded[t] = plain[0, t] * inverse_scale
+    return centre @ (plain[0, t] * inverse_scale)
 
 
 @overload(step_plainly)
-def _step_plainly(step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, t):
-    return lambda step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, t: step_of_vectors(
-        step_size, slope, l2, centre, inverse_scale, sums, coef, coef_sum, folded, t
+def _step_plainly(step_size, slope, l2, around, sums, plain, folded, t):
+    return lambda step_size, slope, l2, around, sums, plain, folded, t: step_of_vectors(
+        step_size, slope, l2, around, sums, plain[0], plain[1], folded, t
     )
 
 

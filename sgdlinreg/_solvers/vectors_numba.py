@@ -57,18 +57,6 @@ class Vectors:
         places = (self.builder.add(first, ir.Constant(INDEX, k)) for k in range(count))
         return [self.builder.load(self.builder.gep(data, [place])) for place in places]
 
-    def put(self, context, kind, array, first, values):
-        """Store vectors one after the other into a contiguous array of this type."""
-        data = context.make_array(kind)(context, self.builder, array).data
-        for value in values:
-            where = self.builder.bitcast(self.builder.gep(data, [first]), value.type.as_pointer())
-            self.builder.store(value, where, align=self.bits // 8)
-            first = self.builder.add(first, ir.Constant(INDEX, value.type.count))
-
-    def start_of(self, context, kind, array):
-        """Address of an array."""
-        return self.builder.ptrtoint(context.make_array(kind)(context, self.builder, array).data, INDEX)
-
     def at(self, address, column):
         """Pointer to the vector at a column of the row at an address."""
         size = ir.Constant(INDEX, self.bits // 8)
@@ -81,7 +69,7 @@ class Vectors:
         count = self.spread(self.builder.trunc(count, FLAG), lanes)
         return self.builder.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), count)
 
-    def load(self, pointer, mask):
+    def load(self, pointer, mask=None):
         """Load a vector, or its lanes in a mask and zeros."""
         if mask is None:
             return self.builder.load(pointer, align=self.bits // 8)
@@ -89,14 +77,9 @@ class Vectors:
         function = self.function(name, self.type, [pointer.type, FLAG, mask.type, self.type])
         return self.builder.call(function, [pointer, ir.Constant(FLAG, self.bits // 8), mask, self.zero])
 
-    def store(self, value, pointer, mask):
-        """Store a vector, or its lanes in a mask."""
-        if mask is None:
-            self.builder.store(value, pointer, align=self.bits // 8)
-            return
-        name = f"llvm.masked.store.{self.name}.p0"
-        function = self.function(name, ir.VoidType(), [self.type, pointer.type, FLAG, mask.type])
-        self.builder.call(function, [value, pointer, ir.Constant(FLAG, self.bits // 8), mask])
+    def store(self, value, pointer):
+        """Store a vector."""
+        self.builder.store(value, pointer, align=self.bits // 8)
 
     def parts_of(self, value):
         """Cut a vector into vectors of this type, which may be of a longer dtype."""
@@ -113,6 +96,22 @@ class Vectors:
         short = ir.VectorType(self.scalar, self.lanes // 2)
         one, other = (self.builder.fptrunc(part, short) for part in parts)
         return self._shuffled(one, other, range(self.lanes))
+
+    def in_lanes(self, vectors, count):
+        """Join vectors to one of so many float64, with zeros at the end."""
+        double = ir.DoubleType()
+        values = [
+            self.builder.fpext(one, ir.VectorType(double, one.type.count)) if self.bits < 64 else one for one in vectors
+        ]
+        while len(values) > 1:
+            values = [
+                self._shuffled(one, other, range(2 * one.type.count))
+                for one, other in zip(values[::2], values[1::2], strict=True)
+            ]
+        while values[0].type.count < count:
+            zeros = ir.Constant(values[0].type, None)
+            values = [self._shuffled(values[0], zeros, range(2 * zeros.type.count))]
+        return values[0]
 
     def fetch(self, address, column=None, level=3):
         """Ask for the cache line of a column of the row at an address; level 3 is the first cache, 2 the second."""
