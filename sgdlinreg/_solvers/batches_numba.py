@@ -70,6 +70,18 @@ class Scratch(NamedTuple):
             np.zeros(2, np.intp),
         )
 
+    def begin_plainly(self, centre, inverse_scale, coef) -> None:
+        """Bring what plain steps work on into whole vectors: parts of them are not read as fast after being stored."""
+        n_features = len(centre)
+        self.around[:, :n_features] = centre, inverse_scale
+        self.plain[0, :, :n_features] = coef[:, :-1]
+
+    def end_plainly(self, coef, coef_sum) -> None:
+        """Bring the result of plain steps back."""
+        n_features = coef.shape[1] - 1
+        coef[:, :-1] = self.plain[0, :, :n_features]
+        coef_sum[:, :-1] += self.plain[1, :, :n_features]
+
     def clear(self) -> None:
         """Forget sums, and rows that have been looked up."""
         self.gradient[:] = self.sums[:] = self.span[:] = 0
@@ -84,13 +96,15 @@ class Share(NamedTuple):
     """Which share of the work on a batch one call does.
 
     length is the number of rows of the batch that the positions are a part of, 0 where they are whole batches; stop its
-    end. adds says whether rows are added to the sums, steps whether the sums become steps.
+    end. adds says whether rows are added to the sums, steps whether the sums become steps, plain whether these are
+    plain, which are taken in ``scratch.plain``.
     """
 
-    length: int
-    stop: int
-    adds: bool
-    steps: bool
+    length: int = 0
+    stop: int = 0
+    adds: bool = True
+    steps: bool = True
+    plain: bool = False
 
 
 class Penalty(NamedTuple):
@@ -143,11 +157,6 @@ def run_batches(
     if share.adds and (share.length == 0 or positions[1] == share.stop):
         gather(X, y, weight, scratch.extreme, n_extreme)
     intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
-    plain = momentum[0] == 0.0 and not penalty.proximal and whitener.shape[1] == 0 and past.shape[0] == 0
-    plain = plain and share.length == 0 and step_sizes.shape[0] > 1  # the velocity of a full batch is used again
-    plain = plain and n_extreme == 0 and batch_size <= GROUP
-    if plain:
-        _begin(centre, inverse_scale, coef, scratch)
     for t in range(n_targets):
         intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
     for batch in range(step_sizes.shape[0]):
@@ -180,7 +189,7 @@ def run_batches(
             slope, step_size = slopes[t], step_sizes[batch, t]
             batch_losses[t] = slopes[t] = 0.0
             offset = coef[t, n_features]
-            if plain:
+            if share.plain:
                 offset -= step_plainly(step_size, slope, penalty.l2, scratch.around, partial, scratch.plain, folded, t)
                 if fit_intercept:
                     coef[t, n_features] -= step_size * slope
@@ -204,26 +213,6 @@ def run_batches(
                 coef_sum[t, j] += coef[t, j]
                 gradient[t, j] = 0.0
             intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
-    if plain:
-        _end(scratch, coef, coef_sum)
-
-
-@register_jitable
-def _begin(centre, inverse_scale, coef, scratch):
-    """Bring what plain steps work on into whole vectors: parts of them are not read back as fast as they are stored."""
-    for j in range(centre.shape[0]):
-        scratch.around[0, j], scratch.around[1, j] = centre[j], inverse_scale[j]
-        for t in range(coef.shape[0]):
-            scratch.plain[0, t, j], scratch.plain[1, t, j] = coef[t, j], 0.0
-
-
-@register_jitable
-def _end(scratch, coef, coef_sum):
-    """Bring the result of plain steps back."""
-    for t in range(coef.shape[0]):
-        for j in range(coef.shape[1] - 1):
-            coef[t, j] = scratch.plain[0, t, j]
-            coef_sum[t, j] += scratch.plain[1, t, j]
 
 
 @register_jitable

@@ -109,7 +109,7 @@ def _step_of_vectors(context: Any, step_size, slope, l2, around, sums, coef, coe
         def step(total, column, carried):
             c, inverse = (wide.load(wide.at(start, column)) for start in (centre, inverse_scale))
             places = [wide.at(row, column) for row in rows]
-            coef, coef_sum = (wide.load(place, None) for place in places)
+            coef, coef_sum = (wide.load(place) for place in places)
             gradient = builder.fsub(total, builder.fmul(c, slope))
             gradient = wide.fma(builder.fmul(l2, coef), inverse, gradient)
             coef = builder.fsub(coef, builder.fmul(step_size, builder.fmul(gradient, inverse)))
@@ -128,7 +128,7 @@ def _step_of_vectors(context: Any, step_size, slope, l2, around, sums, coef, coe
             own.store(own.joined(weights), own.at(folded, column))
             return carried
 
-        offset = wide.sums(own.for_columns(n_columns, [wide.zero], body))[0]
+        offset = wide.sums(own.for_columns(n_columns, [wide.zero], body, is_padded=True))[0]
         return builder.extract_element(offset, FLAG(0))
 
     arrays = around, sums, coef, coef_sum, folded

@@ -14,7 +14,7 @@ from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.base import CPUKernel
 from sgdlinreg._solvers.batches_numba import Penalty, Scratch, Share, run_batches
 from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_steps
-from sgdlinreg._solvers.rows_numba import Reading
+from sgdlinreg._solvers.rows_numba import GROUP, Reading
 
 NO_WEIGHTS = read_only(np.empty(0))
 PARTS = 8
@@ -73,11 +73,11 @@ class NumbaKernel(CPUKernel):
                 losses += run_lazily(X, y, weight, order, part, steps, batch_size, objective, conditioning, iterate)
             return losses
         n_targets, rank = len(iterate.coef), conditioning.whitener.shape[1]
-        losses = np.zeros(n_targets)
+        losses, inverse_scale = np.zeros(n_targets), 1.0 / conditioning.scale
         fixed = (
             Reading.of(block, order),
             conditioning.centre,
-            1.0 / conditioning.scale,
+            inverse_scale,
             conditioning.whitener,
             memory.curvature,
             memory.anchor,
@@ -93,7 +93,12 @@ class NumbaKernel(CPUKernel):
             run_batches(X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, scratch, *moving)
 
         if not large:
-            run(positions, step_sizes, Share(0, 0, True, True), scratch)
+            plain = plain and not rank and not len(conditioning.extreme_rows) and batch_size <= GROUP
+            if plain:
+                scratch.begin_plainly(conditioning.centre, inverse_scale, iterate.coef)
+            run(positions, step_sizes, Share(plain=plain), scratch)
+            if plain:
+                scratch.end_plainly(iterate.coef, iterate.coef_sum)
             return losses
         scratches = [Scratch.for_block(block, conditioning.extreme_rows, rank) for _ in range(PARTS)]
         over_parts = map if self.n_threads == 1 else self.pool.map

@@ -149,8 +149,8 @@ class Vectors:
         lanes = ir.Constant(ir.VectorType(FLAG, len(lanes)), list(lanes))
         return self.builder.shuffle_vector(one, other, lanes)
 
-    def for_columns(self, n_columns, start, body):
-        """Run ``body(column, mask, carried)`` over vectors of columns, the last one masked.
+    def for_columns(self, n_columns, start, body, is_padded=False):
+        """Run ``body(column, mask, carried)`` over vectors of columns, the last one masked unless columns are padded.
 
         What it gives is carried on to the next vector, and given at last.
         """
@@ -159,7 +159,7 @@ class Vectors:
         rest = builder.srem(n_columns, lanes)
         whole = builder.sub(n_columns, rest)
         before = builder.block
-        head, inside, tail, masked, done = map(builder.append_basic_block, ("head", "whole", "tail", "masked", "done"))
+        head, inside, tail = map(builder.append_basic_block, ("head", "whole", "tail"))
         builder.branch(head)
         builder.position_at_end(head)
         column = builder.phi(INDEX)
@@ -174,6 +174,9 @@ class Vectors:
             phi.add_incoming(then, builder.block)
         builder.branch(head)
         builder.position_at_end(tail)
+        if is_padded:
+            return carried
+        masked, done = map(builder.append_basic_block, ("masked", "done"))
         builder.cbranch(builder.icmp_signed(">", rest, ir.Constant(INDEX, 0)), masked, done)
         builder.position_at_end(masked)
         last = body(whole, self.mask(rest), carried)  # nothing in the mask changes from row to row
