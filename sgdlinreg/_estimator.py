@@ -61,7 +61,7 @@ STEP_PARAMETERS = (
 
 
 SUMS_TELL = 1 << 18
-"""Values of X from which on the closed form finds NaN and infinity by its sums."""
+"""Values of X from which on NaN and infinity are found by sums that a solver needs anyway."""
 OF_THE_CLOSED_FORM = ("rank_", "condition_number_", "factorization_", "n_refinements_")
 
 
@@ -459,8 +459,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             check_parameters(self)
             if self.warm_start and hasattr(self, "coef_") and coef_init is None and intercept_init is None:
                 coef_init, intercept_init = self._dense_coef(), self._intercept() if self.fit_intercept else None
-            # the closed form's sums tell NaN and infinity: a pass of its own would take a third of the time
-            finite = self.solver not in ("auto", "normal_equation") or sample_weight is not None
+            # sums over the columns tell NaN and infinity: a pass of its own would take up to a third of the time
+            finite = sample_weight is not None or self.early_stopping
             block = check_rows(self, X, y, sample_weight, reset=True, finite=finite)
             start = check_start(
                 to_numpy(coef_init), to_numpy(intercept_init), block.n_features, block.n_targets, self.fit_intercept
@@ -469,25 +469,27 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             name, reason = self._choose_solver(block, start is not None or given is not None)
             needs_epochs = start is not None or given is not None or self.early_stopping or self.warm_start
             solver = self._make_solver(name, block, needs_epochs)
-            if not finite and (solver.n_passes != 1 or block.n_rows * block.n_features < SUMS_TELL):
+            if not finite and not (solver.sums_first and block.n_rows * block.n_features >= SUMS_TELL):
                 check_finite(self, block)
-            random_state = check_random_state(self.random_state)
-            if self.early_stopping and given is None:
-                block, given = split_rows(block, self.validation_fraction, random_state)
-            block = solver.place(block)
+                finite = True
             validation = None if given is None else Validation(given)
-            limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
-            rng = np.random.default_rng(random_state.randint(2**31 - 1))
             begin = np.zeros((block.n_targets, block.n_features + 1)) if start is None else start
-            data = BlockInMemory(block)
-            if solver.n_passes == 1:
-                try:
-                    result = solve(solver, data, begin[:, :-1].shape, rng, self._report(name))
-                except ValueError:
+            try:
+                if solver.n_passes == 1:
+                    result = solve(solver, BlockInMemory(solver.place(block)), begin[:, :-1].shape, self._report(name))
+                else:
+                    random_state = check_random_state(self.random_state)
+                    if self.early_stopping and validation is None:
+                        block, given = split_rows(block, self.validation_fraction, random_state)
+                        validation = Validation(given)
+                    rng = np.random.default_rng(random_state.randint(2**31 - 1))
+                    limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
+                    data = BlockInMemory(solver.place(block))
+                    result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
+            except ValueError:
+                if not finite:
                     check_finite(self, block)
-                    raise
-            else:
-                result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
+                raise
             self._forget()
             self._keep(result, block, name, reason, home_of(X))
             if validation is not None:
@@ -621,7 +623,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
             data = BlocksOfSource(blocks, rng.spawn(1)[0], source.once)
             if solver.n_passes == 1:
-                result = solve(solver, data, (first.n_targets, first.n_features), rng, self._report(name))
+                result = solve(solver, data, (first.n_targets, first.n_features), self._report(name))
             else:
                 begin = np.zeros((first.n_targets, first.n_features + 1))
                 result = train(solver, data, begin, limits, rng, self._report(name))

@@ -6,7 +6,7 @@ import pytest
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._solvers import normal_equation
 
-from .helpers import ALL_SOLVERS, SGD_SOLVERS, as_csr, make_problem
+from .helpers import ALL_SOLVERS, SGD_SOLVERS, SOLVERS, as_csr, make_problem
 
 
 @pytest.mark.parametrize("solver", SGD_SOLVERS)
@@ -216,3 +216,35 @@ def test_columns_at_predict(solver):
             model.predict(wrong)
     with pytest.raises(ValueError, match="X has 3 features, but MiniBatchSGDRegressor is expecting 7"):
         MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X, y).predict(X[:, :3])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, as_csr])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_sums_of_large_data_find_what_is_not_finite(solver, layout, dtype, bad):
+    X, y, _ = make_problem(16, n_rows=160_000)
+    X = X.astype(dtype)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X[:1000], y[:1000])
+    before = model.predict(X[:100])
+    X[31_234, 3] = bad
+    with pytest.raises(ValueError, match=f"Input X contains {'NaN' if np.isnan(bad) else 'infinity'}"):
+        model.fit(layout(X), y)
+    np.testing.assert_array_equal(model.predict(X[:100]), before)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"eta0": 0.1, "batch_size": 1000, "drop_last": True},
+        {"early_stopping": True, "batch_size": 1000},
+        {"loss": "epsilon_insensitive"},
+        {"shuffle": False, "batch_size": "full"},
+    ],
+    ids=str,
+)
+def test_what_is_not_finite_in_rows_that_may_not_be_read(parameters):
+    X, y, _ = make_problem(16, n_rows=160_001)
+    X[-1, 3] = np.nan
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        MiniBatchSGDRegressor(solver="numba", random_state=0, max_iter=2, tol=None, **parameters).fit(X, y)

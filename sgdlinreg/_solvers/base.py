@@ -129,6 +129,8 @@ class Solver(Protocol):
 
     n_passes: ClassVar[int | None]
     """1: one pass gives the model. None: as many as it takes."""
+    sums_first: bool
+    """Whether it first sums up all of X, and raises a ValueError where sums are not finite."""
     objective: Any
     options: Options
 

@@ -94,6 +94,7 @@ class NormalEquation:
     losses: ClassVar[frozenset[str]] = frozenset({"squared_error"})
     devices: ClassVar[bool] = False
     n_passes: ClassVar[int | None] = 1
+    sums_first = True
 
     def __init__(self, objective: Objective, options: Options):
         self.objective = objective

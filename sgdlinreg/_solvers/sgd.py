@@ -43,7 +43,7 @@ class SGD:
         self.objective = objective
         self.options = options
         self.kernel = kernel
-        self.auto_step = options.eta0 == "auto"
+        self.auto_step = self.sums_first = options.eta0 == "auto"
         self.steps = Steps(objective, options)
         self._made: tuple[State | None, np.ndarray] = None, np.empty(0)
 
