@@ -18,6 +18,7 @@ class NumPyArrays:
     matmul = staticmethod(np.matmul)
     amax = staticmethod(np.max)
     stack = staticmethod(np.stack)
+    concatenate = staticmethod(np.concatenate)
     threads = True
     panel_bytes = 1 << 20
     """Size of a dense float64 panel: it should stay in the second-level cache."""
@@ -58,7 +59,7 @@ class TorchArrays:
         torch = sys.modules["torch"]
         self.torch, self.device = torch, device
         self.subtract, self.multiply, self.matmul = torch.subtract, torch.multiply, torch.matmul
-        self.amax, self.stack = torch.amax, torch.stack
+        self.amax, self.stack, self.concatenate = torch.amax, torch.stack, torch.cat
 
     def put(self, array):
         """Bring an array from NumPy to where the rows are; on the CPU it may share memory."""

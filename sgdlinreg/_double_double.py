@@ -80,13 +80,18 @@ def leading_slices(values: Any, size: Any, bits: int, out: Any = None) -> tuple[
     first, second, rest : ndarray
         Multiples of ``size * 2**-bits``, of ``size * 2**(-2 * bits)``, and what is left.
     """
-    first, second = (1.0 * values, 1.0 * values) if out is None else out
-    rest = 1.0 * values if out is None else values
-    to_grid = 1.5 * size * 2.0 ** (52 - bits)
-    for part in (first, second):
-        part[:] = rest
-        part += to_grid
-        part -= to_grid
-        rest -= part
+    to_grid, rest, parts = 1.5 * size * 2.0 ** (52 - bits), values, []
+    for k in range(2):
+        if out is None:
+            part = rest + to_grid
+            part -= to_grid
+            rest = rest - part
+        else:
+            part = out[k]
+            part[:] = rest
+            part += to_grid
+            part -= to_grid
+            rest -= part
+        parts.append(part)
         to_grid = to_grid * 2.0**-bits
-    return first, second, rest
+    return parts[0], parts[1], rest

@@ -157,8 +157,9 @@ def solve(
         losses = solver.losses_of(state, None)
     if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
         raise overflowed("the objective is not finite")
-    report(1, float(losses.mean()))
-    return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
+    loss = float(losses.mean())
+    report(1, loss)
+    return TrainingResult.of(solver.finish(state), fitted, loss_curve=[loss])
 
 
 def train(

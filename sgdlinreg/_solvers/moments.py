@@ -114,9 +114,12 @@ class Moments(NamedTuple):
         moments = self._of(block, *_dense_products(block, dtype, shift, unit))
         squares = moments.products.diagonal()
         unseen = ~np.isfinite(squares) | ((squares == 0.0) & (spread == 0.0))
-        largest = _largest_deviation(block, shift, unseen) if unseen.any() else np.zeros(len(unit))
-        unit = np.where(unseen & (largest > 0.0), power_of_two_above(largest), unit)
-        if np.any(largest > 0.0) or moments.cancelled > MAX_CANCELLED:  # the sample misses what the columns hold
+        again = moments.cancelled > MAX_CANCELLED
+        if unseen.any():
+            largest = _largest_deviation(block, shift, unseen)
+            unit = np.where(unseen & (largest > 0.0), power_of_two_above(largest), unit)
+            again = again or np.any(largest > 0.0)
+        if again:  # the sample misses what the columns hold
             shift = moments.mean if np.isfinite(moments.mean).all() else shift
             moments = self._of(block, *_dense_products(block, dtype, shift, unit))
         return self.merge(moments._replace(rounded=dtype == np.float32))
@@ -152,7 +155,7 @@ def _sample(block: Block, plain: float):
 def _unit_of(size: np.ndarray, plain: float) -> np.ndarray:
     """Give the unit of columns of a size: 1 unless squares would come near the ends of the type."""
     extreme = (size > plain) | ((size < 1.0 / plain) & (size > 0.0))
-    return np.where(extreme, power_of_two_above(size), 1.0)
+    return np.where(extreme, power_of_two_above(size), 1.0) if extreme.any() else np.ones(len(size))
 
 
 def _largest_deviation(block, shift, columns):
@@ -179,7 +182,7 @@ def _dense_products(block: Block, dtype, shift, unit):
     total = sum(map_strips(sums.strip, block.n_rows, sums.panel_rows, sums.threads))
     weight = total[size, size]
     rest = total[size, :size] / weight
-    products = total[:size, :size] - np.outer(rest, rest) * weight
+    products = total[:size, :size] - rest[:, None] * rest * weight
     if block.sample_weight is not None:
         largest = block.sample_weight.max()
         weight, products = weight * largest, products * largest
@@ -212,10 +215,10 @@ def _by_blas(block: Block, dtype, shift, unit, root) -> _Strips:
     there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
     d, size = block.n_features, len(shift)
     width = -(-(size + 1) // 4) * 4  # BLAS likes multiples of four
-    factor = None if np.all(unit[:d] == 1.0) else there.put((1.0 / unit[:d]).astype(dtype))
-    x_shift, plain = there.put(shift[:d].astype(dtype)), bool(np.all(unit[d:] == 1.0))
+    factor = None if (unit[:d] == 1.0).all() else there.put((1.0 / unit[:d]).astype(dtype))
+    x_shift, plain = there.put(shift[:d].astype(dtype)), bool((unit[d:] == 1.0).all())
     whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
-    panel_rows = int(np.clip(PANEL_BYTES // (8 * width) // 256 * 256, 256, PANEL_ROWS))
+    panel_rows = min(max(PANEL_BYTES // (8 * width) // 256 * 256, 256), PANEL_ROWS)
     if there is not NUMPY:
         panel_rows = max(panel_rows, there.panel_bytes // (8 * width))
 

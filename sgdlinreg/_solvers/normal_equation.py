@@ -1,5 +1,6 @@
 """The closed form: least squares, perhaps with an l2 penalty, in one pass over the data and as many as digits ask."""
 
+import math
 import os
 from typing import ClassVar, NamedTuple
 
@@ -175,10 +176,10 @@ class NormalEquation:
             enough, least = 1e-18, 1
         else:
             enough, least = 1e-12, int(error > (ENOUGH_SINGLE if moments.rounded else ENOUGH))
-        needed = np.ceil(np.log(enough) / np.log(min(error, 0.5))) - 1 if least else 0
+        needed = math.ceil(math.log(enough) / math.log(min(max(error, enough), 0.5))) - 1 if least else 0
         if solution.lost:
             needed = max(needed, solution.n_refined + 1)
-        return int(min(max(needed, least), MAX_REFINEMENTS))
+        return min(max(needed, least), MAX_REFINEMENTS)
 
     def losses_of(self, state, block):
         """Objective of each target at the solution."""
@@ -259,9 +260,10 @@ class NormalEquation:
         factors, diagonal = None, np.arange(n_features)
         if solution.n_refined and solution.coef.high.shape[1] > state.n_targets:
             inverse = solution.coef.high[:, state.n_targets :]
-            factors = inverse[diagonal, diagonal] * solution.scaled.scale
-            of_intercept = inverse[-1, -1] * np.sqrt(model.total_weight) if self.objective.fit_intercept else 0.0
-            factors = np.append(factors, of_intercept)
+            factors = np.zeros(n_features + 1)
+            factors[:-1] = inverse[diagonal, diagonal] * solution.scaled.scale
+            if self.objective.fit_intercept:
+                factors[-1] = inverse[-1, -1] * np.sqrt(model.total_weight)
         mean = model.mean if self.objective.fit_intercept else None
         std = np.sqrt(model.squares / freedom)
         return Inference(mean, solution.scaled.scale, solution.factor.lower, model.total_weight, std, factors)

@@ -52,7 +52,8 @@ class Residuals(NamedTuple):
         panel_rows = SPARSE_PANEL_ROWS if block.is_sparse else min(2048, max(256, PANEL_VALUES // block.n_features))
         bits = slice_bits(max(panel_rows, block.n_features + 1))
         there = NUMPY if block.is_sparse else arrays_of(block.X)
-        size = np.append(self.size, 1.0)[:, None]
+        size = np.ones((len(self.size) + 1, 1))
+        size[:-1, 0] = self.size
         coef = DoubleDouble(there.put(-self.coef.high * size), there.put(-self.coef.low * size))
         inverse = there.put(1.0 / self.size)
         n_columns = coef.high.shape[1]
@@ -102,17 +103,20 @@ def _slices_of_csr(X: Any, inverse: np.ndarray, bits: int) -> tuple[Any, Any, An
 def _product(there, slices: Any, right: DoubleDouble, bits: int) -> DoubleDouble:
     """Multiply a matrix in slices by a double-double matrix: the three largest products are exact."""
     X1, X2, X3 = slices
+    n_columns = right.high.shape[1]
     size = power_of_two_above(there.take(there.amax(abs(right.high), 0)))
     r1, r2, rest = leading_slices(right.high, there.put(size), bits)
     r3 = rest + right.low
-    high, error = two_sum(_times(there, X1, r1), _times(there, X1, r2))
-    high, more = two_sum(high, _times(there, X2, r1))
-    tail = _times(there, X1, r3) + _times(there, X2, r2 + r3) + _times(there, X3, right.high)
+    of_1 = _times(there, X1, there.concatenate([r1, r2, r3], 1), n_columns)
+    of_2 = _times(there, X2, there.concatenate([r1, r2 + r3], 1), n_columns)
+    high, error = two_sum(of_1[:, :n_columns], of_1[:, n_columns : 2 * n_columns])
+    high, more = two_sum(high, of_2[:, :n_columns])
+    tail = of_1[:, 2 * n_columns :] + of_2[:, n_columns:] + _times(there, X3, right.high, n_columns)
     return DoubleDouble(*two_sum(high, error + (more + tail)))
 
 
-def _times(there, left: Any, right: Any) -> Any:
+def _times(there, left: Any, right: Any, n_columns: int) -> Any:
     """Matrix product; column by column where there are few, which BLAS does several times faster."""
-    if right.shape[1] > FEW_COLUMNS:
+    if n_columns > FEW_COLUMNS:
         return left @ right
     return there.stack([left @ (1.0 * right[:, column]) for column in range(right.shape[1])], 1)

@@ -52,8 +52,10 @@ class Scaled(NamedTuple):
         """Weighted sum of squared residuals of scaled weights, (n_targets,), to the precision of moments."""
         explained = (weights * (2.0 * self.right - self.gram @ weights)).sum(axis=0)
         squares = self.moments.products.diagonal()[self.moments.n_features :] - explained
-        pull = np.sqrt(self.penalty) / self.scale[self.active, None] * weights
-        return np.maximum(squares - np.square(pull).sum(axis=0), 0.0) * self.y_unit**2
+        if self.penalty:
+            pull = np.sqrt(self.penalty) / self.scale[self.active, None] * weights
+            squares = squares - np.square(pull).sum(axis=0)
+        return np.maximum(squares, 0.0) * self.y_unit**2
 
 
 class Solution(NamedTuple):
@@ -145,10 +147,10 @@ def with_inverse(solution: Solution, fit_intercept: bool) -> Solution:
         linear[d, d] = np.sqrt(moments.total_weight)
     about_mean = linear[:d] - (moments.mean[:d] / solution.size)[:, None] * linear[d:]
     step, _, _ = _step(solution, about_mean, linear[d:], fit_intercept)
-    coef = np.hstack([solution.coef.high, step])
+    coef = np.concatenate([solution.coef.high, step], axis=1)
     return solution._replace(
         coef=DoubleDouble(coef, np.zeros_like(coef)),
-        linear=np.hstack([solution.linear, linear]),
+        linear=np.concatenate([solution.linear, linear], axis=1),
     )
 
 
@@ -210,8 +212,9 @@ def _step(solution: Solution, columns: np.ndarray, of_intercept: np.ndarray, fit
     weights = solution.factor.solve(right)
     moved = scaled.in_columns(weights)
     gain = (weights * right).sum(axis=0)
-    intercept = np.zeros((1, moved.shape[1]))
+    step = np.zeros((moments.n_features + 1, moved.shape[1]))
+    step[:-1] = moved
     if fit_intercept:
-        intercept = of_intercept / moments.total_weight - mean.T @ moved
+        step[-1:] = of_intercept / moments.total_weight - mean.T @ moved
         gain = gain + of_intercept[0] ** 2 / moments.total_weight
-    return np.vstack([moved, intercept]), gain, moved
+    return step, gain, moved
