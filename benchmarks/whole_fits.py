@@ -1,14 +1,16 @@
 """Whole default fits with solver="numba" against scikit-learn's SGD: ``python benchmarks/whole_fits.py --help``.
 
 Synthetic data of a million rows, TF-IDF of synthetic texts, and the real sets of more than 10,000 rows: seconds and R2
-below least squares of our defaults, SGDRegressor's defaults on the same data, and StandardScaler + SGDRegressor
-(with_mean=False on sparse data). One thread; median of interleaved fits, slow ones fitted once. At last, rows sorted
-by y and by the first feature: R2 with the default order below that with shuffle="full", at the same number of epochs.
+below least squares of our defaults, SGDRegressor's defaults on the same data, StandardScaler + SGDRegressor
+(with_mean=False on sparse data) and, on the synthetic data, three epochs of a torch loop over a DataLoader. One thread;
+median of interleaved fits, slow ones fitted once. At last, rows sorted by y and by the first feature: R2 with the
+default order below that with shuffle="full", at the same number of epochs.
 """
 
 import time
 import warnings
 from functools import partial
+from importlib.util import find_spec
 from statistics import median
 
 import environment
@@ -21,20 +23,25 @@ FEWEST = 10_000
 """Rows: smaller real sets are left out."""
 
 
-def contenders(is_sparse):
+def contenders(is_sparse, with_loop):
     from sklearn.linear_model import SGDRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     from sgdlinreg import MiniBatchSGDRegressor
 
-    return {
+    found = {
         "sgdlinreg": lambda: MiniBatchSGDRegressor(solver="numba", random_state=0),
         "SGDRegressor": lambda: SGDRegressor(random_state=0),
         "StandardScaler + SGDRegressor": lambda: make_pipeline(
             StandardScaler(with_mean=not is_sparse), SGDRegressor(random_state=0)
         ),
     }
+    if with_loop and find_spec("torch"):
+        from adapters import TextbookTorchLoop
+
+        found["torch loop"] = TextbookTorchLoop
+    return found
 
 
 def problems(fast):
@@ -50,15 +57,16 @@ def problems(fast):
         yield from real_data.available().items()
 
 
-def fits(X, y, repeats):
+def fits(X, y, repeats, with_loop):
     """Median seconds, R2 and epochs of each contender."""
     from no_tuning import r2_of
     from scipy import sparse
 
-    found = {name: [] for name in contenders(False)}
+    makers = contenders(sparse.issparse(X), with_loop)
+    found = {name: [] for name in makers}
     models = {}
     for turn in range(repeats + 1):  # the first turn compiles and is not counted, unless it is slow
-        for name, make in contenders(sparse.issparse(X)).items():
+        for name, make in makers.items():
             if turn and found[name] and found[name][0] > SLOW:
                 continue
             start = time.perf_counter()
@@ -116,7 +124,7 @@ def main():
         if len(y) < FEWEST and not args.fast:
             continue
         best = best_r2(X, y)
-        rows = list(fits(X, y, args.repeats))
+        rows = list(fits(X, y, args.repeats, with_loop=problem.startswith("synthetic")))
         ours = rows[0][1]
         for name, seconds, r2, epochs in rows:
             row = {"problem": problem, "name": name, "seconds": seconds, "times_ours": seconds / ours}

@@ -32,7 +32,12 @@ class Home(NamedTuple):
 
 def home_of(X: Any) -> Home | None:
     """Give the namespace and device that attributes of a fit on X belong to; None for NumPy, and without dispatch."""
-    if X is None or isinstance(X, np.ndarray | np.generic) or not CAN_DISPATCH or not get_config()["array_api_dispatch"]:
+    if (
+        X is None
+        or isinstance(X, np.ndarray | np.generic)
+        or not CAN_DISPATCH
+        or not get_config()["array_api_dispatch"]
+    ):
         return None
     xp, is_array, device = _array_api.get_namespace_and_device(X)
     return None if not is_array or _array_api._is_numpy_namespace(xp) else Home(xp, device)

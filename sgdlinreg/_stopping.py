@@ -111,7 +111,7 @@ class Stopping:
         if not self.objective.is_least_squares:
             slopes = self.objective.loss.slope(predictions - y[:, None])
             steeper = slopes[:, :-1] - slopes[:, 1:]
-        worth = 0.5 * np.tensordot(share, changes * steeper, 1)
+        worth = 0.5 * (share @ (changes * steeper).reshape(len(y), -1)).reshape(changes.shape[1:])
         if self.objective.l2:
             worth += 0.5 * self.objective.l2 * np.square(stacked[:-1] - stacked[1:])[:, :, :-1].sum(axis=2)
         unit = np.minimum(losses, self.constant_loss) if self.objective.l2 else self.constant_loss

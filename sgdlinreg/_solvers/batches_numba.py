@@ -75,6 +75,7 @@ class Scratch(NamedTuple):
         n_features = len(centre)
         self.around[:, :n_features] = centre, inverse_scale
         self.plain[0, :, :n_features] = coef[:, :-1]
+        self.plain[1] = 0
 
     def end_plainly(self, coef, coef_sum) -> None:
         """Bring the result of plain steps back."""

@@ -118,7 +118,7 @@ class Moments(NamedTuple):
         if unseen.any():
             largest = _largest_deviation(block, shift, unseen)
             unit = np.where(unseen & (largest > 0.0), power_of_two_above(largest), unit)
-            again = again or np.any(largest > 0.0)
+            again = again or bool((largest > 0.0).any())
         if again:  # the sample misses what the columns hold
             shift = moments.mean if np.isfinite(moments.mean).all() else shift
             moments = self._of(block, *_dense_products(block, dtype, shift, unit))

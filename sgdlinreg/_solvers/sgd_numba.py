@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import pairwise, repeat
+from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -30,6 +31,7 @@ class NumbaKernel(CPUKernel):
 
     def __init__(self, device="auto", n_jobs=None):
         self.n_threads = effective_n_jobs(n_jobs)
+        self._of_last_epoch: tuple[Block | None, Any, Any] = None, None, None
 
     @cached_property
     def pool(self):
@@ -48,6 +50,15 @@ class NumbaKernel(CPUKernel):
         else:
             X = read_only(X)
         return Block(X, read_only(block.y), None if block.sample_weight is None else read_only(block.sample_weight))
+
+    def _scratch(self, block, conditioning) -> Scratch:
+        """Give memory for the kernel; that of the last epoch where block and coordinates are the same."""
+        last_block, last_conditioning, scratch = self._of_last_epoch
+        if last_block is not block or last_conditioning is not conditioning:
+            scratch = Scratch.for_block(block, conditioning.extreme_rows, conditioning.whitener.shape[1])
+            self._of_last_epoch = block, conditioning, scratch
+        scratch.clear()
+        return scratch
 
     def run_batches(
         self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
@@ -87,7 +98,7 @@ class NumbaKernel(CPUKernel):
             (float(momentum[0]), bool(momentum[1])),
         )
         moving = (iterate.coef, iterate.coef_sum, iterate.velocity, losses)
-        scratch = Scratch.for_block(block, conditioning.extreme_rows, rank)
+        scratch = self._scratch(block, conditioning)
 
         def run(positions, step_sizes, share, scratch):
             run_batches(X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, scratch, *moving)
