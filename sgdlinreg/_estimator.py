@@ -194,7 +194,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         torch.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the order of the rows. Pass an int for reproducible results.
+        Seed of the order of the rows and of what is sampled; the closed form draws nothing. Pass an int for
+        reproducible results.
 
     verbose : int, default=0
         1 prints a line for each epoch.

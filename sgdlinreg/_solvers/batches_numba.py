@@ -74,8 +74,8 @@ class Scratch(NamedTuple):
         """Bring what plain steps work on into whole vectors: parts of them are not read as fast after being stored."""
         n_features = len(centre)
         self.around[:, :n_features] = centre, inverse_scale
+        self.plain[:] = 0
         self.plain[0, :, :n_features] = coef[:, :-1]
-        self.plain[1] = 0
 
     def end_plainly(self, coef, coef_sum) -> None:
         """Bring the result of plain steps back."""
@@ -84,8 +84,9 @@ class Scratch(NamedTuple):
         coef_sum[:, :-1] += self.plain[1, :, :n_features]
 
     def clear(self) -> None:
-        """Forget sums, and rows that have been looked up."""
+        """Forget sums, rows that have been looked up, and what overflow may have left in padding."""
         self.gradient[:] = self.sums[:] = self.span[:] = 0
+        self.folded[:] = self.partial[:] = 0
 
     def add_to(self, other: "Scratch") -> None:
         """Add the sums to those of another."""
