@@ -62,36 +62,24 @@ def slice_bits(length: int) -> int:
     return (53 - int(np.ceil(np.log2(length)))) // 2
 
 
-def leading_slices(values: Any, size: Any, bits: int, out: Any = None) -> tuple[Any, Any, Any]:
+def leading_slices(values: Any, size: Any, bits: int, out: Any) -> None:
     """Cut float64 numbers into two slices of few bits and a rest; their sum is exact.
 
     Parameters
     ----------
     values : ndarray
+        Overwritten by the rest.
     size : float or ndarray that broadcasts
         Powers of two, no smaller than ``abs(values)``.
     bits : int
         Of each slice.
-    out : tuple of two ndarray, default=None
-        Where to put the slices; values are then overwritten by the rest, and no memory is allocated.
-
-    Returns
-    -------
-    first, second, rest : ndarray
-        Multiples of ``size * 2**-bits``, of ``size * 2**(-2 * bits)``, and what is left.
+    out : tuple of two ndarray
+        Where to put the slices: multiples of ``size * 2**-bits``, then of ``size * 2**(-2 * bits)``.
     """
-    to_grid, rest, parts = 1.5 * size * 2.0 ** (52 - bits), values, []
-    for k in range(2):
-        if out is None:
-            part = rest + to_grid
-            part -= to_grid
-            rest = rest - part
-        else:
-            part = out[k]
-            part[:] = rest
-            part += to_grid
-            part -= to_grid
-            rest -= part
-        parts.append(part)
+    to_grid = size * (1.5 * 2.0 ** (52 - bits))
+    for part in out:
+        part[:] = values
+        part += to_grid
+        part -= to_grid
+        values -= part
         to_grid = to_grid * 2.0**-bits
-    return parts[0], parts[1], rest

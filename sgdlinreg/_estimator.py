@@ -60,8 +60,6 @@ STEP_PARAMETERS = (
 """Parameters that mean nothing to the closed form: solver="auto" takes SGD where one of them is set."""
 
 
-SUMS_TELL = 1 << 18
-"""Values of X from which on NaN and infinity are found by sums that a solver needs anyway."""
 OF_THE_CLOSED_FORM = ("rank_", "condition_number_", "factorization_", "n_refinements_")
 
 
@@ -470,7 +468,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             name, reason = self._choose_solver(block, start is not None or given is not None)
             needs_epochs = start is not None or given is not None or self.early_stopping or self.warm_start
             solver = self._make_solver(name, block, needs_epochs)
-            if not finite and not (solver.sums_first and block.n_rows * block.n_features >= SUMS_TELL):
+            if not finite and not solver.sums_first:
                 check_finite(self, block)
                 finite = True
             validation = None if given is None else Validation(given)

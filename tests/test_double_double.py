@@ -41,13 +41,20 @@ def test_double_double_has_thirty_digits():
         assert abs(p + q - expected) <= Fraction(1, 10**29) * (abs((x + y) * z) + abs(y))
 
 
+def cut(values, bits):
+    """Two slices and the rest."""
+    parts = np.empty((3, len(values)))
+    parts[2] = values
+    leading_slices(parts[2], power_of_two_above(np.abs(values).max()), bits, parts[:2])
+    return parts
+
+
 @pytest.mark.parametrize("length", [3, 301, 2048, 100_000])
 def test_products_of_slices_are_exact(length):
     a, b = numbers(5, length), numbers(6, length)
     bits = slice_bits(length)
-    one, two, rest = leading_slices(a, power_of_two_above(np.abs(a).max()), bits)
+    (one, two, rest), (other, more, _) = cut(a, bits), cut(b, bits)
     np.testing.assert_array_equal(one + (two + rest), a)
-    other, more, _ = leading_slices(b, power_of_two_above(np.abs(b).max()), bits)
     for left, right in ((one, other), (one, more), (two, other)):
         expected = sum(x * y for x, y in zip(exact(left), exact(right), strict=True))
         assert Fraction(float(left @ right)) == expected

@@ -27,11 +27,11 @@ FLOORS = [
         "sources",
         "_solvers.factors",
         "_solvers.vectors_numba",
-        "_solvers.lanes_numba",
         "_solvers.compiling_numba",
     }
     | {"_device_memory"},
-    {"_solvers.passes_numba", "_solvers.lookup_numba", "_solvers.instructions_numba"},
+    {"_solvers.passes_numba", "_solvers.lookup_numba", "_solvers.lanes_numba"},
+    {"_solvers.instructions_numba"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
     | {"_solvers.products_numba", "_solvers.rows_numba", "_namespaces"}
     | {"_solvers.graphs_torch", "_solvers.tiles_triton"},
@@ -39,7 +39,7 @@ FLOORS = [
     {"_solvers.sgd_triton"},
     {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.moments"}
     | {"_solvers.batches_numba", "_solvers.wide"},
-    {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},
+    {"_conditioning", "_solvers.solution", "_solvers.exact_products", "_solvers.sgd_numba"},
     {"_stopping", "_stability", "_past", "_solvers.normal_equation", "_solvers.transfer"},
     {"_solvers.sgd_state", "_solvers.sgd_torch"},
     {"_solvers.sgd_steps"},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._solvers import moments
+from sgdlinreg._solvers import exact_products, moments
 from sgdlinreg._solvers.products_numba import MAX_PANEL_ROWS, TILE_ROWS, VECTOR_BYTES, VECTORS, Products
 
 from .helpers import make_problem, run_with_narrow_vectors
@@ -45,6 +45,7 @@ def test_sums_of_products(shape, given, dtype, weighted):
 def test_a_fit_is_the_same_by_blas(monkeypatch, dtype, weighted):
     X, y, weight = make_problem(0, n_rows=5000, n_targets=2, weighted=weighted)
     X = (X * 10.0 ** np.arange(-9, 12, 3)[: X.shape[1]]).astype(dtype)
+    monkeypatch.setattr(exact_products, "MOST_PRODUCTS", 0)
     by_blas = MiniBatchSGDRegressor(solver="normal_equation").fit(X, y, weight)
     monkeypatch.setattr(moments, "COMPILED", 0)
     made = []
@@ -58,6 +59,7 @@ def test_a_fit_is_the_same_by_blas(monkeypatch, dtype, weighted):
 
 @pytest.mark.parametrize("layout", ["columns", "steps"])
 def test_other_memory_layouts_go_to_blas(monkeypatch, layout):
+    monkeypatch.setattr(exact_products, "MOST_PRODUCTS", 0)
     monkeypatch.setattr(moments, "COMPILED", 0)
     monkeypatch.setattr(moments, "_compiled", None)
     X, y, _ = make_problem(0)

@@ -12,6 +12,8 @@ from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
+from sgdlinreg._solvers.vectors_numba import spread
+
 ROWS = 8
 """Rows that are worked on together."""
 WHOLE = ir.VectorType(ir.DoubleType(), ROWS)
@@ -34,17 +36,10 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, WHOLE)
 
 
-def spread(builder, value, kind=WHOLE):
-    """Put one value into all lanes."""
-    undefined = ir.Constant(kind, ir.Undefined)
-    one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), ROWS), [0] * ROWS))
-
-
 @lower_cast(types.Number, LanesType)
 @lower_cast(types.Boolean, LanesType)
 def _spread_number(context, builder, kind, to, value):
-    return spread(builder, context.cast(builder, value, kind, types.float64))
+    return spread(builder, context.cast(builder, value, kind, types.float64), WHOLE)
 
 
 def _compared(sign):
@@ -95,7 +90,7 @@ def _lanes_of(context: Any, value):
     """Put a number into all lanes."""
 
     def generate(context, builder, sig, arguments):
-        return spread(builder, arguments[0])
+        return spread(builder, arguments[0], WHOLE)
 
     return LANES(types.float64), generate
 

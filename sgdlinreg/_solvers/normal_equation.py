@@ -12,6 +12,7 @@ from sgdlinreg._double_double import DoubleDouble
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Options, Visit
+from sgdlinreg._solvers.exact_products import ExactProducts
 from sgdlinreg._solvers.factors import Cholesky, SingularValues, factorise, least_norm, non_negative
 from sgdlinreg._solvers.moments import Moments
 from sgdlinreg._solvers.residuals import Residuals
@@ -35,6 +36,8 @@ ENOUGH_SINGLE = 1e-4
 """The same after float32 products; above it they are done again in float64."""
 SURE = 1e-6
 """Bound on the error above which a model that could not be refined is warned about."""
+MOST_LOST = 1e-6
+"""Products of small data are used where the error of the factor, times what offsets and outliers take, is below."""
 MAX_REFINEMENTS = 3
 SPARSE_TRIANGLE = 1 << 33
 """Operations that the QR decomposition of CSR rows may take, which become dense panels."""
@@ -43,10 +46,11 @@ SPARSE_TRIANGLE = 1 << 33
 class State(NamedTuple):
     """What is being summed up in the current pass, and what earlier passes gave."""
 
-    work: Rows | Moments | Triangle | Residuals
+    work: Rows | Moments | ExactProducts | Triangle | Residuals
     n_features: int
     n_targets: int
     is_sparse: bool = False
+    exact: ExactProducts | None = None
     moments: Moments | None = None
     solution: Solution | None = None
 
@@ -80,7 +84,9 @@ class NormalEquation:
     Notes
     -----
     One pass sums up centred moments, n_rows * n_features**2 operations; they are scaled to unit diagonal, so neither
-    offsets nor units cost digits, and factorised by Cholesky. What follows depends on the reciprocal condition number:
+    offsets nor units cost digits, and factorised by Cholesky. Of small data the products of all columns are summed up
+    in double-double: moments and the residuals of refinements follow from them without another pass, unless what is
+    left about the means is too little. What else follows depends on the reciprocal condition number:
 
     - small data, or a poor one: up to three refinements with residuals in double-double on the data as they are;
     - below 1e-12, or no factor at all: QR of the rows in panels, whose singular values decide the rank of the scaled
@@ -120,6 +126,8 @@ class NormalEquation:
         if n_rows < state.n_features and not self.objective.positive:
             return state, block.on_host()
         _check_memory(state.n_features, state.n_features + state.n_targets)
+        if visit is Visit.ALL and n_rows * state.n_features <= SMALL and ExactProducts.affordable(block):
+            return state._replace(work=ExactProducts.none()), block
         precise = visit is not Visit.ALL or n_rows * state.n_features <= SMALL or is_on_device(block.X)
         moments = Moments.empty(state.n_features, state.n_targets, precise)
         return state._replace(work=moments if work.block is None else moments.add(work.block)), block
@@ -130,6 +138,8 @@ class NormalEquation:
 
     def solve(self, state):
         """Solve with what there is, and say whether another pass over the same rows is wanted."""
+        if isinstance(state.work, ExactProducts):
+            state = state._replace(exact=state.work, work=state.work.moments())
         work = state.work
         if isinstance(work, Moments):
             work.check()
@@ -144,6 +154,9 @@ class NormalEquation:
             factor = factorise(scaled.gram, work.rounding)
             solution = first_solution(scaled, factor, factor.solve(scaled.right), self.objective.fit_intercept)
             state = state._replace(moments=work, solution=solution)
+            if state.exact is not None and not _exact_enough(state.exact, solution):
+                precise = Moments.empty(state.n_features, state.n_targets, True)
+                return state._replace(exact=None, work=precise), True
             if work.rounded and (factor.error > ENOUGH_SINGLE or not isinstance(factor, Cholesky)):
                 return state._replace(work=Moments.empty(state.n_features, state.n_targets, True)), True
             affordable = not state.is_sparse or work.n_rows * len(work.unit) ** 2 <= SPARSE_TRIANGLE
@@ -163,9 +176,16 @@ class NormalEquation:
         if solution.n_refined >= self._refinements(solution):
             return state, False
         if solution.n_refined == 0:
+            if state.exact is not None:
+                solution = solution._replace(size=state.exact.size[: state.n_features])
             solution = with_inverse(solution, self.objective.fit_intercept)
             state = state._replace(solution=solution)
-        return state._replace(work=Residuals.at(solution.coef, solution.size, state.n_targets)), True
+        if state.exact is None:
+            return state._replace(work=Residuals.at(solution.coef, solution.size, state.n_targets)), True
+        while solution.n_refined < self._refinements(solution):
+            residuals = state.exact.residuals(solution.coef, state.n_targets)
+            solution = refined(solution, residuals, self.objective.fit_intercept)
+        return state._replace(solution=solution), False
 
     def _refinements(self, solution: Solution) -> int:
         """How many refinements a solution needs, each of which divides its error by the factor's."""
@@ -278,6 +298,17 @@ class NormalEquation:
             X = X._replace(data=X.data.copy(), indices=X.indices.copy()) if isinstance(X, CSR) else np.array(X)
             work = work._replace(block=Block(X, y.copy(), None if weight is None else weight.copy()))
         return State(work, state.n_features, state.n_targets)
+
+
+def _exact_enough(exact: ExactProducts, solution: Solution) -> bool:
+    """Whether products tell the solution and its residuals as well as the rows do.
+
+    They are exact to 1e-28 of the largest values, not of what is left of those about the mean.
+    """
+    scaled, factor = solution.scaled, solution.factor
+    spread = exact.size[scaled.active] / scaled.scale[scaled.active]
+    lost = factor.error * scaled.moments.total_weight * np.square(spread).max(initial=0.0)
+    return isinstance(factor, Cholesky) and lost <= MOST_LOST and not solution.lost
 
 
 def _warning(state: State) -> str | None:

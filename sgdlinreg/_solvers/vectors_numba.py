@@ -18,6 +18,13 @@ def padded(n_columns: int, itemsize: int) -> int:
     return -(-n_columns // lanes) * lanes
 
 
+def spread(builder: Any, value: Any, kind: Any) -> Any:
+    """Put one value into all lanes of a vector of a kind."""
+    undefined = ir.Constant(kind, ir.Undefined)
+    one = builder.insert_element(undefined, value, ir.Constant(FLAG, 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(FLAG, kind.count), [0] * kind.count))
+
+
 class Vectors:
     """Vectors of one scalar type in one function that is being built."""
 
@@ -35,13 +42,9 @@ class Vectors:
         module = self.builder.module
         return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
 
-    def spread(self, value, kind=None):
+    def spread(self, value):
         """Put one value into all lanes."""
-        kind = kind or self.type
-        undefined = ir.Constant(kind, ir.Undefined)
-        one = self.builder.insert_element(undefined, value, ir.Constant(FLAG, 0))
-        everywhere = ir.Constant(ir.VectorType(FLAG, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(one, undefined, everywhere)
+        return spread(self.builder, value, self.type)
 
     def row_of(self, context, kind, array, row):
         """Address of a row of a contiguous array."""
@@ -66,7 +69,7 @@ class Vectors:
     def mask(self, count):
         """Lanes below a count."""
         lanes = ir.VectorType(FLAG, self.lanes)
-        count = self.spread(self.builder.trunc(count, FLAG), lanes)
+        count = spread(self.builder, self.builder.trunc(count, FLAG), lanes)
         return self.builder.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), count)
 
     def load(self, pointer, mask=None):
