@@ -59,7 +59,7 @@ def power_of_two_above(size: Any) -> Any:
 
 def slice_bits(length: int) -> int:
     """How many bits two factors may have, so that sums of ``length`` of their products are exact."""
-    return (53 - int(np.ceil(np.log2(length)))) // 2
+    return (53 - (length - 1).bit_length()) // 2
 
 
 def leading_slices(values: Any, size: Any, bits: int, out: Any) -> None:

@@ -26,7 +26,7 @@ def small_block(weighted, dtype=np.float64):
 
 
 def rows_of(block):
-    return fractions(np.column_stack([block.X.astype(np.float64), np.ones(block.n_rows), block.y]))
+    return fractions(np.column_stack([block.X.astype(np.float64), block.y, np.ones(block.n_rows)]))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -66,11 +66,12 @@ def test_residuals_of_any_solution(weighted):
     weight = np.ones(37) if block.sample_weight is None else block.sample_weight
     exact = [[Fraction(v) + Fraction(1e-17 * v) for v in row] for row in coef.tolist()]
     for t in range(2):
-        residual = [row[4 + t] - sum(row[j] * exact[j][t] for j in range(4)) for row in rows_of(block)]
+        of_coef = [0, 1, 2, -1]
+        residual = [row[3 + t] - sum(row[of_coef[j]] * exact[j][t] for j in range(4)) for row in rows_of(block)]
         squares = sum(Fraction(float(w)) * r * r for w, r in zip(weight, residual, strict=True))
         assert found.squares[t] == pytest.approx(float(squares), rel=1e-14)
         for j in range(4):
-            column = [Fraction(float(w)) * row[j] for w, row in zip(weight, rows_of(block), strict=True)]
+            column = [Fraction(float(w)) * row[of_coef[j]] for w, row in zip(weight, rows_of(block), strict=True)]
             expected = sum(x * r for x, r in zip(column, residual, strict=True)) / Fraction([*found.size, 1.0][j])
             given = Fraction(float(found.gradient.high[j, t])) + Fraction(float(found.gradient.low[j, t]))
             assert abs(given - expected) <= Fraction(1, 10**24) * 37 * int(np.abs(block.y).max() + 1) * int(

@@ -17,14 +17,14 @@ SIZES = 2.0**-1000, 2.0**1000
 
 
 class ExactProducts(NamedTuple):
-    """Weighted products of the columns of [X, 1, y].
+    """Weighted products of the columns of [X, y, 1].
 
     Attributes
     ----------
     n_features, n_rows : int
-    products : DoubleDouble of shape (n_features + 1 + n_targets, n_features + 1 + n_targets)
+    products : DoubleDouble of shape (n_features + n_targets + 1, n_features + n_targets + 1)
         Of columns in units of ``size``.
-    size : ndarray of shape (n_features + 1 + n_targets,)
+    size : ndarray of shape (n_features + n_targets + 1,)
         Powers of two above the largest value of each column; 1 for that of ones.
 
     Notes
@@ -41,7 +41,7 @@ class ExactProducts(NamedTuple):
     @classmethod
     def affordable(cls, block: Block) -> bool:
         """Whether a block is dense, in the memory of the CPU and small enough."""
-        n_columns = block.n_features + 1 + block.n_targets
+        n_columns = block.n_features + block.n_targets + 1
         dense = not block.is_sparse and not is_on_device(block.X)
         return dense and block.n_rows * n_columns**2 <= MOST_PRODUCTS
 
@@ -54,27 +54,27 @@ class ExactProducts(NamedTuple):
     def add(self, block: Block) -> "ExactProducts":
         """Multiply the columns of the only block."""
         d = block.n_features
-        n = d + 1 + block.n_targets
+        n = d + block.n_targets + 1
         bits = slice_bits(2 * block.n_rows)
-        cut = np.empty((block.n_rows, 3 * n))  # the slices of all columns, one beside the other
-        rest = cut[:, 2 * n :]
-        rest[:, :d] = block.X
-        rest[:, d] = 1.0
-        rest[:, d + 1 :] = block.y
-        size = np.clip(power_of_two_above(np.abs(rest).max(axis=0)), *SIZES)
-        size[d] = 1.0
-        rest *= 1.0 / size
+        cut = np.empty((3, n, block.n_rows))  # the slices of the columns, which are rows here
+        rest = cut[2]
+        rest[:d] = block.X.T
+        rest[d:-1] = block.y.T
+        rest[-1] = 1.0
+        size = np.minimum(np.maximum(power_of_two_above(np.abs(rest).max(axis=1)), SIZES[0]), SIZES[1])
+        size[-1] = 1.0
+        rest *= (1.0 / size)[:, None]
         if block.sample_weight is None:
-            leading_slices(rest, 1.0, bits, (cut[:, :n], cut[:, n : 2 * n]))
+            leading_slices(rest, 1.0, bits, cut[:2])
             weighted, unit = cut, 1.0
         else:
             unit = power_of_two_above(block.sample_weight.max())
-            high, low = two_product(rest, (block.sample_weight / unit)[:, None])
-            leading_slices(rest, 1.0, bits, (cut[:, :n], cut[:, n : 2 * n]))
-            weighted = np.concatenate([high, high, high], axis=1)
-            leading_slices(weighted[:, 2 * n :], 1.0, bits, (weighted[:, :n], weighted[:, n : 2 * n]))
-            weighted[:, 2 * n :] += low
-        part = (cut.T @ weighted).reshape(3, n, 3, n).transpose(0, 2, 1, 3)
+            weighted = np.empty_like(cut)
+            weighted[2], low = two_product(rest, block.sample_weight / unit)
+            leading_slices(rest, 1.0, bits, cut[:2])
+            leading_slices(weighted[2], 1.0, bits, weighted[:2])
+            weighted[2] += low
+        part = (cut.reshape(3 * n, -1) @ weighted.reshape(3 * n, -1).T).reshape(3, n, 3, n).transpose(0, 2, 1, 3)
         high, error = two_sum(part[0, 0], part[0, 1] + part[1, 0])  # all of these are exact, also the sum
         high, low = two_sum(high, error + (part[0, 2] + part[2, 0] + part[1:, 1:].sum(axis=(0, 1))))
         return ExactProducts(d, block.n_rows, DoubleDouble(high * unit, low * unit), size)
@@ -82,30 +82,27 @@ class ExactProducts(NamedTuple):
     def moments(self) -> Moments:
         """Give the moments about the means."""
         high, low = self.products
-        d = self.n_features
-        total, sums = high[d, d], high[d]
+        total, sums, rest_of_sums = high[-1, -1], high[-1], low[-1]
         mean = sums / total
-        whole, error = two_product(mean, total)
-        rest = ((sums - whole) - error + (low[d] - mean * low[d, d])) / total
-        whole, error = two_product(mean[:, None], sums)
-        about = (high - whole) + (low - error - mean[:, None] * low[d] - rest[:, None] * sums)
-        about = 0.5 * (about + about.T)
-        np.fill_diagonal(about, np.maximum(about.diagonal(), 0.0))
-        of_data = np.arange(len(sums)) != d
-        unit = self.size[of_data]
-        products = about[of_data][:, of_data]
-        own = mean[of_data] * unit, unit, products, rest[of_data] * unit
-        return Moments(d, True, self.n_rows, float(total), *own)
+        whole, error = two_product(mean[:, None], sums)  # in the last column, times the total weight
+        rest = ((sums - whole[:, -1]) - error[:, -1] + (rest_of_sums - mean * rest_of_sums[-1])) / total
+        about = (high - whole) + (low - error - mean[:, None] * rest_of_sums - rest[:, None] * sums)
+        products, unit = about[:-1, :-1], self.size[:-1]
+        squares = np.einsum("ii->i", products)  # a view
+        np.maximum(squares, 0.0, out=squares)
+        return Moments(
+            self.n_features, True, self.n_rows, float(total), mean[:-1] * unit, unit, products, rest[:-1] * unit
+        )
 
     def residuals(self, coef: DoubleDouble, n_targets: int) -> Residuals:
         """Give the sums over all rows at a solution, which may have more columns than y: those have y = 0."""
-        d, n_columns = self.n_features, coef.high.shape[1]
-        n = d + 1 + n_targets
-        right = np.zeros((2, n, n_columns))
-        right[0, : d + 1], right[1, : d + 1] = coef
-        right[:, : d + 1] *= -self.size[: d + 1, None]
-        targets = np.arange(n_targets)
-        right[0, d + 1 + targets, targets] = self.size[d + 1 :]
+        d, n = self.n_features, len(self.size)
+        of_coef = np.arange(d + 1)
+        of_coef[-1] = -1
+        right = np.zeros((2, n, coef.high.shape[1]))
+        right[:, of_coef] = coef
+        right *= -self.size[:, None]
+        np.einsum("ii->i", right[0, d:-1, :n_targets])[:] = self.size[d:-1]
         bits = slice_bits(2 * n)
         cut = np.empty((3, n, n))
         cut[2] = self.products.high
@@ -113,5 +110,5 @@ class ExactProducts(NamedTuple):
         cut[2] += self.products.low
         sums = product_of_slices(NUMPY, cut, DoubleDouble(*right), bits)
         squares = (right[0, :, :n_targets] * sums.high[:, :n_targets]).sum(axis=0)
-        gradient = DoubleDouble(sums.high[: d + 1], sums.low[: d + 1])
+        gradient = DoubleDouble(sums.high[of_coef], sums.low[of_coef])
         return Residuals(coef, self.size[:d], gradient, np.maximum(squares, 0.0))

@@ -152,7 +152,9 @@ class NormalEquation:
         if isinstance(work, Moments):
             scaled = scaled_equations(work, self.objective.l2, self.objective.fit_intercept)
             factor = factorise(scaled.gram, work.rounding)
-            solution = first_solution(scaled, factor, factor.solve(scaled.right), self.objective.fit_intercept)
+            size = None if state.exact is None else state.exact.size[: state.n_features]
+            weights = factor.solve(scaled.right)
+            solution = first_solution(scaled, factor, weights, self.objective.fit_intercept, size)
             state = state._replace(moments=work, solution=solution)
             if state.exact is not None and not _exact_enough(state.exact, solution):
                 precise = Moments.empty(state.n_features, state.n_targets, True)
@@ -160,7 +162,7 @@ class NormalEquation:
             if work.rounded and (factor.error > ENOUGH_SINGLE or not isinstance(factor, Cholesky)):
                 return state._replace(work=Moments.empty(state.n_features, state.n_targets, True)), True
             affordable = not state.is_sparse or work.n_rows * len(work.unit) ** 2 <= SPARSE_TRIANGLE
-            if not isinstance(factor, Cholesky) and affordable and len(scaled.active):
+            if not isinstance(factor, Cholesky) and affordable and scaled.n_active:
                 scale = np.concatenate([scaled.scale, scaled.y_unit])
                 share = float(self.objective.fit_intercept)
                 centre = DoubleDouble(share * work.mean, share * work.mean_rest)
@@ -176,21 +178,18 @@ class NormalEquation:
         if solution.n_refined >= self._refinements(solution):
             return state, False
         if solution.n_refined == 0:
-            if state.exact is not None:
-                solution = solution._replace(size=state.exact.size[: state.n_features])
             solution = with_inverse(solution, self.objective.fit_intercept)
-            state = state._replace(solution=solution)
-        if state.exact is None:
-            return state._replace(work=Residuals.at(solution.coef, solution.size, state.n_targets)), True
-        while solution.n_refined < self._refinements(solution):
+        again = state.exact is None
+        while state.exact is not None and solution.n_refined < self._refinements(solution):
             residuals = state.exact.residuals(solution.coef, state.n_targets)
             solution = refined(solution, residuals, self.objective.fit_intercept)
-        return state._replace(solution=solution), False
+        work = Residuals.at(solution.coef, solution.size, state.n_targets) if again else state.work
+        return state._replace(work=work, solution=solution), again
 
     def _refinements(self, solution: Solution) -> int:
         """How many refinements a solution needs, each of which divides its error by the factor's."""
         moments, error = solution.scaled.moments, solution.factor.error
-        if not len(solution.scaled.active):
+        if not solution.scaled.n_active:
             return 0
         if moments.n_rows * moments.n_features <= SMALL:
             enough, least = 1e-18, 1
@@ -233,7 +232,7 @@ class NormalEquation:
             coef[:, scaled.active] = weights.T
             if self.objective.fit_intercept:
                 coef[:, d] = moments.mean[d:] - coef[:, :d] @ moments.mean[:d]
-        condition = factor.condition if len(scaled.active) == d else np.inf
+        condition = factor.condition if scaled.n_active == d else np.inf
         about = (factor.rank, condition, factor.name, solution.n_refined)
         return Model(coef, solution.squares, moments.total_weight, moments.mean[:d], moments.n_rows, *about)
 
@@ -241,7 +240,7 @@ class NormalEquation:
         scaled = scaled_equations(moments, self.objective.l2, self.objective.fit_intercept)
         weights, rank, condition = non_negative(scaled.gram, scaled.right)
         coef = first_solution(scaled, None, weights, self.objective.fit_intercept).coef.high.T
-        condition = condition if len(scaled.active) == moments.n_features else np.inf
+        condition = condition if scaled.n_active == moments.n_features else np.inf
         squares, mean = scaled.residual_squares(weights), moments.mean[: moments.n_features]
         about = (mean, moments.n_rows, rank, condition, "non_negative", 0)
         return Model(coef, squares, moments.total_weight, *about)
@@ -314,7 +313,7 @@ def _exact_enough(exact: ExactProducts, solution: Solution) -> bool:
 def _warning(state: State) -> str | None:
     """Say where digits are missing: refinement that does not converge, or moments alone where rows cannot be read."""
     solution = state.solution
-    if solution is None or not len(solution.scaled.active):
+    if solution is None or not solution.scaled.n_active:
         return None
     if solution.stuck:
         return (

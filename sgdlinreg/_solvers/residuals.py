@@ -108,15 +108,15 @@ def product_of_slices(there, slices: Any, right: DoubleDouble, bits: int) -> Dou
     """Multiply a matrix in slices by a double-double matrix: the three largest products, and their sum, are exact."""
     X1, X2, X3 = slices
     n_rows, n = right.high.shape
-    cut = there.zeros((n_rows, 3 * n))  # r1, r2, r3
-    second, rest = cut[:, n : 2 * n], cut[:, 2 * n :]
-    rest[:] = right.high
-    size = power_of_two_above(there.take(there.amax(abs(right.high), 0)))
-    leading_slices(rest, there.put(size), bits, (cut[:, :n], second))
-    rest += right.low
-    of_1 = _times(there, X1, cut, n)
-    second += rest
-    of_2 = _times(there, X2, cut[:, : 2 * n], n)
+    cut = there.zeros((3, n, n_rows))  # r1, r2 and r3, columns as rows
+    cut[2] = right.high.T
+    size = power_of_two_above(there.take(there.amax(abs(cut[2]), 1)))
+    leading_slices(cut[2], there.put(size[:, None]), bits, cut[:2])
+    cut[2] += right.low.T
+    columns = cut.reshape(3 * n, n_rows).T
+    of_1 = _times(there, X1, columns, n)
+    cut[1] += cut[2]
+    of_2 = _times(there, X2, columns[:, : 2 * n], n)
     high, error = two_sum(of_1[:, :n], of_1[:, n : 2 * n] + of_2[:, :n])
     tail = of_1[:, 2 * n :] + of_2[:, n:] + _times(there, X3, right.high, n)
     return DoubleDouble(*two_sum(high, error + tail))
@@ -126,4 +126,4 @@ def _times(there, left: Any, right: Any, n_columns: int) -> Any:
     """Matrix product; column by column where there are few, which BLAS does several times faster."""
     if n_columns > FEW_COLUMNS:
         return left @ right
-    return there.stack([left @ (1.0 * right[:, column]) for column in range(right.shape[1])], 1)
+    return there.stack([left @ right[:, column] for column in range(right.shape[1])], 1)

@@ -21,16 +21,21 @@ LOST_RESIDUALS = 1e-6
 class Scaled(NamedTuple):
     """The normal equations in columns of unit norm, without columns that are constant.
 
-    gram is (n_active, n_active), right (n_active, n_targets) in units of ``y_unit``; scale (n_features,) is what
-    columns of X are divided by, inf where they are constant.
+    ``active`` are the others, as a slice where they are all. gram is (n_active, n_active), right (n_active, n_targets)
+    in units of ``y_unit``; scale (n_features,) is what columns of X are divided by, inf where they are constant.
     """
 
     moments: Moments
-    active: np.ndarray
+    active: np.ndarray | slice
     gram: np.ndarray
     right: np.ndarray
     scale: np.ndarray
     penalty: float
+
+    @property
+    def n_active(self) -> int:
+        """Number of columns that are not constant."""
+        return len(self.gram)
 
     @property
     def y_unit(self) -> np.ndarray:
@@ -92,13 +97,15 @@ def scaled_equations(moments: Moments, l2: float, fit_intercept: bool) -> Scaled
         gram = gram + np.diag(np.square(np.sqrt(penalty) / unit[:d]))
     scale = np.sqrt(gram.diagonal())
     rounding = 16 * EPS * np.abs(mean[:d]) * np.sqrt(moments.total_weight)
-    active = np.flatnonzero(scale > (rounding if fit_intercept else 0.0))
-    if len(active) < d:
+    varies = scale > (rounding if fit_intercept else 0.0)
+    active: np.ndarray | slice = slice(0, d)
+    if not varies.all():
+        active = np.flatnonzero(varies)
         scale, gram = scale[active], gram[np.ix_(active, active)]
     gram = gram / (scale[:, None] * scale)
     columns = np.full(d, np.inf)
-    columns[active] = scale * unit[active]
-    return Scaled(moments, active, gram, products[active, d:] / scale[:, None], columns, penalty)
+    columns[active] = scale * unit[:d][active]
+    return Scaled(moments, active, gram, products[:d, d:][active] / scale[:, None], columns, penalty)
 
 
 def singular_values(scaled: Scaled, triangle: Triangle) -> SingularValues:
@@ -107,12 +114,14 @@ def singular_values(scaled: Scaled, triangle: Triangle) -> SingularValues:
     rows, targets = triangle.factor[:, :d][:, scaled.active], triangle.factor[:, d:]
     if scaled.penalty:
         rows = np.vstack([rows, np.diag(np.sqrt(scaled.penalty) / scaled.scale[scaled.active])])
-        targets = np.vstack([targets, np.zeros((len(scaled.active), targets.shape[1]))])
+        targets = np.vstack([targets, np.zeros((scaled.n_active, targets.shape[1]))])
     return SingularValues(rows, targets)
 
 
-def first_solution(scaled: Scaled, factor: Any, weights: np.ndarray, fit_intercept: bool) -> Solution:
-    """Make a solution of weights of the scaled columns, (n_active, n_targets) in units of y."""
+def first_solution(
+    scaled: Scaled, factor: Any, weights: np.ndarray, fit_intercept: bool, size: np.ndarray | None = None
+) -> Solution:
+    """Make a solution of weights of the scaled columns, (n_active, n_targets) in units of y; ``size`` may be known."""
     moments = scaled.moments
     d = moments.n_features
     coef = np.zeros((d + 1, weights.shape[1]))
@@ -120,9 +129,10 @@ def first_solution(scaled: Scaled, factor: Any, weights: np.ndarray, fit_interce
     coef[active] = weights * scaled.y_unit / scaled.scale[active, None]
     if fit_intercept:
         coef[d] = moments.mean[d:] - moments.mean[:d] @ coef[:d]
-    size = np.abs(moments.mean[:d])
-    size[active] += scaled.scale[active] / moments.total_weight**0.5
-    size = power_of_two_above(size)
+    if size is None:
+        size = np.abs(moments.mean[:d])
+        size[active] += scaled.scale[active] / moments.total_weight**0.5
+        size = power_of_two_above(size)
     squares = scaled.residual_squares(weights)
     lost = bool((squares < LOST_RESIDUALS * (100.0 if moments.rounded else 1.0) * scaled.total_squares).any())
     zeros = np.zeros_like(coef)
@@ -143,11 +153,17 @@ def with_inverse(solution: Solution, fit_intercept: bool) -> Solution:
         return solution
     linear = np.zeros((d + 1, d + fit_intercept))
     linear[np.arange(d), np.arange(d)] = scaled.scale / solution.size
+    right = np.eye(d, d + fit_intercept)
     if fit_intercept:
-        linear[d, d] = np.sqrt(moments.total_weight)
-    about_mean = linear[:d] - (moments.mean[:d] / solution.size)[:, None] * linear[d:]
-    step, _, _ = _step(solution, about_mean, linear[d:], fit_intercept)
-    coef = np.concatenate([solution.coef.high, step], axis=1)
+        root = moments.total_weight**0.5
+        linear[d, d] = root
+        right[:, d] = moments.mean[:d] * (-root / scaled.scale)
+    inverse = np.zeros_like(linear)
+    inverse[:d] = solution.factor.solve(right) / scaled.scale[:, None]
+    if fit_intercept:
+        inverse[d] = moments.mean[:d] @ -inverse[:d]
+        inverse[d, d] += 1.0 / root
+    coef = np.concatenate([solution.coef.high, inverse], axis=1)
     return solution._replace(
         coef=DoubleDouble(coef, np.zeros_like(coef)),
         linear=np.concatenate([solution.linear, linear], axis=1),
@@ -173,11 +189,9 @@ def refined(solution: Solution, residuals: Residuals, fit_intercept: bool) -> So
     lost = (squares < 1e-3 * residuals.squares) & (residuals.squares > EPS**2 * solution.scaled.total_squares)
     active = solution.scaled.active
     scale = solution.scaled.scale[active, None]
-    moved, kept = (
-        np.sqrt(np.square(scale * part[active, :n_targets]).sum()) for part in (moved, solution.coef.high[:-1])
-    )
-    beside = kept + np.sqrt(solution.scaled.total_squares.sum())  # of constant y the coefficients are 0
-    last_step = float(moved / beside) if beside > 0.0 else 0.0
+    moved, kept = (float(np.linalg.norm(scale * part[active, :n_targets])) for part in (moved, solution.coef.high[:-1]))
+    beside = kept + float(solution.scaled.total_squares.sum()) ** 0.5  # of constant y the coefficients are 0
+    last_step = moved / beside if beside > 0.0 else 0.0
     return solution._replace(
         coef=solution.coef.add(step),
         last_step=last_step,
