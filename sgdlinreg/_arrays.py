@@ -94,6 +94,8 @@ NUMPY = NumPyArrays()
 
 def read_only(array: np.ndarray) -> np.ndarray:
     """View an array as read-only, so that compiled code has one form for both kinds."""
+    if not array.flags.writeable:
+        return array
     view = array.view()
     view.flags.writeable = False
     return view

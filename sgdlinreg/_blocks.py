@@ -142,6 +142,11 @@ def squared(X: Any) -> Any:
     return X.power(2) if sparse.issparse(X) else X * X
 
 
+def mean_over_rows(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Weighted mean of each column; for few rows several times faster than np.average."""
+    return values.sum(axis=0) / len(values) if weight is None else (weight @ values) / weight.sum()
+
+
 def sample_rows(block: Block, n_rows: int, rng: np.random.Generator) -> Block:
     """Copy some random rows of a block, all of them where there are fewer; their weights sum to the block's."""
     rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, n_rows), replace=False))

@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from sgdlinreg._arrays import arrays_of, times
-from sgdlinreg._blocks import panels, squared, take_rows, views
+from sgdlinreg._blocks import mean_over_rows, panels, squared, take_rows, views
 from sgdlinreg._objective import Objective
 from sgdlinreg._statistics import ColumnStatistics
 
@@ -69,7 +69,7 @@ def norms_and_moment(block, coordinates, whitener=None):
     """Weighted squared norm of every row, and X'y / n of each target (n_features, n_targets), in one pass."""
     norms = np.empty(block.n_rows)
     moment = np.zeros((block.n_features, block.n_targets))
-    y_mean = np.average(block.y, axis=0, weights=block.sample_weight)
+    y_mean = mean_over_rows(block.y, block.sample_weight)
     compiled = block.compiles and whitener is None and coordinates.scale.min() > np.finfo(float).tiny
     measure = _compiled_norms if compiled else _norms
     for rows, weight, products in measure(block, coordinates, whitener, norms, y_mean):

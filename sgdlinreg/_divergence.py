@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from sgdlinreg._blocks import Block
+from sgdlinreg._blocks import Block, mean_over_rows
 from sgdlinreg._solvers.base import IterativeSolver, Solver
 from sgdlinreg._stability import largest_stable_step, surely_diverges
 
+EPS = float(np.finfo(float).eps)
 DIVERGED = 1.1
 """A fit has diverged where its objective is this many times that of the constant model and that of the start."""
 
@@ -16,12 +17,11 @@ class Divergence:
     def __init__(self, solver, block, start, rng):
         self.solver, self.block, self.rng = solver, block, rng
         self.constant_loss = solver.objective.constant_value(block)
-        self.rounding = np.finfo(float).eps * np.square(block.y).mean(axis=0)
+        self.rounding = EPS * mean_over_rows(np.square(block.y), None)
         if start.any():
             at_start = solver.objective.value(start, block)
         else:
-            at_zero = solver.objective.loss.value(-block.y)
-            at_start = np.average(at_zero, axis=0, weights=block.sample_weight)
+            at_start = mean_over_rows(solver.objective.loss.value(-block.y), block.sample_weight)
         # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
         self.limit = DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding
 

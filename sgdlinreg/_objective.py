@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sgdlinreg._arrays import times
-from sgdlinreg._blocks import Block, panels
+from sgdlinreg._blocks import Block, mean_over_rows, panels
 
 
 class SquaredError(NamedTuple):
@@ -194,8 +194,8 @@ class Objective:
     def constant_value(self, block: Block) -> np.ndarray:
         """Loss of the constant model, shape (n_targets,): the mean of y, or 0 where there is no intercept."""
         weight = block.sample_weight
-        mean = np.average(block.y, axis=0, weights=weight) if self.fit_intercept else 0.0
-        return np.average(self.loss.value(mean - block.y), axis=0, weights=weight)
+        mean = mean_over_rows(block.y, weight) if self.fit_intercept else 0.0
+        return mean_over_rows(self.loss.value(mean - block.y), weight)
 
     def gradient(self, coef: np.ndarray, block: Block) -> np.ndarray:
         """Gradient of F without the l1 penalty, shape (n_targets, n_features + 1). Costs one pass over the block."""

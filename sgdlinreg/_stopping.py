@@ -62,7 +62,9 @@ class Stopping:
         self.limits = limits
         self.objective = objective
         self.block = block
-        self.rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, PROBE_ROWS), replace=False))
+        self.rows = np.arange(block.n_rows)
+        if block.n_rows > PROBE_ROWS:
+            self.rows = np.sort(rng.choice(block.n_rows, PROBE_ROWS, replace=False))
         self.constant_loss = constant_loss
         self.best = np.full(block.n_targets, np.inf)
         self.in_a_row = np.zeros(block.n_targets, dtype=int)
@@ -103,7 +105,7 @@ class Stopping:
         if self.limits.tol is None or len(models) < 2:
             return nowhere, nowhere
         X, y, share = self.probe
-        stacked = np.stack(models)  # (n_models, n_targets, n_features + 1)
+        stacked = np.array(models)  # (n_models, n_targets, n_features + 1)
         flat = stacked.reshape(-1, stacked.shape[2])
         predictions = (X @ flat[:, :-1].T + flat[:, -1]).reshape(len(y), *stacked.shape[:2])
         changes = predictions[:, :-1] - predictions[:, 1:]
@@ -119,8 +121,8 @@ class Stopping:
         if not self.objective.is_least_squares:
             unit = OTHER_LOSSES * np.minimum(losses, unit)
         elif len(worth) > 1:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                following = worth[0] * np.where(worth[1] > 0.0, np.clip(worth[0] / worth[1], SMALLEST_FALL, 1.0), 1.0)
+            falls = np.minimum(np.maximum(worth[0] / worth[1], SMALLEST_FALL), 1.0)
+            following = worth[0] * np.where(worth[1] > 0.0, falls, 1.0)
         same = self._count(following <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)
         self.n_compared += 1
         if len(models) < 3 or self.n_compared % EPOCHS_OF_NOISE:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from sgdlinreg._blocks import Block, join_rows, sample_rows
+from sgdlinreg._blocks import Block, join_rows, mean_over_rows, sample_rows
 from sgdlinreg._conditioning import GAP_SHARE
 from sgdlinreg._divergence import Divergence, check_step, diverged, overflowed
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, IterativeSolver, Solver, Visit
-from sgdlinreg._stopping import Limits, Stopping, Validation
+from sgdlinreg._stopping import PROBE_ROWS, Limits, Stopping, Validation
 
 SAMPLE_OF_BLOCK = 256
 """Rows of each block of a source that are kept to compare models on."""
@@ -198,15 +198,15 @@ def train(
     """
     n_targets, n_features = start.shape[0], start.shape[1] - 1
     state = solver.init(n_features, n_targets, start if start_is_given else None)
-    sampling = rng.spawn(1)[0]
     stopped = np.zeros(n_targets, dtype=bool)
     coef = np.zeros_like(start)
     curve: list[float] = []
     in_memory = isinstance(data, BlockInMemory)
+    sampling = rng if in_memory and data.reference.n_rows <= PROBE_ROWS else rng.spawn(1)[0]  # else nothing is drawn
     if in_memory:
         check_step(solver, data.reference, rng)
     sparse_squares = in_memory and data.reference.is_sparse and solver.objective.is_least_squares
-    with np.errstate(over="ignore", invalid="ignore"):  # a diverging fit is told below, in one error
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverging fit is told below, in one error
         for epoch in range(1, limits.max_iter + 1):
             state, losses = data.run_pass(solver, state, rng)
             fitted = solver.fitted(state)
@@ -214,8 +214,8 @@ def train(
                 rising = Divergence(solver, data.reference, start, rng)
                 stopping = Stopping(limits, data.reference, solver.objective, rising.constant_loss, sampling)
             rising.check(epoch, losses, fitted.coef)
-            coef[~stopped] = fitted.coef[~stopped]
-            curve.append(float(losses.mean()))
+            coef = np.where(stopped[:, None], coef, fitted.coef)
+            curve.append(float(losses.sum()) / n_targets)
             report(epoch, curve[-1])
             scores = validation.score(coef) if validation else None
             if limits.early_stopping and scores is not None:
@@ -282,7 +282,7 @@ def _shrunk(
     """
     centre = np.zeros_like(coef)
     if objective.fit_intercept:
-        centre[:, -1] = np.average(block.y, axis=0, weights=block.sample_weight)
+        centre[:, -1] = mean_over_rows(block.y, block.sample_weight)
     for _ in range(SHRINKINGS):
         worse = losses > constant
         if not worse.any():

@@ -1,6 +1,7 @@
 """Averages of iterates from cumulative sums: the tail average, and that of all steps from a given one."""
 
 from bisect import bisect_right
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ def add_mark(marks: list[Mark], mark: Mark) -> list[Mark]:
 
 def last_before(marks: list[Mark], n_steps: float) -> int:
     """Index of the last mark at or before a number of steps; 0 if there is none."""
-    return max(bisect_right([mark.n_steps for mark in marks], n_steps) - 1, 0)
+    return max(bisect_right(marks, n_steps, key=attrgetter("n_steps")) - 1, 0)
 
 
 def mean_between(first: Mark, last: Mark) -> np.ndarray:

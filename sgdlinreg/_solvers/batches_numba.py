@@ -49,33 +49,33 @@ class Scratch(NamedTuple):
     span: np.ndarray
 
     @classmethod
-    def for_block(cls, block, extreme_rows, rank: int) -> "Scratch":
+    def for_block(cls, block, conditioning) -> "Scratch":
         """Make what a block needs."""
         dtype = block.dtype
-        n_targets, n_extreme = block.n_targets, len(extreme_rows)
+        n_targets, n_extreme = block.n_targets, len(conditioning.extreme_rows)
         shape = n_targets, padded(block.n_features, dtype.itemsize)
         extreme = Rows.for_block(block, n_extreme)
-        extreme.numbers[:] = extreme_rows
+        extreme.numbers[:] = conditioning.extreme_rows
+        around = np.zeros((2, shape[1]))
+        around[:, : block.n_features] = conditioning.centre, 1.0 / conditioning.scale
         return cls(
             np.zeros(shape, dtype),
             np.zeros(shape, dtype),
-            np.zeros((2, shape[1])),
+            around,
             np.zeros((2, *shape)),
             np.zeros((n_targets, block.n_features + 1)),
             np.zeros((3, n_targets)),
-            np.zeros(rank),
+            np.zeros(conditioning.whitener.shape[1]),
             np.zeros(GROUP, dtype),
             Rows.for_block(block),
             extreme,
             np.zeros(2, np.intp),
         )
 
-    def begin_plainly(self, centre, inverse_scale, coef) -> None:
+    def begin_plainly(self, coef) -> None:
         """Bring what plain steps work on into whole vectors: parts of them are not read as fast after being stored."""
-        n_features = len(centre)
-        self.around[:, :n_features] = centre, inverse_scale
         self.plain[:] = 0
-        self.plain[0, :, :n_features] = coef[:, :-1]
+        self.plain[0, :, : coef.shape[1] - 1] = coef[:, :-1]
 
     def end_plainly(self, coef, coef_sum) -> None:
         """Bring the result of plain steps back."""

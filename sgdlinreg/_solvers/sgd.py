@@ -168,9 +168,10 @@ class SGD:
         step_sizes = self.steps.sizes(state, n_batches, n_rows)
         state = state.copy()
         full_batch = n_batches == 1
-        penalty = self.objective.penalty(state.coef)  # a full batch is measured before its step
-        zeros = np.zeros_like(state.coef)
-        moving = state.conditioning.to_scaled(np.stack([state.coef, zeros, state.velocity]))
+        before_step = state.coef if full_batch else None  # where it is measured
+        moving = np.zeros((3, *state.coef.shape))
+        moving[0], moving[2] = state.coef, state.velocity
+        moving = state.conditioning.to_scaled(moving)
         scaled = Iterate(*moving)
         memory = state.memory
         if len(memory.anchor):
@@ -201,7 +202,7 @@ class SGD:
             state.marks = averaging.add_mark(state.marks, Mark(state.n_steps, state.coef, state.coef_sum))
         if state.past is not None:
             state.settle(n_batches)
-        penalty = penalty if full_batch else self.objective.penalty(state.coef)
+        penalty = self.objective.penalty(state.coef if before_step is None else before_step)
         before, state.losses = state.losses, loss / n_rows + penalty
         if self.steps.accelerates(state):
             rose = before is not None and np.any(state.losses > before)

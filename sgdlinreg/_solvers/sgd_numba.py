@@ -31,7 +31,7 @@ class NumbaKernel(CPUKernel):
 
     def __init__(self, device="auto", n_jobs=None):
         self.n_threads = effective_n_jobs(n_jobs)
-        self._of_last_epoch: tuple[Block | None, Any, Any] = None, None, None
+        self._of_last_epoch: tuple[tuple, Any, Any] = (None,) * 4, None, None
 
     @cached_property
     def pool(self):
@@ -51,14 +51,29 @@ class NumbaKernel(CPUKernel):
             X = read_only(X)
         return Block(X, read_only(block.y), None if block.sample_weight is None else read_only(block.sample_weight))
 
-    def _scratch(self, block, conditioning) -> Scratch:
-        """Give memory for the kernel; that of the last epoch where block and coordinates are the same."""
-        last_block, last_conditioning, scratch = self._of_last_epoch
-        if last_block is not block or last_conditioning is not conditioning:
-            scratch = Scratch.for_block(block, conditioning.extreme_rows, conditioning.whitener.shape[1])
-            self._of_last_epoch = block, conditioning, scratch
-        scratch.clear()
-        return scratch
+    def _ready(self, block, order, objective, conditioning, memory) -> tuple[Scratch, tuple]:
+        """Give memory for the kernel, and its arguments that are the same in every epoch over a block."""
+        about = block, objective, conditioning, memory
+        form = len(order.slots), order.stride
+        last, last_form, ready = self._of_last_epoch
+        if form != last_form or any(one is not other for one, other in zip(about, last, strict=True)):
+            ready = (
+                Scratch.for_block(block, conditioning),
+                (
+                    Reading.of(block, order),
+                    conditioning.centre,
+                    1.0 / conditioning.scale,
+                    conditioning.whitener,
+                    memory.curvature,
+                    memory.anchor,
+                    objective.loss,
+                    Penalty(objective.l1, objective.l2, float(objective.positive), not objective.is_smooth),
+                    objective.fit_intercept,
+                ),
+            )
+            self._of_last_epoch = about, form, ready
+        ready[0].clear()
+        return ready
 
     def run_batches(
         self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
@@ -73,9 +88,9 @@ class NumbaKernel(CPUKernel):
         starts, slots, rest, chosen = map(read_only, order[:4])
         order = Order(starts, slots, rest, chosen, order.bits, order.stride)
         large = min(batch_size, positions[1] - positions[0]) * block.row_bytes >= LARGE_BATCH_BYTES
-        plain = not large and momentum[0] == 0.0 and objective.is_smooth and not len(memory.curvature)
-        plain = plain and len(step_sizes) > 1  # the velocity of a full batch is used again
-        runs = runs_of_equal_steps(step_sizes, objective.l2 > 0.0) if block.is_sparse and plain else []
+        # steps along the gradient of their batch alone; the velocity of a full batch is used again
+        alone = momentum[0] == 0.0 and objective.is_smooth and not len(memory.curvature) and len(step_sizes) > 1
+        runs = runs_of_equal_steps(step_sizes, objective.l2 > 0.0) if block.is_sparse and alone and not large else []
         if 0 < len(runs) <= MAX_RUNS:
             losses = np.zeros(len(iterate.coef))
             for start, stop in runs:
@@ -83,35 +98,26 @@ class NumbaKernel(CPUKernel):
                 steps = step_sizes[start:stop]
                 losses += run_lazily(X, y, weight, order, part, steps, batch_size, objective, conditioning, iterate)
             return losses
-        n_targets, rank = len(iterate.coef), conditioning.whitener.shape[1]
-        losses, inverse_scale = np.zeros(n_targets), 1.0 / conditioning.scale
-        fixed = (
-            Reading.of(block, order),
-            conditioning.centre,
-            inverse_scale,
-            conditioning.whitener,
-            memory.curvature,
-            memory.anchor,
-            objective.loss,
-            Penalty(objective.l1, objective.l2, float(objective.positive), not objective.is_smooth),
-            objective.fit_intercept,
-            (float(momentum[0]), bool(momentum[1])),
-        )
+        losses = np.zeros(len(iterate.coef))
+        scratch, fixed = self._ready(block, order, objective, conditioning, memory)
         moving = (iterate.coef, iterate.coef_sum, iterate.velocity, losses)
-        scratch = self._scratch(block, conditioning)
+        momentum = (float(momentum[0]), bool(momentum[1]))
 
         def run(positions, step_sizes, share, scratch):
-            run_batches(X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, scratch, *moving)
+            run_batches(
+                X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, momentum, scratch, *moving
+            )
 
         if not large:
-            plain = plain and not rank and not len(conditioning.extreme_rows) and batch_size <= GROUP
+            plain = alone and batch_size <= GROUP and not conditioning.whitener.shape[1]
+            plain = plain and not len(conditioning.extreme_rows)
             if plain:
-                scratch.begin_plainly(conditioning.centre, inverse_scale, iterate.coef)
+                scratch.begin_plainly(iterate.coef)
             run(positions, step_sizes, Share(plain=plain), scratch)
             if plain:
                 scratch.end_plainly(iterate.coef, iterate.coef_sum)
             return losses
-        scratches = [Scratch.for_block(block, conditioning.extreme_rows, rank) for _ in range(PARTS)]
+        scratches = [Scratch.for_block(block, conditioning) for _ in range(PARTS)]
         over_parts = map if self.n_threads == 1 else self.pool.map
         for number in range(len(step_sizes)):
             first = positions[0] + number * batch_size

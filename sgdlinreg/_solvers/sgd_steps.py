@@ -39,7 +39,9 @@ class Steps:
     def take_sample(self, block, rng) -> None:
         """Keep some rows of a block: with automatic steps the curvature of other losses is measured on them."""
         if self.auto_step and not self.objective.is_least_squares:
-            rows = np.sort(rng.spawn(1)[0].choice(block.n_rows, min(block.n_rows, SAMPLE_ROWS), replace=False))
+            rows = np.arange(block.n_rows)
+            if block.n_rows > SAMPLE_ROWS:
+                rows = np.sort(rng.spawn(1)[0].choice(block.n_rows, SAMPLE_ROWS, replace=False))
             weight = np.ones(len(rows)) if block.sample_weight is None else block.sample_weight[rows]
             self.sample = take_rows(block.X, rows), block.y[rows], weight
 
@@ -66,19 +68,18 @@ class Steps:
         steps = np.arange(state.n_steps + 1, state.n_steps + n_batches + 1)
         alpha = self.objective.alpha
         shape = step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)
-        penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0) if self.sample else 0.0
-        scale = state.step_size * state.step_scale / (self._curvature(state) + penalty)
+        scale = state.step_size * state.step_scale
+        if self.sample is not None:
+            penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0)
+            scale = scale / (self._curvature(*self.sample, state.coef) + penalty)
         if self.auto_step and n_rows % state.batch_size:
             shape = shape.copy()
             shape[-1] *= (n_rows % state.batch_size) / state.batch_size
         return shape[:, None] * scale
 
-    def _curvature(self, state) -> np.ndarray:
-        """Give the mean curvature of the loss at the iterate, (n_targets,); 1 for squared error."""
-        if self.sample is None:
-            return np.ones(len(state.coef))
-        X, y, weight = self.sample
-        residual = X @ state.coef[:, :-1].T + state.coef[:, -1] - y
+    def _curvature(self, X, y, weight, coef) -> np.ndarray:
+        """Give the mean curvature of the loss at the iterate on some rows, (n_targets,)."""
+        residual = X @ coef[:, :-1].T + coef[:, -1] - y
         curvature = self.objective.loss.curvature
         return np.array([np.average(curvature(column, weight), weights=weight) for column in residual.T])
 
