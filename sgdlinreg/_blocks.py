@@ -130,7 +130,7 @@ def views(block: Block, step: int) -> Iterator[tuple[slice, Any, np.ndarray]]:
         yield rows, X, weight
 
 
-def take_rows(X: Any, rows: np.ndarray, dense: bool = False) -> Any:
+def take_rows(X: Any, rows: np.ndarray | slice, dense: bool = False) -> Any:
     """Copy some rows of X in float64, dense or, unless ``dense``, as a SciPy CSR array like X itself."""
     whole: Any = as_scipy(X) if isinstance(X, CSR) else X
     taken: Any = arrays_of(whole).take(whole[rows]).astype(np.float64)

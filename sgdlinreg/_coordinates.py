@@ -123,22 +123,22 @@ def sample_of(block, norms, coordinates, rng):
     the root of their weight.
     """
     n_rows = block.n_rows
+    chosen: np.ndarray | slice = slice(None)
+    complete, weight = True, np.full(n_rows, 1.0 / n_rows)
     n_random = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE * block.n_features)
     n_extreme = min(SAMPLE_EXTREME, n_rows // 8)
-    if n_rows <= n_random + n_extreme:
-        chosen, weight = np.arange(n_rows), np.full(n_rows, 1.0 / n_rows)
-    else:
+    if n_rows > n_random + n_extreme:
         extreme = rows_of_largest(norms, n_extreme)
         drawn = np.sort(rng.choice(n_rows - n_extreme, n_random, replace=False))
         drawn += np.searchsorted(extreme - np.arange(n_extreme), drawn, side="right")  # among the other rows
-        chosen = np.concatenate([extreme, drawn])
-        weight = np.full(len(chosen), (n_rows - n_extreme) / (n_rows * n_random))
+        complete, chosen = False, np.concatenate([extreme, drawn])
+        weight = np.full(n_extreme + n_random, (n_rows - n_extreme) / (n_rows * n_random))
         weight[:n_extreme] = 1.0 / n_rows
     if block.sample_weight is not None:
         weight = weight * block.sample_weight[chosen]
     Z = coordinates.rows(take_rows(block.X, chosen))
     root = np.sqrt(weight)
-    return (sparse.diags_array(root) @ Z if sparse.issparse(Z) else root[:, None] * Z), len(chosen) == n_rows
+    return (sparse.diags_array(root) @ Z if sparse.issparse(Z) else root[:, None] * Z), complete
 
 
 def largest_eigenvalue(Z, penalty) -> float:
@@ -147,7 +147,9 @@ def largest_eigenvalue(Z, penalty) -> float:
     padded = np.zeros(n_columns)
     padded[: len(penalty)] = penalty
     if not sparse.issparse(Z) and n_columns <= MAX_EIGENVALUES:
-        return float(np.linalg.eigvalsh(Z.T @ Z + np.diag(padded))[-1])
+        gram = Z.T @ Z
+        gram[np.arange(n_columns), np.arange(n_columns)] += padded
+        return float(np.linalg.eigvalsh(gram)[-1])
     if min(Z.shape) <= 2 or squared(Z).sum() == 0.0:
         return float(squared(Z).sum() + padded.max())
     operator = LinearOperator(

@@ -29,14 +29,14 @@ class Divergence:
         """Check one epoch. ``losses`` may be a mean over noisy iterates, so the model itself is looked at."""
         if not (np.isfinite(losses).all() and np.isfinite(coef).all()):
             raise self.error(epoch, "is not finite")
-        if epoch > 1 and np.any(losses > self.limit):
+        if epoch > 1 and (losses > self.limit).any():
             self.check_model(epoch, self.solver.objective.value(coef, self.block))
 
     def check_model(self, epoch, losses):
         """Check the objective of the model after an epoch."""
         if not np.isfinite(losses).all():
             raise self.error(epoch, "is not finite")
-        if np.any(losses > self.limit):
+        if (losses > self.limit).any():
             worst = int(np.argmax(losses - self.limit))
             raise self.error(
                 epoch,

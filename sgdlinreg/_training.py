@@ -227,9 +227,11 @@ def train(
             else:
                 share = GAP_SHARE if solver.options.eta0 == "auto" else 1.0
                 stalled = hindered = stopping.by_progress(losses, share * rising.constant_loss)
-            state, slower = solver.slow_down(state, hindered & ~stopped)
-            stopping.go_on(slower)
-            stopped |= stalled & ~slower
+            if hindered.any():
+                state, slower = solver.slow_down(state, hindered & ~stopped)
+                stopping.go_on(slower)
+                stalled = stalled & ~slower
+            stopped |= stalled
             if stopped.all():
                 break
         if limits.early_stopping and validation:

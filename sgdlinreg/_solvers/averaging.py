@@ -11,6 +11,7 @@ MAX_MARKS = 64
 FIRST_EPOCH_MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Shares of the first epoch after which sums are kept, so that averages can start early."""
 MIN_BATCHES_PER_MARK = 64
+N_STEPS = attrgetter("n_steps")
 
 
 class Mark(NamedTuple):
@@ -40,7 +41,7 @@ def add_mark(marks: list[Mark], mark: Mark) -> list[Mark]:
 
 def last_before(marks: list[Mark], n_steps: float) -> int:
     """Index of the last mark at or before a number of steps; 0 if there is none."""
-    return max(bisect_right(marks, n_steps, key=attrgetter("n_steps")) - 1, 0)
+    return max(bisect_right(marks, n_steps, key=N_STEPS) - 1, 0)
 
 
 def mean_between(first: Mark, last: Mark) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Mini-batch SGD around a kernel: coordinates, order, step sizes, averaging. The kernel runs the batches."""
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -294,9 +293,10 @@ class SGD:
 
     def finish(self, state):
         """Drop the coordinates, which hold row numbers of data that are gone, and how small steps had become."""
-        return replace(
-            state, conditioning=None, memory=NO_MEMORY, step_scale=np.ones_like(state.step_scale), since_restart=0
-        )
+        state = state.copy()
+        state.conditioning, state.memory, state.since_restart = None, NO_MEMORY, 0
+        state.step_scale = np.ones(len(state.step_scale))
+        return state
 
 
 def _check_range(statistics: ColumnStatistics, name: str) -> None:

@@ -30,8 +30,15 @@ class NumbaKernel(CPUKernel):
     losses = frozenset(LOSSES)
 
     def __init__(self, device="auto", n_jobs=None):
-        self.n_threads = effective_n_jobs(n_jobs)
+        self.n_jobs = n_jobs
+        if n_jobs is not None:
+            effective_n_jobs(n_jobs)  # what makes no sense is told before any work
         self._of_last_epoch: tuple[tuple, Any, Any] = (None,) * 4, None, None
+
+    @cached_property
+    def n_threads(self) -> int:
+        """Threads for large batches."""
+        return effective_n_jobs(self.n_jobs)
 
     @cached_property
     def pool(self):

@@ -1,6 +1,5 @@
 """How long the steps of an SGD fit are: schedule, curvature of the loss, momentum, and when they get shorter."""
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,4 +103,6 @@ class Steps:
         step = state.step_scale if self.auto_step else state.step_scale * state.step_size
         slower = targets & (step > slowing.smallest)
         scale = np.where(slower, state.step_scale / slowing.divisor, state.step_scale)
-        return replace(state, step_scale=scale), slower
+        state = state.copy()
+        state.step_scale = scale
+        return state, slower
