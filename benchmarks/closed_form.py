@@ -1,8 +1,8 @@
 """What the closed form costs: ``python benchmarks/closed_form.py --help``.
 
-Five parts, each a table and rows of one CSV file: fits against other libraries, and the distance to what the machine
-can do; a refinement and a QR decomposition as factors over the pass that sums moments; the peak of extra memory; and
-the number of features from which mini-batch SGD is faster.
+Six parts, each a table and rows of one CSV file: fits against other libraries, and the distance to what the machine
+can do; the same of small data; a refinement and a QR decomposition as factors over the pass that sums moments; the peak
+of extra memory; and the number of features from which mini-batch SGD is faster.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import environment
 
 RESULTS = Path(__file__).parent / "results"
 SHAPES = {False: [(1_000_000, 20), (1_000_000, 100), (200_000, 500)], True: [(20_000, 20), (5_000, 100)]}
+SMALL_SHAPES = {False: [(100, 5), (1_000, 10), (1_000, 30), (5_000, 20), (20_000, 5)], True: [(100, 5)]}
 CROSSOVER = {
     False: [(n, d) for d in (100, 300, 1000, 2000, 4000) for n in (10_000, 100_000) if n * d <= 2e8],
     True: [(2_000, 20)],
@@ -62,13 +63,13 @@ def peak_flops(dtype):
     return 2 * 3000**3 / min(seconds_of(lambda: A @ A) for _ in range(5))
 
 
-def against_libraries(fast, repeats):
+def against_libraries(fast, repeats, part="fit", shapes=SHAPES, pause=0.1):
     from sklearn.linear_model import LinearRegression, Ridge
 
     from sgdlinreg import MiniBatchSGDRegressor
 
     rows = []
-    for n_rows, n_features in SHAPES[fast]:
+    for n_rows, n_features in shapes[fast]:
         for dtype in ("float64", "float32"):
             X, y = draw(n_rows, n_features, dtype)
 
@@ -84,13 +85,13 @@ def against_libraries(fast, repeats):
             contenders["LinearRegression"] = fit(LinearRegression)
             read = min(seconds_of(X.sum) for _ in range(5))
             limit = max(read, n_rows * n_features**2 / peak_flops(dtype))
-            found = in_turn(contenders, repeats, pause=0.1)
+            found = in_turn(contenders, repeats, pause)
             ours = found["sgdlinreg"]
             for name, seconds in found.items():
                 ratio = median(a / b for a, b in zip(ours, seconds, strict=False))
                 rows.append(
                     {
-                        "part": "fit",
+                        "part": part,
                         "n_rows": n_rows,
                         "n_features": n_features,
                         "dtype": dtype,
@@ -101,6 +102,10 @@ def against_libraries(fast, repeats):
                     }
                 )
     return rows
+
+
+def small(fast, repeats):
+    return against_libraries(fast, 10 * repeats, "small", SMALL_SHAPES, 0.0)
 
 
 def costs(fast, repeats):
@@ -193,7 +198,7 @@ def crossover(fast, repeats):
     return rows
 
 
-PARTS = {"fit": against_libraries, "pass": costs, "memory": memory, "crossover": crossover}
+PARTS = {"fit": against_libraries, "small": small, "pass": costs, "memory": memory, "crossover": crossover}
 
 
 def main():

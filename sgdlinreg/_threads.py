@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
 MAX_STRIPS = 8
+ALONE = 1 << 18
+"""Up to so many products BLAS takes one thread by itself."""
 
 
 @cache
@@ -18,6 +21,11 @@ def _controller() -> ThreadpoolController:
 def n_threads() -> int:
     """Threads that BLAS would take, so that its limits (OMP_NUM_THREADS, joblib, threadpoolctl) are kept."""
     return max([library.num_threads for library in _controller().select(user_api="blas").lib_controllers], default=1)
+
+
+def one_thread(n_products: int) -> AbstractContextManager:
+    """Give a context in which BLAS takes one thread for so many products: to wake others takes longer than few."""
+    return nullcontext() if n_products <= ALONE else _controller().limit(limits=1, user_api="blas")
 
 
 def map_strips(function: Callable[[int, int], Any], n_rows: int, panel_rows: int, threads: bool = True) -> list[Any]:

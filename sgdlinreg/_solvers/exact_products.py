@@ -9,6 +9,7 @@ from sgdlinreg._blocks import Block
 from sgdlinreg._double_double import DoubleDouble, leading_slices, power_of_two_above, slice_bits, two_product, two_sum
 from sgdlinreg._solvers.moments import Moments
 from sgdlinreg._solvers.residuals import Residuals, product_of_slices
+from sgdlinreg._threads import one_thread
 
 MOST_PRODUCTS = 1 << 22
 """So many products of columns and rows take a few milliseconds; of more, passes over the rows are faster."""
@@ -74,7 +75,9 @@ class ExactProducts(NamedTuple):
             leading_slices(rest, 1.0, bits, cut[:2])
             leading_slices(weighted[2], 1.0, bits, weighted[:2])
             weighted[2] += low
-        part = (cut.reshape(3 * n, -1) @ weighted.reshape(3 * n, -1).T).reshape(3, n, 3, n).transpose(0, 2, 1, 3)
+        with one_thread(cut.size * 3 * n):
+            products = cut.reshape(3 * n, -1) @ weighted.reshape(3 * n, -1).T
+        part = products.reshape(3, n, 3, n).transpose(0, 2, 1, 3)
         high, error = two_sum(part[0, 0], part[0, 1] + part[1, 0])  # all of these are exact, also the sum
         high, low = two_sum(high, error + (part[0, 2] + part[2, 0] + part[1:, 1:].sum(axis=(0, 1))))
         return ExactProducts(d, block.n_rows, DoubleDouble(high * unit, low * unit), size)
