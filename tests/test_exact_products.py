@@ -101,15 +101,36 @@ def test_a_fit_is_the_same_by_passes_over_the_rows(monkeypatch, seed):
         np.testing.assert_allclose(at_once.residual_std_, by_passes.residual_std_, rtol=1e-15)
 
 
-@pytest.mark.parametrize("case", ["offset", "heavy row", "collinear", "no noise"])
+@pytest.mark.parametrize("case", ["offset", "offset of y", "heavy row", "collinear", "no noise", "no noise, huge"])
 def test_where_products_do_not_tell_the_rows_are_read_again(monkeypatch, case):
-    X, y, _ = make_problem(1, n_rows=50, n_features=3, noise=0.0 if case == "no noise" else 1.0)
+    X, y, _ = make_problem(1, n_rows=50, n_features=3, noise=0.0 if "no noise" in case else 1.0)
     weight = np.ones(50)
     if case == "offset":
         X = X + 1e8
+    elif case == "offset of y":
+        y = y + 1e8
+    elif "huge" in case:  # squares of y overflow
+        X, y = X * 1e163, y * 1e163
     elif case == "heavy row":
         weight[0] = 1e14
     elif case == "collinear":
         X[:, 1] = X[:, 0] + 1e-6 * X[:, 1]
     monkeypatch.setattr(ExactProducts, "residuals", None)
     assert MiniBatchSGDRegressor().fit(X, y, weight).n_refinements_ >= 1
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_a_constant_target_is_met_exactly(value, fit_intercept):
+    X, _, weight = make_problem(2, n_rows=50, n_features=3, weighted=True)
+    model = MiniBatchSGDRegressor(fit_intercept=fit_intercept).fit(X, np.full(50, value), weight)
+    if fit_intercept or not value:
+        np.testing.assert_array_equal([*model.coef_, model.intercept_], [0.0, 0.0, 0.0, value])
+        assert model.best_loss_ == 0.0
+    else:
+        assert model.best_loss_ > 0.0
+
+
+def test_only_small_data_are_multiplied_at_once():
+    assert not ExactProducts.affordable(Block(np.zeros((100_000, 6)), np.zeros((100_000, 1)), None))
+    assert ExactProducts.affordable(Block(np.zeros((1_000, 60)), np.zeros((1_000, 3)), None))

@@ -38,6 +38,8 @@ SURE = 1e-6
 """Bound on the error above which a model that could not be refined is warned about."""
 MOST_LOST = 1e-6
 """Products of small data are used where the error of the factor, times what offsets and outliers take, is below."""
+LEAST_VARIANCE = 1e-12
+"""And the variance of y, in units of its largest value squared, is not below this."""
 MAX_REFINEMENTS = 3
 SPARSE_TRIANGLE = 1 << 33
 """Operations that the QR decomposition of CSR rows may take, which become dense panels."""
@@ -241,7 +243,7 @@ class NormalEquation:
         weights, rank, condition = non_negative(scaled.gram, scaled.right)
         coef = first_solution(scaled, None, weights, self.objective.fit_intercept).coef.high.T
         condition = condition if scaled.n_active == moments.n_features else np.inf
-        squares, mean = scaled.residual_squares(weights), moments.mean[: moments.n_features]
+        squares, mean = scaled.residual_squares(weights) * scaled.y_unit**2, moments.mean[: moments.n_features]
         about = (mean, moments.n_rows, rank, condition, "non_negative", 0)
         return Model(coef, squares, moments.total_weight, *about)
 
@@ -304,10 +306,11 @@ def _exact_enough(exact: ExactProducts, solution: Solution) -> bool:
 
     They are exact to 1e-28 of the largest values, not of what is left of those about the mean.
     """
-    scaled, factor = solution.scaled, solution.factor
+    scaled, factor, moments = solution.scaled, solution.factor, solution.scaled.moments
     spread = exact.size[scaled.active] / scaled.scale[scaled.active]
-    lost = factor.error * scaled.moments.total_weight * np.square(spread).max(initial=0.0)
-    return isinstance(factor, Cholesky) and lost <= MOST_LOST and not solution.lost
+    lost = factor.error * moments.total_weight * np.square(spread).max(initial=0.0)
+    varies = moments.products.diagonal()[moments.n_features :].min() >= LEAST_VARIANCE * moments.total_weight
+    return isinstance(factor, Cholesky) and lost <= MOST_LOST and bool(varies) and not solution.lost
 
 
 def _warning(state: State) -> str | None:

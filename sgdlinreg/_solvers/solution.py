@@ -54,13 +54,13 @@ class Scaled(NamedTuple):
         return out
 
     def residual_squares(self, weights: np.ndarray) -> np.ndarray:
-        """Weighted sum of squared residuals of scaled weights, (n_targets,), to the precision of moments."""
+        """Weighted sum of squared residuals of scaled weights, (n_targets,), in units of y squared."""
         explained = (weights * (2.0 * self.right - self.gram @ weights)).sum(axis=0)
         squares = self.moments.products.diagonal()[self.moments.n_features :] - explained
         if self.penalty:
             pull = np.sqrt(self.penalty) / self.scale[self.active, None] * weights
             squares = squares - np.square(pull).sum(axis=0)
-        return np.maximum(squares, 0.0) * self.y_unit**2
+        return np.maximum(squares, 0.0)
 
 
 class Solution(NamedTuple):
@@ -133,10 +133,11 @@ def first_solution(
         size = np.abs(moments.mean[:d])
         size[active] += scaled.scale[active] / moments.total_weight**0.5
         size = power_of_two_above(size)
-    squares = scaled.residual_squares(weights)
-    lost = bool((squares < LOST_RESIDUALS * (100.0 if moments.rounded else 1.0) * scaled.total_squares).any())
+    squares = scaled.residual_squares(weights)  # in units of y, in which they do not overflow
+    least = LOST_RESIDUALS * (100.0 if moments.rounded else 1.0)
+    lost = bool((squares < least * moments.products.diagonal()[d:]).any())
     zeros = np.zeros_like(coef)
-    return Solution(scaled, factor, DoubleDouble(coef, zeros), zeros, size, squares, lost)
+    return Solution(scaled, factor, DoubleDouble(coef, zeros), zeros, size, squares * scaled.y_unit**2, lost)
 
 
 def has_standard_errors(solution: Solution) -> bool:
