@@ -26,14 +26,14 @@ def _look_up(order, position, rows):
         place = position + done - number * window
         first = number * (window >> bits)
         for k in range(min(rows.shape[0] - done, window - place)):
-            slot = order.slots[np.uint64(place + k)]  # signed indices would be checked
+            slot = order.slots[np.uint64(place + k)]  # signed indices are checked: up to several times slower
             rows[np.uint64(done + k)] = order.starts[np.uint64(first + (slot >> bits))] + (slot & last) * order.stride
         done += min(rows.shape[0] - done, window - place)
     for k in range(done, rows.shape[0]):
-        rows[k] = order.rest[position + k - windowed]
+        rows[np.uint64(k)] = order.rest[np.uint64(position + k - windowed)]
     if order.chosen.shape[0]:
         for k in range(rows.shape[0]):
-            rows[k] = order.chosen[rows[k]]
+            rows[np.uint64(k)] = order.chosen[np.uint64(rows[np.uint64(k)])]
 
 
 @register_jitable(forceinline=True)
