@@ -19,7 +19,7 @@ except ImportError:
 
 DLPACK_GPUS = frozenset({2, 10})
 """DLPack's numbers of CUDA and ROCm: arrays there are used where they are, as torch tensors."""
-OF_NUMPY = np.ndarray, np.generic
+NUMPY_TYPES = np.ndarray, np.generic
 WITHOUT_FLOAT64 = frozenset({"mps"})
 """Types of torch devices that cannot sum in float64: their tensors go through the memory of the CPU."""
 
@@ -33,7 +33,7 @@ class Home(NamedTuple):
 
 def home_of(X: Any) -> Home | None:
     """Give the namespace and device that attributes of a fit on X belong to; None for NumPy, and without dispatch."""
-    if X is None or isinstance(X, OF_NUMPY) or not CAN_DISPATCH or not get_config()["array_api_dispatch"]:
+    if X is None or isinstance(X, NUMPY_TYPES) or not CAN_DISPATCH or not get_config()["array_api_dispatch"]:
         return None
     xp, is_array, device = _array_api.get_namespace_and_device(X)
     return None if not is_array or _array_api._is_numpy_namespace(xp) else Home(xp, device)

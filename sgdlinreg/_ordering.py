@@ -11,7 +11,7 @@ MANY_ROWS = 1 << 24
 WINDOW_ROWS = 4096
 SMALL_BYTES, CACHE_BYTES = 2 << 20, 8 << 20
 """Caches hold data of such sizes: dense ones have short blocks, sparse ones blocks of rows that are far apart."""
-NONE = np.empty(0, dtype=np.intp)
+NO_ROWS = np.empty(0, dtype=np.intp)
 LONG_ROW_BYTES = 4096
 """Rows of this size and more are read at full bandwidth in any order."""
 
@@ -102,11 +102,11 @@ def epoch_order(
     ----------
     .. [1] Xu et al., "In-Database Machine Learning with CorgiPile", SIGMOD 2022.
     """
-    chosen = NONE if chosen is None else chosen
+    chosen = NO_ROWS if chosen is None else chosen
     permuted = rng.permutation if shuffle else np.arange
     n_windows = n_rows // WINDOW_ROWS
     if n_windows < 2 or shuffle == "full" or (shuffle and row_bytes >= LONG_ROW_BYTES):
-        return Order(NONE, NONE, permuted(n_rows), chosen)
+        return Order(NO_ROWS, NO_ROWS, permuted(n_rows), chosen)
     bits = BLOCK_BITS
     if not grouped and n_rows >= MANY_ROWS:
         bits = LONG_BLOCK_BITS

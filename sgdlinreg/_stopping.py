@@ -121,6 +121,7 @@ class Stopping:
         if not self.objective.is_least_squares:
             unit = OTHER_LOSSES * np.minimum(losses, unit)
         elif len(worth) > 1:
+            # where nothing changed, 0 / 0 is not used; `train` ignores what NumPy says about it
             falls = np.minimum(np.maximum(worth[0] / worth[1], SMALLEST_FALL), 1.0)
             following = worth[0] * np.where(worth[1] > 0.0, falls, 1.0)
         same = self._count(following <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)

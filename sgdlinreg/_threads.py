@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -23,9 +24,32 @@ def n_threads() -> int:
     return max([library.num_threads for library in _controller().select(user_api="blas").lib_controllers], default=1)
 
 
-def one_thread(n_products: int) -> AbstractContextManager:
+class OneThread:
+    """A context in which BLAS takes one thread. Limits are the process's: the last of some threads restores them."""
+
+    def __init__(self):
+        self._lock, self._entered = Lock(), 0
+        self._limiter: Any = None
+
+    def __enter__(self):
+        with self._lock:
+            if not self._entered:
+                self._limiter = _controller().limit(limits=1, user_api="blas")
+            self._entered += 1
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._entered -= 1
+            if not self._entered:
+                self._limiter.restore_original_limits()
+
+
+one_thread = OneThread()
+
+
+def one_thread_for(n_products: int) -> Any:
     """Give a context in which BLAS takes one thread for so many products: to wake others takes longer than few."""
-    return nullcontext() if n_products <= ALONE else _controller().limit(limits=1, user_api="blas")
+    return nullcontext() if n_products <= ALONE else one_thread
 
 
 def map_strips(function: Callable[[int, int], Any], n_rows: int, panel_rows: int, threads: bool = True) -> list[Any]:
@@ -44,7 +68,7 @@ def map_strips(function: Callable[[int, int], Any], n_rows: int, panel_rows: int
     def run(start):
         return function(start, min(start + length, n_rows))
 
-    with _controller().limit(limits=1, user_api="blas"):
+    with one_thread:
         if n == 1:
             return [run(start) for start in starts]
         with ThreadPoolExecutor(n) as pool:

@@ -202,7 +202,8 @@ def train(
     coef = np.zeros_like(start)
     curve: list[float] = []
     in_memory = isinstance(data, BlockInMemory)
-    sampling = rng if in_memory and data.reference.n_rows <= PROBE_ROWS else rng.spawn(1)[0]  # else nothing is drawn
+    all_compared = in_memory and data.reference.n_rows <= PROBE_ROWS  # then models are compared on all rows
+    sampling = rng if all_compared else rng.spawn(1)[0]
     if in_memory:
         check_step(solver, data.reference, rng)
     sparse_squares = in_memory and data.reference.is_sparse and solver.objective.is_least_squares

@@ -1,5 +1,6 @@
 """Products of small data in double-double, against rational numbers and against passes over the rows."""
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +12,7 @@ from sgdlinreg._double_double import DoubleDouble
 from sgdlinreg._solvers import exact_products
 from sgdlinreg._solvers.exact_products import ExactProducts
 from sgdlinreg._solvers.moments import Moments
+from sgdlinreg._threads import n_threads
 
 from .helpers import make_problem
 
@@ -101,7 +103,9 @@ def test_a_fit_is_the_same_by_passes_over_the_rows(monkeypatch, seed):
         np.testing.assert_allclose(at_once.residual_std_, by_passes.residual_std_, rtol=1e-15)
 
 
-@pytest.mark.parametrize("case", ["offset", "offset of y", "heavy row", "collinear", "no noise", "no noise, huge"])
+@pytest.mark.parametrize(
+    "case", ["offset", "offset of y", "heavy row", "collinear", "twice", "no noise", "no noise, huge"]
+)
 def test_where_products_do_not_tell_the_rows_are_read_again(monkeypatch, case):
     X, y, _ = make_problem(1, n_rows=50, n_features=3, noise=0.0 if "no noise" in case else 1.0)
     weight = np.ones(50)
@@ -114,7 +118,9 @@ def test_where_products_do_not_tell_the_rows_are_read_again(monkeypatch, case):
     elif case == "heavy row":
         weight[0] = 1e14
     elif case == "collinear":
-        X[:, 1] = X[:, 0] + 1e-6 * X[:, 1]
+        X[:, 1] = X[:, 0] + 3e-5 * X[:, 1]
+    elif case == "twice":
+        X[:, 1] = X[:, 0]
     monkeypatch.setattr(ExactProducts, "residuals", None)
     assert MiniBatchSGDRegressor().fit(X, y, weight).n_refinements_ >= 1
 
@@ -134,3 +140,39 @@ def test_a_constant_target_is_met_exactly(value, fit_intercept):
 def test_only_small_data_are_multiplied_at_once():
     assert not ExactProducts.affordable(Block(np.zeros((100_000, 6)), np.zeros((100_000, 1)), None))
     assert ExactProducts.affordable(Block(np.zeros((1_000, 60)), np.zeros((1_000, 3)), None))
+
+
+def test_products_of_many_rows_have_27_digits():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30_000, 1)), rng.standard_normal((30_000, 1))
+    found = ExactProducts.none().add(Block(X, y, None))
+    x, t, size = fractions(X.T)[0], fractions(y.T)[0], [Fraction(float(s)) for s in found.size]
+    for i, j, expected in [(0, 0, sum(v * v for v in x)), (0, 1, sum(v * w for v, w in zip(x, t, strict=True)))]:
+        given = Fraction(float(found.products.high[i, j])) + Fraction(float(found.products.low[i, j]))
+        assert abs(given - expected / size[i] / size[j]) <= Fraction(30_000, 10**27)
+
+
+def test_positive_coefficients_keep_their_digits_where_columns_have_an_offset():
+    rng = np.random.default_rng(0)
+    X = np.round(rng.standard_normal((200, 3)) * 1024.0) / 1024.0  # an offset is exact
+    y = X @ [1.0, 2.0, 0.5] + rng.standard_normal(200)
+    plain, offset = (MiniBatchSGDRegressor(positive=True).fit(X + by, y) for by in (0.0, 2.0**36))
+    np.testing.assert_allclose(offset.coef_, plain.coef_, rtol=1e-13)
+
+
+def test_values_near_the_end_of_the_range_are_not_multiplied_at_once():
+    rng = np.random.default_rng(0)
+    X, weight = rng.standard_normal((60, 3)), rng.exponential(size=60)
+    y = X @ [1.0, 2.0, 3.0] + rng.standard_normal(60)
+    X[2:4, 1] = 1e308
+    with pytest.raises(ValueError, match="Rescale them"):
+        MiniBatchSGDRegressor().fit(X, y, weight)
+
+
+def test_threads_do_not_leave_blas_limited():
+    X, y, _ = make_problem(0, n_rows=250, n_features=40)
+    before = n_threads()
+    with ThreadPoolExecutor(4) as pool:
+        coefs = list(pool.map(lambda _: MiniBatchSGDRegressor().fit(X, y).coef_, range(40)))
+    assert n_threads() == before
+    assert all(np.array_equal(coef, coefs[0]) for coef in coefs)

@@ -12,7 +12,7 @@ from sgdlinreg._double_double import DoubleDouble
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Options, Visit
-from sgdlinreg._solvers.exact_products import ExactProducts
+from sgdlinreg._solvers.exact_products import LARGEST_UNIT, ExactProducts
 from sgdlinreg._solvers.factors import Cholesky, SingularValues, factorise, least_norm, non_negative
 from sgdlinreg._solvers.moments import Moments
 from sgdlinreg._solvers.residuals import Residuals
@@ -37,9 +37,10 @@ ENOUGH_SINGLE = 1e-4
 SURE = 1e-6
 """Bound on the error above which a model that could not be refined is warned about."""
 MOST_LOST = 1e-6
-"""Products of small data are used where the error of the factor, times what offsets and outliers take, is below."""
+"""Largest error of the factor, times what offsets and outliers take of the digits, with which products of small data
+are used."""
 LEAST_VARIANCE = 1e-12
-"""And the variance of y, in units of its largest value squared, is not below this."""
+"""Smallest variance of y, in units of its largest value squared, with which products of small data are used."""
 MAX_REFINEMENTS = 3
 SPARSE_TRIANGLE = 1 << 33
 """Operations that the QR decomposition of CSR rows may take, which become dense panels."""
@@ -128,7 +129,8 @@ class NormalEquation:
         if n_rows < state.n_features and not self.objective.positive:
             return state, block.on_host()
         _check_memory(state.n_features, state.n_features + state.n_targets)
-        if visit is Visit.ALL and n_rows * state.n_features <= SMALL and ExactProducts.affordable(block):
+        small = n_rows * state.n_features <= SMALL and not self.objective.positive
+        if visit is Visit.ALL and small and ExactProducts.affordable(block):
             return state._replace(work=ExactProducts.none()), block
         precise = visit is not Visit.ALL or n_rows * state.n_features <= SMALL or is_on_device(block.X)
         moments = Moments.empty(state.n_features, state.n_targets, precise)
@@ -181,12 +183,13 @@ class NormalEquation:
             return state, False
         if solution.n_refined == 0:
             solution = with_inverse(solution, self.objective.fit_intercept)
-        again = state.exact is None
-        while state.exact is not None and solution.n_refined < self._refinements(solution):
+        if state.exact is None:
+            work = Residuals.at(solution.coef, solution.size, state.n_targets)
+            return state._replace(work=work, solution=solution), True
+        while solution.n_refined < self._refinements(solution):
             residuals = state.exact.residuals(solution.coef, state.n_targets)
             solution = refined(solution, residuals, self.objective.fit_intercept)
-        work = Residuals.at(solution.coef, solution.size, state.n_targets) if again else state.work
-        return state._replace(work=work, solution=solution), again
+        return state._replace(solution=solution), False
 
     def _refinements(self, solution: Solution) -> int:
         """How many refinements a solution needs, each of which divides its error by the factor's."""
@@ -304,13 +307,14 @@ class NormalEquation:
 def _exact_enough(exact: ExactProducts, solution: Solution) -> bool:
     """Whether products tell the solution and its residuals as well as the rows do.
 
-    They are exact to 1e-28 of the largest values, not of what is left of those about the mean.
+    They are exact to 1e-27 of the total weight and the largest values, not of what is left of those about the mean.
     """
     scaled, factor, moments = solution.scaled, solution.factor, solution.scaled.moments
     spread = exact.size[scaled.active] / scaled.scale[scaled.active]
     lost = factor.error * moments.total_weight * np.square(spread).max(initial=0.0)
     varies = moments.products.diagonal()[moments.n_features :].min() >= LEAST_VARIANCE * moments.total_weight
-    return isinstance(factor, Cholesky) and lost <= MOST_LOST and bool(varies) and not solution.lost
+    sure = isinstance(factor, Cholesky) and lost <= MOST_LOST and bool(varies) and not solution.lost
+    return sure and exact.size.max() < LARGEST_UNIT
 
 
 def _warning(state: State) -> str | None:
