@@ -39,7 +39,8 @@ FLOORS = [
     {"_solvers.sgd_triton"},
     {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.moments"}
     | {"_solvers.batches_numba", "_solvers.wide"},
-    {"_conditioning", "_solvers.solution", "_solvers.exact_products", "_solvers.sgd_numba"},
+    {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},
+    {"_solvers.exact_products"},
     {"_stopping", "_stability", "_past", "_solvers.normal_equation", "_solvers.transfer"},
     {"_solvers.sgd_state", "_solvers.sgd_torch"},
     {"_solvers.sgd_steps"},

@@ -7,12 +7,19 @@ import numpy as np
 from sgdlinreg._arrays import NUMPY, is_on_device
 from sgdlinreg._blocks import Block
 from sgdlinreg._double_double import DoubleDouble, leading_slices, power_of_two_above, slice_bits, two_product, two_sum
+from sgdlinreg._solvers.factors import Cholesky
 from sgdlinreg._solvers.moments import Moments
 from sgdlinreg._solvers.residuals import Residuals, product_of_slices
+from sgdlinreg._solvers.solution import Solution
 from sgdlinreg._threads import one_thread_for
 
 MOST_PRODUCTS = 1 << 22
 """So many products of columns and rows take a few milliseconds; of more, passes over the rows are faster."""
+MOST_LOST = 1e-6
+"""Largest error of the factor, times what offsets and outliers take of the digits, with which products of small data
+are used."""
+LEAST_VARIANCE = 1e-12
+"""Smallest variance of y, in units of its largest value squared, with which products of small data are used."""
 SMALLEST_UNIT, LARGEST_UNIT = 2.0**-1000, 2.0**1000
 """Units of columns stay in this range, so that their inverses do, too; products of larger values are not exact."""
 
@@ -98,6 +105,18 @@ class ExactProducts(NamedTuple):
         return Moments(
             self.n_features, True, self.n_rows, float(total), mean[:-1] * unit, unit, products, rest[:-1] * unit
         )
+
+    def tell(self, solution: Solution) -> bool:
+        """Whether these tell a solution of their moments and its residuals as well as the rows do.
+
+        They are exact to 1e-27 of the total weight and the largest values, not of what is left of those about the mean.
+        """
+        scaled, factor, moments = solution.scaled, solution.factor, solution.scaled.moments
+        spread = self.size[scaled.active] / scaled.scale[scaled.active]
+        lost = factor.error * moments.total_weight * np.square(spread).max(initial=0.0)
+        varies = moments.products.diagonal()[moments.n_features :].min() >= LEAST_VARIANCE * moments.total_weight
+        sure = isinstance(factor, Cholesky) and lost <= MOST_LOST and bool(varies) and not solution.lost
+        return sure and self.size.max() < LARGEST_UNIT
 
     def residuals(self, coef: DoubleDouble, n_targets: int) -> Residuals:
         """Give the sums over all rows at a solution, which may have more columns than y: those have y = 0."""

@@ -12,7 +12,7 @@ from sgdlinreg._double_double import DoubleDouble
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Options, Visit
-from sgdlinreg._solvers.exact_products import LARGEST_UNIT, ExactProducts
+from sgdlinreg._solvers.exact_products import ExactProducts
 from sgdlinreg._solvers.factors import Cholesky, SingularValues, factorise, least_norm, non_negative
 from sgdlinreg._solvers.moments import Moments
 from sgdlinreg._solvers.residuals import Residuals
@@ -36,11 +36,6 @@ ENOUGH_SINGLE = 1e-4
 """The same after float32 products; above it they are done again in float64."""
 SURE = 1e-6
 """Bound on the error above which a model that could not be refined is warned about."""
-MOST_LOST = 1e-6
-"""Largest error of the factor, times what offsets and outliers take of the digits, with which products of small data
-are used."""
-LEAST_VARIANCE = 1e-12
-"""Smallest variance of y, in units of its largest value squared, with which products of small data are used."""
 MAX_REFINEMENTS = 3
 SPARSE_TRIANGLE = 1 << 33
 """Operations that the QR decomposition of CSR rows may take, which become dense panels."""
@@ -160,11 +155,11 @@ class NormalEquation:
             weights = factor.solve(scaled.right)
             solution = first_solution(scaled, factor, weights, self.objective.fit_intercept, size)
             state = state._replace(moments=work, solution=solution)
-            if state.exact is not None and not _exact_enough(state.exact, solution):
-                precise = Moments.empty(state.n_features, state.n_targets, True)
-                return state._replace(exact=None, work=precise), True
+            too_few_digits = state.exact is not None and not state.exact.tell(solution)
             if work.rounded and (factor.error > ENOUGH_SINGLE or not isinstance(factor, Cholesky)):
-                return state._replace(work=Moments.empty(state.n_features, state.n_targets, True)), True
+                too_few_digits = True
+            if too_few_digits:
+                return state._replace(exact=None, work=Moments.empty(state.n_features, state.n_targets, True)), True
             affordable = not state.is_sparse or work.n_rows * len(work.unit) ** 2 <= SPARSE_TRIANGLE
             if not isinstance(factor, Cholesky) and affordable and scaled.n_active:
                 scale = np.concatenate([scaled.scale, scaled.y_unit])
@@ -302,19 +297,6 @@ class NormalEquation:
             X = X._replace(data=X.data.copy(), indices=X.indices.copy()) if isinstance(X, CSR) else np.array(X)
             work = work._replace(block=Block(X, y.copy(), None if weight is None else weight.copy()))
         return State(work, state.n_features, state.n_targets)
-
-
-def _exact_enough(exact: ExactProducts, solution: Solution) -> bool:
-    """Whether products tell the solution and its residuals as well as the rows do.
-
-    They are exact to 1e-27 of the total weight and the largest values, not of what is left of those about the mean.
-    """
-    scaled, factor, moments = solution.scaled, solution.factor, solution.scaled.moments
-    spread = exact.size[scaled.active] / scaled.scale[scaled.active]
-    lost = factor.error * moments.total_weight * np.square(spread).max(initial=0.0)
-    varies = moments.products.diagonal()[moments.n_features :].min() >= LEAST_VARIANCE * moments.total_weight
-    sure = isinstance(factor, Cholesky) and lost <= MOST_LOST and bool(varies) and not solution.lost
-    return sure and exact.size.max() < LARGEST_UNIT
 
 
 def _warning(state: State) -> str | None:
