@@ -20,9 +20,9 @@ MAX_RUNS = 8
 """Calls that an epoch with a penalty is cut into, each of one step size."""
 
 
-FACTOR, WEIGHTS = 0, 1
-"""What a row of the table of columns holds: the square of the inverse scale; then, for each target, the weight on raw
-rows, and its sum over the steps before."""
+FACTOR, CENTRE, WEIGHTS = 0, 1, 2
+"""What a row of the table of columns holds: the square of the inverse scale, the centre; then the weights on raw rows
+for each target, and their sums over the steps before."""
 HALF_LINE = 4
 """Values of half a cache line: a column of one target is read at once, and no larger than it must be."""
 
@@ -34,7 +34,6 @@ class LazyScratch(NamedTuple):
     ----------
     columns : ndarray of shape (n_features, WEIGHTS + 2 * n_targets or more)
         The table of columns.
-    centre : ndarray of shape (n_features,)
     last : ndarray of shape (n_features,), intp
         The steps after which the weights of each column are; empty without a penalty.
     per_target : ndarray of shape (2, n_targets)
@@ -48,7 +47,6 @@ class LazyScratch(NamedTuple):
     """
 
     columns: np.ndarray
-    centre: np.ndarray
     last: np.ndarray
     per_target: np.ndarray
     slopes: np.ndarray
@@ -72,13 +70,12 @@ def run_lazily(X, y, weight, order, positions, step_sizes, batch_size, objective
     width = WEIGHTS + 2 * n_targets
     columns = np.zeros((n_features, -(-width // HALF_LINE) * HALF_LINE))
     weights, sums = columns[:, WEIGHTS : WEIGHTS + n_targets], columns[:, WEIGHTS + n_targets : width]
-    columns[:, FACTOR] = 1.0 / conditioning.scale**2
+    columns[:, FACTOR], columns[:, CENTRE] = 1.0 / conditioning.scale**2, conditioning.centre
     weights[:] = (iterate.coef[:, :-1] / conditioning.scale).T
     if objective.l2:
         sums[:] = -weights  # the iterate before the first step does not count
     scratch = LazyScratch(
         columns,
-        conditioning.centre,
         np.zeros(n_features if objective.l2 else 0, np.intp),
         np.zeros((2, n_targets)),
         np.empty((min(batch_size, positions[1] - positions[0]) + len(extreme), n_targets)),
@@ -127,12 +124,10 @@ def _run_lazily(
     coef_sum,
     losses,
 ):
-    columns, centre, last = scratch.columns, scratch.centre, scratch.last
-    rows, span, slopes = scratch.rows, scratch.span, scratch.slopes
+    columns, last, rows, span = scratch.columns, scratch.last, scratch.rows, scratch.span
     intercepts, slope_sums = scratch.per_target[0], scratch.per_target[1]
     n_targets, n_features = coef.shape[0], coef.shape[1] - 1
     n_rows, n_extreme = y.shape[0], extreme_rows.shape[0]
-    centred = scratch.centred.shape[0] > 0
     share, decays, n_batches = (n_rows - n_extreme) / n_rows, l2 > 0.0, step_sizes.shape[0]
     for batch in range(n_batches):
         first = positions[0] + batch * batch_size
@@ -145,7 +140,7 @@ def _run_lazily(
             if decays:
                 _catch_up(j, batch, step_sizes, l2, columns, last)
             for t in range(n_targets):
-                intercepts[t] -= centre[j] * columns[j, WEIGHTS + t]
+                intercepts[t] -= columns[j, CENTRE] * columns[j, WEIGHTS + t]
         n_groups = (length + GROUP - 1) // GROUP
         for visit in range(2):  # first the slopes of all rows, then the steps along them
             for number in range(n_groups + (n_extreme > 0)):
@@ -153,43 +148,17 @@ def _run_lazily(
                     done = number * GROUP
                     count, factor, source = min(GROUP, length - done), share / length, rows
                     begin, _ = look_up_group(order, first + done, count, positions[1], span, rows)
+                    known = span[1] - span[0]
                 else:
                     done, begin, count, factor, source = length, 0, n_extreme, 1.0 / n_rows, extreme_rows
-                for i in range(count):
-                    row = source[begin + i]
-                    start, stop = np.uint64(X.indptr[row]), np.uint64(X.indptr[row + 1])  # signed would be checked
-                    if visit == 0:
-                        if number < n_groups:
-                            fetch_csr(X, y, rows, begin + i, span[1] - span[0])
-                        row_weight = factor * weight[row] if weight.shape[0] else factor
-                        for t in range(n_targets):
-                            product = 0.0
-                            for k in range(start, stop):
-                                j = np.uint64(X.indices[k])
-                                if decays and last[j] < batch:
-                                    _catch_up(j, batch, step_sizes, l2, columns, last)
-                                product += X.data[k] * columns[j, WEIGHTS + t]
-                            residual = product + intercepts[t] - y[row, t]
-                            losses[t] += length * row_weight * loss_value(loss, residual)
-                            slope = row_weight * loss_slope(loss, residual)
-                            slope_sums[t] += slope
-                            slopes[done + i, t] = step_sizes[batch, t] * slope
-                        continue
-                    if decays:
-                        for k in range(start, stop):
-                            j = np.uint64(X.indices[k])
-                            if last[j] == batch:
-                                _decay_once(j, batch, step_sizes, l2, columns, last)
-                    for t in range(n_targets):
-                        slope = slopes[done + i, t]
-                        summed = (
-                            0.0 if decays else slope * batch
-                        )  # what steps add to the sum of all iterates but earlier
-                        for k in range(start, stop):
-                            j = np.uint64(X.indices[k])
-                            value = (X.data[k] - (centre[j] if centred else 0.0)) * columns[j, FACTOR]
-                            columns[j, WEIGHTS + t] -= slope * value
-                            columns[j, WEIGHTS + n_targets + t] += summed * value
+                    known = 0  # they are not in the order, and nothing is fetched
+                group = (begin, begin + count, known, done)
+                if visit == 0:
+                    _take_slopes(
+                        X, y, weight, source, group, batch, step_sizes, factor, length, loss, l2, scratch, losses
+                    )
+                else:
+                    _take_steps(X, source, group, batch, step_sizes, l2, scratch)
         for t in range(n_targets):
             if fit_intercept:
                 coef[t, n_features] -= step_sizes[batch, t] * slope_sums[t]
@@ -200,6 +169,87 @@ def _run_lazily(
         for t in range(n_targets):
             times = 1 if decays else n_batches
             columns[j, WEIGHTS + n_targets + t] += times * columns[j, WEIGHTS + t]
+
+
+@register_jitable
+def _take_slopes(X, y, weight, rows, group, batch, step_sizes, factor, length, loss, l2, scratch, losses):
+    """Keep the derivatives of the loss of a group of rows, and add them and the losses to their sums."""
+    begin, end, known, done = group
+    n_targets = y.shape[1]
+    for i in range(begin, end):
+        row = np.uint64(rows[np.uint64(i)])  # signed indices would be checked
+        fetch_csr(X, y, rows, i, known)
+        row_weight = factor * weight[row] if weight.shape[0] else factor
+        if l2 > 0.0:
+            _catch_up_row(X, row, batch, step_sizes, l2, scratch.columns, scratch.last)
+        place = np.uint64(done + i - begin)
+        if n_targets == 1:
+            _take_slope(X, y, row, 0, row_weight, length, loss, scratch, place, losses)
+        else:
+            for t in range(n_targets):
+                _take_slope(X, y, row, t, row_weight, length, loss, scratch, place, losses)
+
+
+@register_jitable(forceinline=True)
+def _take_slope(X, y, row, t, row_weight, length, loss, scratch, place, losses):
+    columns = scratch.columns
+    product = 0.0
+    for k in range(np.uint64(X.indptr[row]), np.uint64(X.indptr[row + np.uint64(1)])):
+        product += X.data[k] * columns[np.uint64(X.indices[k]), WEIGHTS + t]
+    residual = product + scratch.per_target[0, t] - y[row, t]
+    losses[t] += length * row_weight * loss_value(loss, residual)
+    slope = row_weight * loss_slope(loss, residual)
+    scratch.per_target[1, t] += slope
+    scratch.slopes[place, t] = slope
+
+
+@register_jitable
+def _take_steps(X, rows, group, batch, step_sizes, l2, scratch):
+    """Take the part of a step that a group of rows has."""
+    begin, end, _, done = group
+    n_targets = step_sizes.shape[1]
+    decays = l2 > 0.0
+    summed = 0.0 if decays else np.float64(batch)  # what steps add to the sum of all iterates but earlier
+    for i in range(begin, end):
+        row = np.uint64(rows[np.uint64(i)])
+        place = np.uint64(done + i - begin)
+        if decays:
+            _decay_row(X, row, batch, step_sizes, l2, scratch.columns, scratch.last)
+        if n_targets == 1:
+            _step_along(X, row, 0, 1, step_sizes[batch, 0] * scratch.slopes[place, 0], summed, scratch.columns)
+        else:
+            for t in range(n_targets):
+                step = step_sizes[batch, t] * scratch.slopes[place, t]
+                _step_along(X, row, t, n_targets, step, summed, scratch.columns)
+
+
+@register_jitable(forceinline=True)
+def _step_along(X, row, t, n_targets, step, summed, columns):
+    """Take a row's part of a step of one target; ``summed`` times as much goes to the sums."""
+    more = summed * step
+    for k in range(np.uint64(X.indptr[row]), np.uint64(X.indptr[row + np.uint64(1)])):
+        j = np.uint64(X.indices[k])
+        value = (X.data[k] - columns[j, CENTRE]) * columns[j, FACTOR]
+        columns[j, WEIGHTS + t] -= step * value
+        columns[j, WEIGHTS + n_targets + t] += more * value
+
+
+@register_jitable(forceinline=True)
+def _catch_up_row(X, row, batch, step_sizes, l2, columns, last):
+    """Make up for the steps that left out the columns of a row."""
+    for k in range(np.uint64(X.indptr[row]), np.uint64(X.indptr[row + np.uint64(1)])):
+        j = np.uint64(X.indices[k])
+        if last[j] < batch:
+            _catch_up(j, batch, step_sizes, l2, columns, last)
+
+
+@register_jitable(forceinline=True)
+def _decay_row(X, row, batch, step_sizes, l2, columns, last):
+    """Take the part of a step that is due to the penalty, for the columns of a row, each once."""
+    for k in range(np.uint64(X.indptr[row]), np.uint64(X.indptr[row + np.uint64(1)])):
+        j = np.uint64(X.indices[k])
+        if last[j] == batch:
+            _decay_once(j, batch, step_sizes, l2, columns, last)
 
 
 @register_jitable(forceinline=True)
