@@ -13,35 +13,42 @@ from sgdlinreg._solvers.lanes_numba import LANES, ROWS
 from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, Vectors
 
 
-def _multiplying(rows: int):
+def _fetching(vectors, later, n_columns):
+    """Make what fetches the lines of some rows: the first one at once, and one more for each vector of columns."""
+    for address in later:
+        vectors.fetch(address)
+
+    def fetch(column, mask):
+        after = n_columns if mask else vectors.builder.add(column, INDEX(vectors.lanes))
+        for address in later:
+            vectors.fetch(address, vectors.builder.sub(after, INDEX(1)))
+
+    return fetch
+
+
+def _multiplying(rows: int, fetches: bool):
     """Make the instruction that multiplies so many rows."""
 
     def multiply_vectors(context: Any, addresses, first, ahead, n_columns, weights, target):
         """Give products of the rows at some addresses with one row of ``weights``, an array of their dtype, padded.
 
-        They start at ``first`` in the array of addresses. The rows whose addresses start at ``ahead`` are fetched on
-        the way.
+        They start at ``first`` in the array of addresses. If it fetches, then on the way the first half of as many rows
+        whose addresses start at ``ahead``; the other half is fetched when the rows are added.
         """
         dtype = weights.dtype
 
         def generate(context, builder, signature, arguments):
             vectors = Vectors(builder, dtype)
             addresses, first, ahead, n_columns, weights, target = arguments
-            later = vectors.elements(context, signature.args[0], addresses, ahead, rows)
+            later = vectors.elements(context, signature.args[0], addresses, ahead, rows // 2) if fetches else []
             addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
             weights = vectors.row_of(context, signature.args[4], weights, target)
-
-            def last_of(column, mask):
-                return builder.sub(n_columns if mask else builder.add(column, INDEX(vectors.lanes)), INDEX(1))
-
-            for address in later:
-                vectors.fetch(address)
+            fetch = _fetching(vectors, later, n_columns)
 
             def body(column, mask, sums):
                 weight = vectors.load(vectors.at(weights, column))
                 values = [vectors.load(vectors.at(address, column), mask) for address in addresses]
-                for address in later:
-                    vectors.fetch(address, last_of(column, mask))
+                fetch(column, mask)
                 return [vectors.fma(value, weight, total) for value, total in zip(values, sums, strict=True)]
 
             sums = vectors.sums(vectors.for_columns(n_columns, [vectors.zero] * rows, body))
@@ -52,24 +59,28 @@ def _multiplying(rows: int):
     return intrinsic(multiply_vectors)
 
 
-def _adding(rows: int):
+def _adding(rows: int, fetches: bool):
     """Make the instruction that adds so many rows."""
 
-    def add_vectors(context: Any, addresses, first, n_columns, factors, place, totals, target):
+    def add_vectors(context: Any, addresses, first, ahead, n_columns, factors, place, totals, target):
         """Add the rows at some addresses, times as many factors, to one row of ``totals``, padded and of their dtype.
 
-        They start at ``first`` in the array of addresses, and at ``place`` in that of factors.
+        They start at ``first`` in the array of addresses, and at ``place`` in that of factors. If it fetches, then the
+        second half of as many rows whose addresses start at ``ahead``.
         """
         dtype = totals.dtype
 
         def generate(context, builder, signature, arguments):
             vectors = Vectors(builder, dtype)
-            addresses, first, n_columns, factors, place, totals, target = arguments
+            addresses, first, ahead, n_columns, factors, place, totals, target = arguments
+            half = builder.add(ahead, INDEX(rows // 2))
+            later = vectors.elements(context, signature.args[0], addresses, half, rows // 2) if fetches else []
             addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
             factors = [
-                vectors.spread(one) for one in vectors.elements(context, signature.args[3], factors, place, rows)
+                vectors.spread(one) for one in vectors.elements(context, signature.args[4], factors, place, rows)
             ]
-            total = vectors.row_of(context, signature.args[5], totals, target)
+            total = vectors.row_of(context, signature.args[6], totals, target)
+            fetch = _fetching(vectors, later, n_columns)
 
             def body(column, mask, carried):
                 where = vectors.at(total, column)
@@ -78,12 +89,13 @@ def _adding(rows: int):
                     halves[k % 2] = vectors.fma(vectors.load(vectors.at(address, column), mask), factor, halves[k % 2])
                 # the sum goes in last: waiting for what was stored before is what takes time
                 vectors.store(builder.fadd(vectors.load(where), builder.fadd(*halves)), where)
+                fetch(column, mask)
                 return carried
 
             vectors.for_columns(n_columns, [], body)
             return context.get_dummy_value()
 
-        return types.void(addresses, types.intp, types.intp, factors, types.intp, totals, types.intp), generate
+        return types.void(addresses, *[types.intp] * 3, factors, types.intp, totals, types.intp), generate
 
     return intrinsic(add_vectors)
 
@@ -135,8 +147,12 @@ def _step_of_vectors(context: Any, step_size, slope, l2, around, sums, coef, coe
     return types.float64(*[types.float64] * 3, *arrays, types.intp), generate
 
 
-multiply_eight: Any = _multiplying(ROWS)
-multiply_four: Any = _multiplying(ROWS // 2)
-add_eight: Any = _adding(ROWS)
-add_four: Any = _adding(ROWS // 2)
+multiply_eight: Any = _multiplying(ROWS, fetches=False)
+multiply_four: Any = _multiplying(ROWS // 2, fetches=False)
+add_eight: Any = _adding(ROWS, fetches=False)
+add_four: Any = _adding(ROWS // 2, fetches=False)
+multiply_eight_and_fetch: Any = _multiplying(ROWS, fetches=True)
+multiply_four_and_fetch: Any = _multiplying(ROWS // 2, fetches=True)
+add_eight_and_fetch: Any = _adding(ROWS, fetches=True)
+add_four_and_fetch: Any = _adding(ROWS // 2, fetches=True)
 step_of_vectors: Any = intrinsic(_step_of_vectors)

@@ -6,7 +6,7 @@ from numba.extending import register_jitable
 from sgdlinreg._solvers.vectors_numba import fetch
 
 CACHE_LINE = 64
-AHEAD_ROWS, AHEAD_BYTES = 32, 12288
+AHEAD_ROWS, AHEAD_BYTES = 64, 12288
 """Rows are fetched this far ahead: as many rows, but no more than so many bytes and no fewer than 4 rows."""
 AHEAD_CSR = 8
 """What CSR rows hold is fetched so many rows ahead."""

@@ -6,7 +6,17 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from sgdlinreg._solvers.instructions_numba import add_eight, add_four, multiply_eight, multiply_four, step_of_vectors
+from sgdlinreg._solvers.instructions_numba import (
+    add_eight,
+    add_eight_and_fetch,
+    add_four,
+    add_four_and_fetch,
+    multiply_eight,
+    multiply_eight_and_fetch,
+    multiply_four,
+    multiply_four_and_fetch,
+    step_of_vectors,
+)
 from sgdlinreg._solvers.lanes_numba import ROWS, first_lanes, lanes_of, load_lanes, store_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
 
@@ -16,12 +26,14 @@ LOOKED_UP = 4 * GROUP
 """Rows that are looked up at a time."""
 TILE_BYTES = 1 << 20
 """Where LOOKED_UP rows that must be copied take more, only a group and those ahead are looked up at a time."""
-TOGETHER_BYTES = 1 << 15
-"""So many bytes of rows are all multiplied before they are added: then the first cache still has them."""
-
-
-BLOCK_ROWS = 32
-"""Where blocks are fetched, these are for so many rows at a time: more of them at once would wait for each other."""
+TOGETHER_BYTES = 1 << 13
+"""So many bytes of rows are multiplied before they are added: then the first cache still has them."""
+SHORT_ROW_BYTES, BLOCK_ROW_BYTES = 32, 128
+"""Rows of windows are fetched by whole blocks up to the larger size, and not one by one up to the smaller one."""
+BLOCK_ROWS, BLOCK_BYTES = 32, 1536
+"""Blocks are fetched for so many rows at a time, or so many bytes: more of them at once would wait for each other."""
+AHEAD_IN_BLOCKS = 16
+"""Rows whose blocks are fetched follow so many rows ahead, from the second cache to the first."""
 
 
 class Rows(NamedTuple):
@@ -71,9 +83,9 @@ class Reading(NamedTuple):
     ahead : int
         Rows are fetched so many rows ahead.
     by_block : bool
-        Whether blocks of neighbours are fetched instead, a window ahead.
+        Whether blocks of neighbours are fetched a window ahead, into the second cache.
     by_row : bool
-        Whether rows are fetched at all.
+        Whether rows are fetched one by one.
     """
 
     together: int
@@ -89,10 +101,11 @@ class Reading(NamedTuple):
         row_bytes = max(block.n_features * block.X.itemsize, 1)
         ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // row_bytes))
         by_block = 0 < len(order.slots) * row_bytes <= WINDOW_BYTES and order.stride == 1
-        by_block = by_block and block.X.strides[0] == row_bytes
-        most = BLOCK_ROWS if by_block else GROUP
-        together = max(min(TOGETHER_BYTES // row_bytes, most) // ROWS, 1) * ROWS
-        return cls(together, ahead, by_block, block.X.strides[1] == block.X.itemsize)
+        by_block = by_block and block.X.strides[0] == row_bytes <= BLOCK_ROW_BYTES
+        by_row = block.X.strides[1] == block.X.itemsize and not (by_block and row_bytes <= SHORT_ROW_BYTES)
+        most = min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) if by_block else min(ahead // 2, TOGETHER_BYTES // row_bytes)
+        together = max(most // ROWS, 1) * ROWS
+        return cls(together, AHEAD_IN_BLOCKS if by_block else ahead, by_block, by_row)
 
 
 @register_jitable
@@ -171,14 +184,11 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
         for t in range(folded.shape[0]):
             slope, value = lanes_of(0.0), lanes_of(0.0)
             for i in range(0, count, ROWS):
-                k = begin + i
-                ahead = min(k + reading.ahead, known) if reading.by_row else k
-                if count - i > ROWS // 2:
-                    products = multiply_eight(addresses, k, ahead, n_features, folded, t)
-                else:
-                    products = multiply_four(addresses, k, ahead, n_features, folded, t)
+                k, left = begin + i, count - i
+                ahead = min(k + reading.ahead, known)
+                products = _multiply(addresses, k, left, ahead, reading.by_row, n_features, folded, t)
                 residual = products + scratch.sums[0, t] - load_lanes(rows.targets[t], k)
-                residual = first_lanes(residual, count - i)  # the others are of a later batch; at 0 there is no loss
+                residual = first_lanes(residual, left)  # the others are of a later batch; at 0 there is no loss
                 weight = factor * load_lanes(rows.weights, k)
                 own = weight * loss_slope(loss, residual)
                 store_lanes(scratch.factors, i, own)
@@ -187,10 +197,35 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
             scratch.sums[1, t] += sum_of_lanes(slope)
             scratch.sums[2, t] += sum_of_lanes(value)
             for i in range(0, count, ROWS):
-                if count - i > ROWS // 2:
-                    add_eight(addresses, begin + i, n_features, scratch.factors, i, partial, t)
-                else:
-                    add_four(addresses, begin + i, n_features, scratch.factors, i, partial, t)
+                k, left = begin + i, count - i
+                ahead = min(k + reading.ahead, known)
+                _add(addresses, k, left, ahead, reading.by_row, n_features, scratch.factors, i, partial, t)
+
+
+@register_jitable(forceinline=True)
+def _multiply(addresses, k, left, ahead, by_row, n_features, folded, t):
+    """Choose the instruction for the next rows, of which so many are left."""
+    if left > ROWS // 2:
+        if by_row:
+            return multiply_eight_and_fetch(addresses, k, ahead, n_features, folded, t)
+        return multiply_eight(addresses, k, ahead, n_features, folded, t)
+    if by_row:
+        return multiply_four_and_fetch(addresses, k, ahead, n_features, folded, t)
+    return multiply_four(addresses, k, ahead, n_features, folded, t)
+
+
+@register_jitable(forceinline=True)
+def _add(addresses, k, left, ahead, by_row, n_features, factors, i, partial, t):
+    """Choose the instruction for the next rows, of which so many are left."""
+    if left > ROWS // 2:
+        if by_row:
+            add_eight_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
+        else:
+            add_eight(addresses, k, ahead, n_features, factors, i, partial, t)
+    elif by_row:
+        add_four_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
+    else:
+        add_four(addresses, k, ahead, n_features, factors, i, partial, t)
 
 
 def _add_csr(X, y, rows, group, order, reading, factor, loss, scratch):
