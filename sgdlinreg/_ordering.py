@@ -84,7 +84,8 @@ def epoch_order(
         False: file order. "full": a random permutation. True: the same for fewer than 8192 rows or rows of 4 KiB;
         otherwise two levels: blocks of 16 neighbouring rows (4 in data up to 2 MiB, 64 in data of 2**24 rows; in sparse
         data up to 8 MiB, 16 rows spread over all) in random order, the rows shuffled inside windows of at least 4096
-        rows, of rows longer than 120 bytes only as many as take 480 KiB, but at least 512 [1]_. Reading stays near sequential, and convergence is that of a permutation.
+        rows, of rows longer than 120 bytes only as many as take 480 KiB, but at least 512 [1]_. Reading stays near
+        sequential, and convergence is that of a permutation.
     rng : numpy.random.Generator
     chosen : ndarray of shape (n_rows,) or None
         The rows that are meant; None for 0 to ``n_rows - 1``.
