@@ -60,7 +60,8 @@ def scaled_coordinates(statistics: ColumnStatistics, objective: Objective) -> Co
     # with the penalty inside, the curvature along each coordinate is exactly 1
     scale = np.sqrt(variance + objective.l2)
     constant = scale == 0.0
-    scale[constant] = np.where(statistics.mean[constant] == 0.0, 1.0, np.abs(statistics.mean[constant]))
+    if constant.any():
+        scale[constant] = np.where(statistics.mean[constant] == 0.0, 1.0, np.abs(statistics.mean[constant]))
     centre = np.where(centred, statistics.mean, 0.0)
     return Coordinates(centre, scale, objective.l2 / scale / scale, objective.fit_intercept)
 

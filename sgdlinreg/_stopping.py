@@ -78,13 +78,13 @@ class Stopping:
         weight = np.ones(len(self.rows)) if self.block.sample_weight is None else self.block.sample_weight[self.rows]
         return take_rows(self.block.X, self.rows), self.block.y[self.rows], weight / weight.sum()
 
-    def by_change(self, models: list[np.ndarray], losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def by_change(self, models: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compare the predictions of models of different ages.
 
         Parameters
         ----------
-        models : list of ndarray of shape (n_targets, n_features + 1)
-            The model, that of half as many steps ago and so on; as many as there are, at most three.
+        models : ndarray of shape (n_models, n_targets, n_features + 1)
+            The model, that of half as many steps and so on; as many as there are, at most three.
         losses : ndarray of shape (n_targets,)
             Objective of the model.
 
@@ -105,9 +105,8 @@ class Stopping:
         if self.limits.tol is None or len(models) < 2:
             return nowhere, nowhere
         X, y, share = self.probe
-        stacked = np.array(models)  # (n_models, n_targets, n_features + 1)
-        flat = stacked.reshape(-1, stacked.shape[2])
-        predictions = (X @ flat[:, :-1].T + flat[:, -1]).reshape(len(y), *stacked.shape[:2])
+        flat = models.reshape(-1, models.shape[2])
+        predictions = (X @ flat[:, :-1].T + flat[:, -1]).reshape(len(y), *models.shape[:2])
         changes = predictions[:, :-1] - predictions[:, 1:]
         steeper = changes
         if not self.objective.is_least_squares:
@@ -115,7 +114,7 @@ class Stopping:
             steeper = slopes[:, :-1] - slopes[:, 1:]
         worth = 0.5 * (share @ (changes * steeper).reshape(len(y), -1)).reshape(changes.shape[1:])
         if self.objective.l2:
-            worth += 0.5 * self.objective.l2 * np.square(stacked[:-1] - stacked[1:])[:, :, :-1].sum(axis=2)
+            worth += 0.5 * self.objective.l2 * np.square(models[:-1] - models[1:])[:, :, :-1].sum(axis=2)
         unit = np.minimum(losses, self.constant_loss) if self.objective.l2 else self.constant_loss
         following = worth[0]
         if not self.objective.is_least_squares:
@@ -169,7 +168,7 @@ class Stopping:
         return self._count(still, self.limits.n_iter_no_change)
 
     def _count(self, still, needed):
-        self.in_a_row = np.where(still, self.in_a_row + 1, 0)
+        self.in_a_row = (self.in_a_row + 1) * still
         return self.in_a_row >= needed
 
     def go_on(self, targets: np.ndarray) -> None:

@@ -168,8 +168,11 @@ class IterativeSolver(Solver, Protocol):
     def compares_models(self, state: Any) -> bool:
         """Whether models of different ages differ by what is still to learn rather than by noise."""
 
-    def models(self, state: Any) -> list[np.ndarray]:
-        """Coefficients of the model, that of half as many steps ago and of a quarter; as many as there are yet."""
+    def models(self, state: Any) -> np.ndarray:
+        """Coefficients of the model and, where they are compared, those of half and a quarter as many steps.
+
+        As many as there are yet, (n_models, n_targets, n_features + 1).
+        """
 
     def slow_down(self, state: Any, targets: np.ndarray) -> tuple[Any, np.ndarray]:
         """Take smaller steps for some targets (n_targets,) of bool; returns which of them could."""

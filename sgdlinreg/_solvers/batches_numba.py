@@ -192,7 +192,9 @@ def run_batches(
             batch_losses[t] = slopes[t] = 0.0
             offset = coef[t, n_features]
             if share.plain:
-                offset -= step_plainly(step_size, slope, penalty.l2, scratch.around, partial, scratch.plain, folded, t)
+                offset -= step_plainly(
+                    reading, step_size, slope, penalty.l2, scratch.around, partial, scratch.plain, folded, t
+                )
                 if fit_intercept:
                     coef[t, n_features] -= step_size * slope
                     offset -= step_size * slope

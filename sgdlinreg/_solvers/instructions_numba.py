@@ -1,7 +1,8 @@
 """Instructions on rows for numba: multiply some with weights, add some up, take a step.
 
 Compiled loops over short rows spend more time on the checks around them than on products; here a row's last columns
-are a masked vector, so that no number of columns is slow.
+are a masked vector, so that no number of columns is slow. Short rows are read in shorter vectors: of the longest ones
+most would cross a line of the cache.
 """
 
 from typing import Any
@@ -10,24 +11,33 @@ from numba import types
 from numba.extending import intrinsic
 
 from sgdlinreg._solvers.lanes_numba import LANES, ROWS
-from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, Vectors
+from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, SHORT_BYTES, VECTOR_BYTES, WIDEST_BYTES, Vectors
 
 
 def _fetching(vectors, later, n_columns):
-    """Make what fetches the lines of some rows: the first one at once, and one more for each vector of columns."""
+    """Make what fetches the lines of some rows: the first one at once, and one more for each 64 bytes of columns."""
+    builder = vectors.builder
     for address in later:
         vectors.fetch(address)
 
-    def fetch(column, mask):
-        after = n_columns if mask else vectors.builder.add(column, INDEX(vectors.lanes))
+    def fetch_before(after):
         for address in later:
-            vectors.fetch(address, vectors.builder.sub(after, INDEX(1)))
+            vectors.fetch(address, builder.sub(after, INDEX(1)))
+
+    def fetch(column, mask):
+        after = n_columns if mask else builder.add(column, INDEX(vectors.lanes))
+        if mask or vectors.lanes * vectors.bits == 8 * WIDEST_BYTES:
+            fetch_before(after)
+        elif later:
+            second = builder.icmp_signed("!=", builder.and_(column, INDEX(vectors.lanes)), INDEX(0))
+            with builder.if_then(builder.or_(second, builder.icmp_signed("==", after, n_columns))):
+                fetch_before(after)
 
     return fetch
 
 
-def _multiplying(rows: int, fetches: bool):
-    """Make the instruction that multiplies so many rows."""
+def _multiplying(rows: int, n_bytes: int, fetches: bool = True):
+    """Make the instruction that multiplies so many rows, in vectors of so many bytes."""
 
     def multiply_vectors(context: Any, addresses, first, ahead, n_columns, weights, target):
         """Give products of the rows at some addresses with one row of ``weights``, an array of their dtype, padded.
@@ -38,7 +48,7 @@ def _multiplying(rows: int, fetches: bool):
         dtype = weights.dtype
 
         def generate(context, builder, signature, arguments):
-            vectors = Vectors(builder, dtype)
+            vectors = Vectors(builder, dtype, n_bytes)
             addresses, first, ahead, n_columns, weights, target = arguments
             later = vectors.elements(context, signature.args[0], addresses, ahead, rows // 2) if fetches else []
             addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
@@ -59,8 +69,8 @@ def _multiplying(rows: int, fetches: bool):
     return intrinsic(multiply_vectors)
 
 
-def _adding(rows: int, fetches: bool):
-    """Make the instruction that adds so many rows."""
+def _adding(rows: int, n_bytes: int, fetches: bool = True):
+    """Make the instruction that adds so many rows, in vectors of so many bytes."""
 
     def add_vectors(context: Any, addresses, first, ahead, n_columns, factors, place, totals, target):
         """Add the rows at some addresses, times as many factors, to one row of ``totals``, padded and of their dtype.
@@ -71,7 +81,7 @@ def _adding(rows: int, fetches: bool):
         dtype = totals.dtype
 
         def generate(context, builder, signature, arguments):
-            vectors = Vectors(builder, dtype)
+            vectors = Vectors(builder, dtype, n_bytes)
             addresses, first, ahead, n_columns, factors, place, totals, target = arguments
             half = builder.add(ahead, INDEX(rows // 2))
             later = vectors.elements(context, signature.args[0], addresses, half, rows // 2) if fetches else []
@@ -100,59 +110,69 @@ def _adding(rows: int, fetches: bool):
     return intrinsic(add_vectors)
 
 
-def _step_of_vectors(context: Any, step_size, slope, l2, around, sums, coef, coef_sum, folded, target):
-    """Do what `rows_numba.step_plainly` does.
+def _stepping(n_bytes: int):
+    """Make the instruction that takes a plain step, in vectors of so many bytes: those in which rows are added."""
 
-    All arrays are padded; ``sums`` and ``folded`` are of X's dtype, the others float64. Columns are worked on in
-    vectors of X's dtype, which are two of float64 if that is float32: what is read in whole vectors should be stored in
-    such.
-    """
-    dtype = folded.dtype
+    def step_of_vectors(context: Any, step_size, slope, l2, around, sums, coef, coef_sum, folded, target):
+        """Do what `rows_numba.step_plainly` does.
 
-    def generate(context, builder, signature, arguments):
-        own, wide = Vectors(builder, dtype), Vectors(builder, types.float64)
-        step_size, slope, l2 = (wide.spread(value) for value in arguments[:3])
-        centre, inverse_scale = (wide.row_of(context, signature.args[3], arguments[3], INDEX(k)) for k in (0, 1))
-        rows = [wide.row_of(context, signature.args[k], arguments[k], arguments[8]) for k in (5, 6)]
-        sums, folded = (own.row_of(context, signature.args[k], arguments[k], arguments[8]) for k in (4, 7))
-        array = context.make_array(signature.args[3])(context, builder, arguments[3])
-        n_columns = builder.extract_value(array.shape, 1)
+        All arrays are padded; ``sums`` and ``folded`` are of X's dtype, the others float64. Columns are worked on in
+        vectors of X's dtype, which are two of float64 if that is float32: what is read in whole vectors should be
+        stored in such.
+        """
+        dtype = folded.dtype
 
-        def step(total, column, carried):
-            c, inverse = (wide.load(wide.at(start, column)) for start in (centre, inverse_scale))
-            places = [wide.at(row, column) for row in rows]
-            coef, coef_sum = (wide.load(place) for place in places)
-            gradient = builder.fsub(total, builder.fmul(c, slope))
-            gradient = wide.fma(builder.fmul(l2, coef), inverse, gradient)
-            coef = builder.fsub(coef, builder.fmul(step_size, builder.fmul(gradient, inverse)))
-            wide.store(coef, places[0])
-            wide.store(builder.fadd(coef_sum, coef), places[1])
-            weight = builder.fmul(coef, inverse)
-            return weight, [wide.fma(c, weight, carried[0])]
+        def generate(context, builder, signature, arguments):
+            own, wide = Vectors(builder, dtype, n_bytes), Vectors(builder, types.float64, n_bytes)
+            step_size, slope, l2 = (wide.spread(value) for value in arguments[:3])
+            centre, inverse_scale = (wide.row_of(context, signature.args[3], arguments[3], INDEX(k)) for k in (0, 1))
+            rows = [wide.row_of(context, signature.args[k], arguments[k], arguments[8]) for k in (5, 6)]
+            sums, folded = (own.row_of(context, signature.args[k], arguments[k], arguments[8]) for k in (4, 7))
+            array = context.make_array(signature.args[3])(context, builder, arguments[3])
+            n_columns = builder.extract_value(array.shape, 1)
 
-        def body(column, mask, carried):
-            total = own.load(own.at(sums, column))
-            own.store(own.zero, own.at(sums, column))
-            weights = []
-            for k, part in enumerate(wide.parts_of(total)):
-                weight, carried = step(part, builder.add(column, INDEX(k * wide.lanes)), carried)
-                weights.append(weight)
-            own.store(own.joined(weights), own.at(folded, column))
-            return carried
+            def step(total, column, carried):
+                c, inverse = (wide.load(wide.at(start, column)) for start in (centre, inverse_scale))
+                places = [wide.at(row, column) for row in rows]
+                coef, coef_sum = (wide.load(place) for place in places)
+                gradient = builder.fsub(total, builder.fmul(c, slope))
+                gradient = wide.fma(builder.fmul(l2, coef), inverse, gradient)
+                coef = builder.fsub(coef, builder.fmul(step_size, builder.fmul(gradient, inverse)))
+                wide.store(coef, places[0])
+                wide.store(builder.fadd(coef_sum, coef), places[1])
+                weight = builder.fmul(coef, inverse)
+                return weight, [wide.fma(c, weight, carried[0])]
 
-        offset = wide.sums(own.for_columns(n_columns, [wide.zero], body, is_padded=True))[0]
-        return builder.extract_element(offset, FLAG(0))
+            def body(column, mask, carried):
+                total = own.load(own.at(sums, column))
+                own.store(own.zero, own.at(sums, column))
+                weights = []
+                for k, part in enumerate(wide.parts_of(total)):
+                    weight, carried = step(part, builder.add(column, INDEX(k * wide.lanes)), carried)
+                    weights.append(weight)
+                own.store(own.joined(weights), own.at(folded, column))
+                return carried
 
-    arrays = around, sums, coef, coef_sum, folded
-    return types.float64(*[types.float64] * 3, *arrays, types.intp), generate
+            offset = wide.sums(own.for_columns(n_columns, [wide.zero], body, is_padded=True))[0]
+            return builder.extract_element(offset, FLAG(0))
+
+        arrays = around, sums, coef, coef_sum, folded
+        return types.float64(*[types.float64] * 3, *arrays, types.intp), generate
+
+    return intrinsic(step_of_vectors)
 
 
-multiply_eight: Any = _multiplying(ROWS, fetches=False)
-multiply_four: Any = _multiplying(ROWS // 2, fetches=False)
-add_eight: Any = _adding(ROWS, fetches=False)
-add_four: Any = _adding(ROWS // 2, fetches=False)
-multiply_eight_and_fetch: Any = _multiplying(ROWS, fetches=True)
-multiply_four_and_fetch: Any = _multiplying(ROWS // 2, fetches=True)
-add_eight_and_fetch: Any = _adding(ROWS, fetches=True)
-add_four_and_fetch: Any = _adding(ROWS // 2, fetches=True)
-step_of_vectors: Any = intrinsic(_step_of_vectors)
+multiply_eight: Any = _multiplying(ROWS, SHORT_BYTES, fetches=False)
+multiply_two: Any = _multiplying(2, SHORT_BYTES, fetches=False)
+add_eight: Any = _adding(ROWS, SHORT_BYTES, fetches=False)
+add_two: Any = _adding(2, SHORT_BYTES, fetches=False)
+multiply_eight_and_fetch: Any = _multiplying(ROWS, SHORT_BYTES)
+multiply_two_and_fetch: Any = _multiplying(2, SHORT_BYTES)
+add_eight_and_fetch: Any = _adding(ROWS, SHORT_BYTES)
+add_two_and_fetch: Any = _adding(2, SHORT_BYTES)
+multiply_eight_long: Any = _multiplying(ROWS, VECTOR_BYTES)
+multiply_two_long: Any = _multiplying(2, VECTOR_BYTES)
+add_eight_long: Any = _adding(ROWS, VECTOR_BYTES)
+add_two_long: Any = _adding(2, VECTOR_BYTES)
+step_of_vectors: Any = _stepping(SHORT_BYTES)
+step_of_long_vectors: Any = _stepping(VECTOR_BYTES)

@@ -6,17 +6,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from sgdlinreg._solvers.instructions_numba import (
-    add_eight,
-    add_eight_and_fetch,
-    add_four,
-    add_four_and_fetch,
-    multiply_eight,
-    multiply_eight_and_fetch,
-    multiply_four,
-    multiply_four_and_fetch,
-    step_of_vectors,
-)
+from sgdlinreg._solvers import instructions_numba as instructions
 from sgdlinreg._solvers.lanes_numba import ROWS, first_lanes, lanes_of, load_lanes, store_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
 
@@ -32,6 +22,8 @@ SHORT_ROW_BYTES, BLOCK_ROW_BYTES = 32, 128
 """Rows of windows are fetched by whole blocks up to the larger size, and not one by one up to the smaller one."""
 BLOCK_ROWS, BLOCK_BYTES = 32, 1536
 """Blocks are fetched for so many rows at a time, or so many bytes: more of them at once would wait for each other."""
+LONG_ROW_BYTES = 256
+"""Rows of this size and more are read in the longest vectors; they are fetched one by one."""
 AHEAD_IN_BLOCKS = 16
 """Rows whose blocks are fetched follow so many rows ahead, from the second cache to the first."""
 
@@ -86,18 +78,21 @@ class Reading(NamedTuple):
         Whether blocks of neighbours are fetched a window ahead, into the second cache.
     by_row : bool
         Whether rows are fetched one by one.
+    long : bool
+        Whether rows are read in the longest vectors, and so fetched in any case: where none are wanted, the own ones.
     """
 
     together: int
     ahead: int
     by_block: bool
     by_row: bool
+    long: bool
 
     @classmethod
     def of(cls, block, order) -> "Reading":
         """Choose for a block and an order of its rows."""
         if block.is_sparse:
-            return cls(GROUP, 0, False, False)
+            return cls(GROUP, 0, False, False, False)
         row_bytes = max(block.n_features * block.X.itemsize, 1)
         ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // row_bytes))
         by_block = 0 < len(order.slots) * row_bytes <= WINDOW_BYTES and order.stride == 1
@@ -105,7 +100,8 @@ class Reading(NamedTuple):
         by_row = block.X.strides[1] == block.X.itemsize and not (by_block and row_bytes <= SHORT_ROW_BYTES)
         most = min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) if by_block else min(ahead // 2, TOGETHER_BYTES // row_bytes)
         together = max(most // ROWS, 1) * ROWS
-        return cls(together, AHEAD_IN_BLOCKS if by_block else ahead, by_block, by_row)
+        ahead = AHEAD_IN_BLOCKS if by_block else ahead * by_row
+        return cls(together, ahead, by_block, by_row, row_bytes >= LONG_ROW_BYTES)
 
 
 @register_jitable
@@ -186,7 +182,7 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
             for i in range(0, count, ROWS):
                 k, left = begin + i, count - i
                 ahead = min(k + reading.ahead, known)
-                products = _multiply(addresses, k, left, ahead, reading.by_row, n_features, folded, t)
+                products = _multiply(reading, left, addresses, k, ahead, n_features, folded, t)
                 residual = products + scratch.sums[0, t] - load_lanes(rows.targets[t], k)
                 residual = first_lanes(residual, left)  # the others are of a later batch; at 0 there is no loss
                 weight = factor * load_lanes(rows.weights, k)
@@ -199,33 +195,42 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
             for i in range(0, count, ROWS):
                 k, left = begin + i, count - i
                 ahead = min(k + reading.ahead, known)
-                _add(addresses, k, left, ahead, reading.by_row, n_features, scratch.factors, i, partial, t)
+                _add(reading, left, addresses, k, ahead, n_features, scratch.factors, i, partial, t)
 
 
 @register_jitable(forceinline=True)
-def _multiply(addresses, k, left, ahead, by_row, n_features, folded, t):
+def _multiply(reading, left, addresses, k, ahead, n_features, folded, t):
     """Choose the instruction for the next rows, of which so many are left."""
-    if left > ROWS // 2:
-        if by_row:
-            return multiply_eight_and_fetch(addresses, k, ahead, n_features, folded, t)
-        return multiply_eight(addresses, k, ahead, n_features, folded, t)
-    if by_row:
-        return multiply_four_and_fetch(addresses, k, ahead, n_features, folded, t)
-    return multiply_four(addresses, k, ahead, n_features, folded, t)
+    if reading.long:
+        if left > 2:
+            return instructions.multiply_eight_long(addresses, k, ahead, n_features, folded, t)
+        return instructions.multiply_two_long(addresses, k, ahead, n_features, folded, t)
+    if reading.by_row:
+        if left > 2:
+            return instructions.multiply_eight_and_fetch(addresses, k, ahead, n_features, folded, t)
+        return instructions.multiply_two_and_fetch(addresses, k, ahead, n_features, folded, t)
+    if left > 2:
+        return instructions.multiply_eight(addresses, k, ahead, n_features, folded, t)
+    return instructions.multiply_two(addresses, k, ahead, n_features, folded, t)
 
 
 @register_jitable(forceinline=True)
-def _add(addresses, k, left, ahead, by_row, n_features, factors, i, partial, t):
+def _add(reading, left, addresses, k, ahead, n_features, factors, i, partial, t):
     """Choose the instruction for the next rows, of which so many are left."""
-    if left > ROWS // 2:
-        if by_row:
-            add_eight_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
+    if reading.long:
+        if left > 2:
+            instructions.add_eight_long(addresses, k, ahead, n_features, factors, i, partial, t)
         else:
-            add_eight(addresses, k, ahead, n_features, factors, i, partial, t)
-    elif by_row:
-        add_four_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
+            instructions.add_two_long(addresses, k, ahead, n_features, factors, i, partial, t)
+    elif reading.by_row:
+        if left > 2:
+            instructions.add_eight_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
+        else:
+            instructions.add_two_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
+    elif left > 2:
+        instructions.add_eight(addresses, k, ahead, n_features, factors, i, partial, t)
     else:
-        add_four(addresses, k, ahead, n_features, factors, i, partial, t)
+        instructions.add_two(addresses, k, ahead, n_features, factors, i, partial, t)
 
 
 def _add_csr(X, y, rows, group, order, reading, factor, loss, scratch):
@@ -252,7 +257,7 @@ def _add_rows(X, y, rows, group, order, reading, factor, loss, scratch):
     return _add_dense if isinstance(X, types.Array) else _add_csr
 
 
-def step_plainly(step_size, slope, l2, around, sums, plain, folded, t):  # pragma: no cover - the compiled form is below
+def step_plainly(reading, step_size, slope, l2, around, sums, plain, folded, t):  # pragma: no cover - compiled below
     """Take the plain step of target ``t`` and set its weights on raw rows; gives what the centre takes off."""
     centre, inverse_scale = around
     gradient = sums[t] - centre * slope + l2 * plain[0, t] * inverse_scale
@@ -264,10 +269,14 @@ def step_plainly(step_size, slope, l2, around, sums, plain, folded, t):  # pragm
 
 
 @overload(step_plainly)
-def _step_plainly(step_size, slope, l2, around, sums, plain, folded, t):
-    return lambda step_size, slope, l2, around, sums, plain, folded, t: step_of_vectors(
-        step_size, slope, l2, around, sums, plain[0], plain[1], folded, t
-    )
+def _step_plainly(reading, step_size, slope, l2, around, sums, plain, folded, t):
+    return _step_in_vectors
+
+
+def _step_in_vectors(reading, step_size, slope, l2, around, sums, plain, folded, t):
+    if reading.long:
+        return instructions.step_of_long_vectors(step_size, slope, l2, around, sums, plain[0], plain[1], folded, t)
+    return instructions.step_of_vectors(step_size, slope, l2, around, sums, plain[0], plain[1], folded, t)
 
 
 def loss_value(loss, residual):  # pragma: no cover - the compiled form is below

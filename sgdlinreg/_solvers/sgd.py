@@ -18,6 +18,9 @@ from sgdlinreg._solvers.sgd_state import NO_MEMORY, State
 from sgdlinreg._solvers.sgd_steps import Steps
 from sgdlinreg._statistics import ColumnStatistics, column_statistics, target_statistics
 
+AGES = [1.0, 0.5, 0.25]
+"""Shares of the steps so far after which models are compared."""
+
 
 class SGD:
     """Mini-batch stochastic gradient descent.
@@ -244,16 +247,20 @@ class SGD:
         """Give the running mean of the objective over the batches of the last pass."""
         return state.losses
 
-    def _model(self, state: State, n_steps: float) -> np.ndarray:
-        """Give the model as it was after ``n_steps`` steps."""
+    def _models(self, state: State, ages: list[float]) -> np.ndarray:
+        """Give the model as it was after shares of the steps, (n_ages, n_targets, n_features + 1)."""
+        coefs = np.array([self._mean_iterate(state, state.n_steps * age) for age in ages])
+        if self._closes_intercept(state) and state.columns is not None and state.targets is not None:
+            coefs[:, :, -1] = state.targets.mean - coefs[:, :, :-1] @ state.columns.mean
+        return coefs
+
+    def _mean_iterate(self, state: State, n_steps: float) -> np.ndarray:
         if state.averaged:
-            coef = averaging.tail_mean(state.marks, n_steps)
-        else:
-            mark = state.marks[averaging.last_before(state.marks, n_steps)]
-            coef = mark.coef
-            if state.average_start is not None and mark.n_steps > state.average_start.n_steps:
-                coef = averaging.mean_between(state.average_start, mark)
-        return self._close_intercept(state, coef)
+            return averaging.tail_mean(state.marks, n_steps)
+        mark = state.marks[averaging.last_before(state.marks, n_steps)]
+        if state.average_start is not None and mark.n_steps > state.average_start.n_steps:
+            return averaging.mean_between(state.average_start, mark)
+        return mark.coef
 
     def _closes_intercept(self, state: State) -> bool:
         """Whether the intercept is tied to the means: both must be of the same rows."""
@@ -262,19 +269,11 @@ class SGD:
         columns, targets = state.columns, state.targets
         return columns is not None and targets is not None and columns.total_weight == targets.total_weight
 
-    def _close_intercept(self, state: State, coef: np.ndarray) -> np.ndarray:
-        if state.columns is None or state.targets is None or not self._closes_intercept(state):
-            return coef
-        coef = coef.copy()
-        coef[:, -1] = state.targets.mean - coef[:, :-1] @ state.columns.mean
-        return coef
-
     def fitted(self, state):
         """Give the model."""
         summary = {"t_": state.n_steps + 1, "batch_size_": state.batch_size, "step_size_": state.step_size}
         means = state.columns.mean if state.columns is not None and self._closes_intercept(state) else None
-        self._made = state, self._model(state, state.n_steps)
-        return Fitted(self._made[1], means, summary)
+        return Fitted(self.models(state)[0], means, summary)
 
     def compares_models(self, state):
         """Models change smoothly where they are averages or the batches are full, and the step is ours."""
@@ -283,9 +282,10 @@ class SGD:
 
     def models(self, state):
         """Give the model and those of half and a quarter as many steps."""
-        now = self._made[1] if self._made[0] is state else self._model(state, state.n_steps)
-        ages = [0.5, 0.25][: len(state.marks) - 2]
-        return [now, *(self._model(state, state.n_steps * age) for age in ages)][: len(state.marks) - 1]
+        if self._made[0] is not state:
+            ages = AGES[: max(len(state.marks) - 1, 1)] if self.compares_models(state) else AGES[:1]
+            self._made = state, self._models(state, ages)
+        return self._made[1]
 
     def slow_down(self, state, targets):
         """Divide the step of some targets, unless it is as small as it gets."""

@@ -8,7 +8,8 @@ from numba.extending import intrinsic
 
 WIDE = bool(binding.get_host_cpu_features().get("avx512f", False))
 WIDEST_BYTES = 64
-VECTOR_BYTES = WIDEST_BYTES if WIDE else 32
+SHORT_BYTES = 32
+VECTOR_BYTES = WIDEST_BYTES if WIDE else SHORT_BYTES
 INDEX, FLAG = ir.IntType(64), ir.IntType(32)
 
 
@@ -26,13 +27,13 @@ def spread(builder: Any, value: Any, kind: Any) -> Any:
 
 
 class Vectors:
-    """Vectors of one scalar type in one function that is being built."""
+    """Vectors of one scalar type, and of so many bytes, in one function that is being built."""
 
-    def __init__(self, builder, dtype):
+    def __init__(self, builder, dtype, n_bytes=VECTOR_BYTES):
         self.builder = builder
         self.bits = dtype.bitwidth
         self.scalar: Any = ir.DoubleType() if self.bits == 64 else ir.FloatType()
-        self.lanes = 8 * VECTOR_BYTES // self.bits
+        self.lanes = 8 * n_bytes // self.bits
         self.type = ir.VectorType(self.scalar, self.lanes)
         self.zero = ir.Constant(self.type, None)
         self.name = f"v{self.lanes}f{self.bits}"
@@ -119,6 +120,7 @@ class Vectors:
     def fetch(self, address, column=None, level=3):
         """Ask for the cache line of a column of the row at an address; level 3 is the first cache, 2 the second."""
         pointer = self.at(address, INDEX(0) if column is None else column)
+        pointer = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())  # the same for vectors of any length
         function = self.function("llvm.prefetch.p0", ir.VoidType(), [pointer.type, FLAG, FLAG, FLAG])
         self.builder.call(function, [pointer, FLAG(0), FLAG(level), FLAG(1)])
 
