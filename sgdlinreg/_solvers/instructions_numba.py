@@ -1,8 +1,8 @@
 """Instructions on rows for numba: multiply some with weights, add some up, take a step.
 
 Compiled loops over short rows spend more time on the checks around them than on products; here a row's last columns
-are a masked vector, so that no number of columns is slow. Short rows are read in shorter vectors: of the longest ones
-most would cross a line of the cache.
+are a masked vector, so that no number of columns is slow. Short rows are read in shorter vectors, of which fewer cross
+a line of the cache.
 """
 
 from typing import Any
@@ -12,6 +12,9 @@ from numba.extending import intrinsic
 
 from sgdlinreg._solvers.lanes_numba import LANES, ROWS
 from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, SHORT_BYTES, VECTOR_BYTES, WIDEST_BYTES, Vectors
+
+PAIR = 2
+"""Rows that are worked on together where no more are left of a batch."""
 
 
 def _fetching(vectors, later, n_columns):
@@ -163,16 +166,16 @@ def _stepping(n_bytes: int):
 
 
 multiply_eight: Any = _multiplying(ROWS, SHORT_BYTES, fetches=False)
-multiply_two: Any = _multiplying(2, SHORT_BYTES, fetches=False)
+multiply_two: Any = _multiplying(PAIR, SHORT_BYTES, fetches=False)
 add_eight: Any = _adding(ROWS, SHORT_BYTES, fetches=False)
-add_two: Any = _adding(2, SHORT_BYTES, fetches=False)
+add_two: Any = _adding(PAIR, SHORT_BYTES, fetches=False)
 multiply_eight_and_fetch: Any = _multiplying(ROWS, SHORT_BYTES)
-multiply_two_and_fetch: Any = _multiplying(2, SHORT_BYTES)
+multiply_two_and_fetch: Any = _multiplying(PAIR, SHORT_BYTES)
 add_eight_and_fetch: Any = _adding(ROWS, SHORT_BYTES)
-add_two_and_fetch: Any = _adding(2, SHORT_BYTES)
+add_two_and_fetch: Any = _adding(PAIR, SHORT_BYTES)
 multiply_eight_long: Any = _multiplying(ROWS, VECTOR_BYTES)
-multiply_two_long: Any = _multiplying(2, VECTOR_BYTES)
+multiply_two_long: Any = _multiplying(PAIR, VECTOR_BYTES)
 add_eight_long: Any = _adding(ROWS, VECTOR_BYTES)
-add_two_long: Any = _adding(2, VECTOR_BYTES)
+add_two_long: Any = _adding(PAIR, VECTOR_BYTES)
 step_of_vectors: Any = _stepping(SHORT_BYTES)
 step_of_long_vectors: Any = _stepping(VECTOR_BYTES)

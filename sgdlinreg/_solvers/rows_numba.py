@@ -202,14 +202,14 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
 def _multiply(reading, left, addresses, k, ahead, n_features, folded, t):
     """Choose the instruction for the next rows, of which so many are left."""
     if reading.long:
-        if left > 2:
+        if left > instructions.PAIR:
             return instructions.multiply_eight_long(addresses, k, ahead, n_features, folded, t)
         return instructions.multiply_two_long(addresses, k, ahead, n_features, folded, t)
     if reading.by_row:
-        if left > 2:
+        if left > instructions.PAIR:
             return instructions.multiply_eight_and_fetch(addresses, k, ahead, n_features, folded, t)
         return instructions.multiply_two_and_fetch(addresses, k, ahead, n_features, folded, t)
-    if left > 2:
+    if left > instructions.PAIR:
         return instructions.multiply_eight(addresses, k, ahead, n_features, folded, t)
     return instructions.multiply_two(addresses, k, ahead, n_features, folded, t)
 
@@ -218,16 +218,16 @@ def _multiply(reading, left, addresses, k, ahead, n_features, folded, t):
 def _add(reading, left, addresses, k, ahead, n_features, factors, i, partial, t):
     """Choose the instruction for the next rows, of which so many are left."""
     if reading.long:
-        if left > 2:
+        if left > instructions.PAIR:
             instructions.add_eight_long(addresses, k, ahead, n_features, factors, i, partial, t)
         else:
             instructions.add_two_long(addresses, k, ahead, n_features, factors, i, partial, t)
     elif reading.by_row:
-        if left > 2:
+        if left > instructions.PAIR:
             instructions.add_eight_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
         else:
             instructions.add_two_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
-    elif left > 2:
+    elif left > instructions.PAIR:
         instructions.add_eight(addresses, k, ahead, n_features, factors, i, partial, t)
     else:
         instructions.add_two(addresses, k, ahead, n_features, factors, i, partial, t)
