@@ -130,10 +130,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     shuffle : bool or "full", default=True
         Order of the rows in an epoch. "full": a new random permutation. True: the same for fewer than 8192 rows; else
-        rows are shuffled in two levels, short blocks of neighbouring rows and inside windows of at least 4096 rows (512
-        where they are long), which reads memory nearly in sequence (sparse data up to 8 MiB and rows of 4 KiB are
-        permuted, too). False: file order, for rows that are in random order already; steps of eta0="auto" are then so
-        short that no order makes them unstable, but sorted rows leave a bias.
+        rows are shuffled in two levels, short blocks of neighbouring rows and inside windows of at least 4096 rows,
+        which reads memory nearly in sequence (sparse data up to 8 MiB and rows of 4 KiB are permuted, too). False: file
+        order, for rows that are in random order already; steps of eta0="auto" are then so short that no order makes
+        them unstable, but sorted rows leave a bias.
 
     drop_last : bool, default=False
         Whether to leave out the last batch of an epoch where it is shorter than batch_size.

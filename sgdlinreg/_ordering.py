@@ -8,8 +8,8 @@ BLOCK_BITS, SMALL_BLOCK_BITS, LONG_BLOCK_BITS = 4, 2, 6
 """Blocks have 16 rows; in small dense data 4, which mixes groups of like rows better; among many rows 64."""
 MANY_ROWS = 1 << 24
 """So many windows even out what longer blocks mix worse, and blocks of a page of memory are found twice as fast."""
-MIN_WINDOW_ROWS, WINDOW_ROWS, WINDOW_BYTES = 512, 4096, 480 << 10
-"""Windows have 4096 rows or more; of long rows fewer, so that two windows fit into the second cache."""
+WINDOW_ROWS = 4096
+"""Shorter windows are read a little faster where rows are long, but the bias that sorted rows leave grows fast."""
 SMALL_BYTES, CACHE_BYTES = 2 << 20, 8 << 20
 """Caches hold data of such sizes: dense ones have short blocks, sparse ones blocks of rows that are far apart."""
 NO_ROWS = np.empty(0, dtype=np.intp)
@@ -60,10 +60,6 @@ class Order(NamedTuple):
         return self.chosen[found] if len(self.chosen) else found
 
 
-def _window_rows(row_bytes: float) -> int:
-    return int(min(max(WINDOW_BYTES / max(row_bytes, 1.0), MIN_WINDOW_ROWS), WINDOW_ROWS))
-
-
 def epoch_order(
     n_rows: int,
     row_bytes: float,
@@ -84,8 +80,7 @@ def epoch_order(
         False: file order. "full": a random permutation. True: the same for fewer than 8192 rows or rows of 4 KiB;
         otherwise two levels: blocks of 16 neighbouring rows (4 in data up to 2 MiB, 64 in data of 2**24 rows; in sparse
         data up to 8 MiB, 16 rows spread over all) in random order, the rows shuffled inside windows of at least 4096
-        rows, of rows longer than 120 bytes only as many as take 480 KiB, but at least 512 [1]_. Reading stays near
-        sequential, and convergence is that of a permutation.
+        rows [1]_. Reading stays near sequential, and convergence is that of a permutation.
     rng : numpy.random.Generator
     chosen : ndarray of shape (n_rows,) or None
         The rows that are meant; None for 0 to ``n_rows - 1``.
@@ -110,8 +105,8 @@ def epoch_order(
     """
     chosen = NO_ROWS if chosen is None else chosen
     permuted = rng.permutation if shuffle else np.arange
-    n_windows = n_rows // _window_rows(row_bytes)
-    if n_rows < 2 * WINDOW_ROWS or shuffle == "full" or (shuffle and row_bytes >= LONG_ROW_BYTES):
+    n_windows = n_rows // WINDOW_ROWS
+    if n_windows < 2 or shuffle == "full" or (shuffle and row_bytes >= LONG_ROW_BYTES):
         return Order(NO_ROWS, NO_ROWS, permuted(n_rows), chosen)
     bits = BLOCK_BITS
     if not grouped and n_rows >= MANY_ROWS:

@@ -35,18 +35,6 @@ def test_two_levels_read_in_windows_of_blocks():
     assert LARGE - 29 * window >= window  # what is left over makes the last window longer, never shorter
 
 
-@pytest.mark.parametrize(("row_bytes", "n_window"), [(200, 2457), (800, 614), (4000, 512)])
-def test_windows_of_long_rows_are_shorter(row_bytes, n_window):
-    n_rows = 50_000
-    order = epoch_order(n_rows, row_bytes, True, np.random.default_rng(0))
-    n_windows = n_rows // n_window
-    window = n_rows // BLOCK_ROWS // n_windows * BLOCK_ROWS
-    assert n_window - BLOCK_ROWS < window < 1.1 * n_window
-    for start in range(0, (n_windows - 1) * window, window):
-        counts = np.unique(order[start : start + window] // BLOCK_ROWS, return_counts=True)[1]
-        np.testing.assert_array_equal(counts, BLOCK_ROWS)
-
-
 def test_blocks_among_many_rows_are_longer(monkeypatch):
     assert _ordering.MANY_ROWS == 1 << 24
     monkeypatch.setattr(_ordering, "MANY_ROWS", LARGE)
