@@ -198,7 +198,7 @@ def train(
     """
     n_targets, n_features = start.shape[0], start.shape[1] - 1
     state = solver.init(n_features, n_targets, start if start_is_given else None)
-    stopped, some_stopped = np.zeros(n_targets, dtype=bool), False
+    stopped = np.zeros(n_targets, dtype=bool)
     coef = np.zeros_like(start)
     curve: list[float] = []
     in_memory = isinstance(data, BlockInMemory)
@@ -215,7 +215,7 @@ def train(
                 rising = Divergence(solver, data.reference, start, rng)
                 stopping = Stopping(limits, data.reference, solver.objective, rising.constant_loss, sampling)
             rising.check(epoch, losses, fitted.coef)
-            coef = np.where(stopped[:, None], coef, fitted.coef) if some_stopped else fitted.coef
+            coef = np.where(stopped[:, None], coef, fitted.coef)
             curve.append(float(losses.sum()) / n_targets)
             report(epoch, curve[-1])
             scores = validation.score(coef) if validation else None
@@ -232,11 +232,9 @@ def train(
                 state, slower = solver.slow_down(state, hindered & ~stopped)
                 stopping.go_on(slower)
                 stalled = stalled & ~slower
-            if stalled.any():
-                stopped |= stalled
-                some_stopped = True
-                if stopped.all():
-                    break
+            stopped |= stalled
+            if stopped.all():
+                break
         if limits.early_stopping and validation:
             coef = validation.best_coef
         suspicious = np.any(losses > rising.constant_loss)

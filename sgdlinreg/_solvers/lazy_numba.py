@@ -192,6 +192,7 @@ def _take_slopes(X, y, weight, rows, group, batch, step_sizes, factor, length, l
 
 @register_jitable(forceinline=True)
 def _take_slope(X, y, row, t, row_weight, length, loss, scratch, place, losses):
+    """Do so for one row and target, which is worked on by the same text where it is the only one, but faster."""
     columns = scratch.columns
     product = 0.0
     for k in range(np.uint64(X.indptr[row]), np.uint64(X.indptr[row + np.uint64(1)])):

@@ -18,8 +18,8 @@ TILE_BYTES = 1 << 20
 """Where LOOKED_UP rows that must be copied take more, only a group and those ahead are looked up at a time."""
 TOGETHER_BYTES = 1 << 13
 """So many bytes of rows are multiplied before they are added: then the first cache still has them."""
-SHORT_ROW_BYTES, BLOCK_ROW_BYTES = 32, 128
-"""Rows of windows are fetched by whole blocks up to the larger size, and not one by one up to the smaller one."""
+SHORT_ROW_BYTES = 32
+"""Where blocks are fetched, rows up to this size are not fetched one by one as well."""
 BLOCK_ROWS, BLOCK_BYTES = 32, 1536
 """Blocks are fetched for so many rows at a time, or so many bytes: more of them at once would wait for each other."""
 LONG_ROW_BYTES = 256
@@ -96,7 +96,7 @@ class Reading(NamedTuple):
         row_bytes = max(block.n_features * block.X.itemsize, 1)
         ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // row_bytes))
         by_block = 0 < len(order.slots) * row_bytes <= WINDOW_BYTES and order.stride == 1
-        by_block = by_block and block.X.strides[0] == row_bytes <= BLOCK_ROW_BYTES
+        by_block = by_block and block.X.strides[0] == row_bytes
         by_row = block.X.strides[1] == block.X.itemsize and not (by_block and row_bytes <= SHORT_ROW_BYTES)
         most = min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) if by_block else min(ahead // 2, TOGETHER_BYTES // row_bytes)
         together = max(most // ROWS, 1) * ROWS
