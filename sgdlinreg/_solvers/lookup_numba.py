@@ -10,8 +10,9 @@ AHEAD_ROWS, AHEAD_BYTES = 64, 12288
 """Rows are fetched this far ahead: as many rows, but no more than so many bytes and no fewer than 4 rows."""
 AHEAD_CSR = 8
 """What CSR rows hold is fetched so many rows ahead."""
-WINDOW_BYTES = 1 << 19
-"""Windows up to this size are fetched as a whole while the one before is read: both fit into the second-level cache."""
+WINDOW_BYTES = 1 << 21
+"""Windows up to this size are fetched as a whole while the one before is read: both fit into the caches of a core or,
+the larger ones, into the one that cores share."""
 
 
 @register_jitable

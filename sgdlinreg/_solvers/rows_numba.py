@@ -25,7 +25,7 @@ BLOCK_ROWS, BLOCK_BYTES = 32, 1536
 LONG_ROW_BYTES = 256
 """Rows of this size and more are read in the longest vectors; they are fetched one by one."""
 AHEAD_IN_BLOCKS = 16
-"""Rows whose blocks are fetched follow so many rows ahead, from the second cache to the first."""
+"""Rows whose blocks are fetched follow so many rows ahead, from there to the first cache."""
 
 
 class Rows(NamedTuple):
@@ -75,7 +75,7 @@ class Reading(NamedTuple):
     ahead : int
         Rows are fetched so many rows ahead.
     by_block : bool
-        Whether blocks of neighbours are fetched a window ahead, into the second cache.
+        Whether blocks of neighbours are fetched a window ahead, into a cache.
     by_row : bool
         Whether rows are fetched one by one.
     long : bool
