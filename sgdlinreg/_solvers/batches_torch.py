@@ -9,6 +9,8 @@ from sgdlinreg._objective import proximal
 GATHERED = {"cpu": 1 << 17, "cuda": 1 << 22}
 """Values gathered at once, in float64: on a CPU they should stay in the second-level cache."""
 MAX_GATHERED_BATCHES = 256
+MAX_PATH = 1 << 22
+"""Coefficients in all iterates that are kept until their sum is taken."""
 MAX_SCALED = 1 << 15
 """Rows of batches of more values are used as they are: scaling them takes longer than the operations it saves."""
 
@@ -79,18 +81,22 @@ def make_position(torch, n_features: int, n_targets: int, device) -> Position:
 
 
 def batches_at_once(block, batch_size: int, n_extreme: int, device: str) -> int:
-    """Give the number of batches whose rows are gathered together."""
+    """Give the number of batches whose rows are gathered together, and whose iterates are kept until then."""
     rows = batch_size + n_extreme
     values = rows * (block.n_features + 1)
     if block.is_sparse:
         values = int(rows * (len(block.X.data) / max(1, block.n_rows) + 1))
     elif values > MAX_SCALED:  # rows are gathered a batch at a time; what else there is of a batch is not
         values = 4 * rows + block.n_features
-    return max(1, min(GATHERED.get(device, GATHERED["cpu"]) // values, MAX_GATHERED_BATCHES))
+    gathered = GATHERED.get(device, GATHERED["cpu"]) // values
+    kept = MAX_PATH // ((block.n_features + 1) * block.y.shape[1])
+    return max(1, min(gathered, kept, MAX_GATHERED_BATCHES))
 
 
-def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, sizes, position) -> None:
+def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, capacity, position) -> None:
     """Take one step for every row of ``rows``, without synchronisation between host and device.
+
+    The operations and the shapes of what they work on follow from the shapes of the arguments and ``capacity`` alone.
 
     Parameters
     ----------
@@ -101,8 +107,8 @@ def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, siz
     momentum : tuple of (float, bool)
     rows : tensor of shape (n_batches, batch_size)
     step_sizes : tensor of shape (n_batches, n_targets)
-    sizes : list of int or None
-        Values in each batch of CSR rows, with those of the extreme rows; None where X is dense.
+    capacity : int
+        Values for which there is room in each batch of CSR rows, those of the extreme rows among them.
     position : Position
     """
     n_batches, batch_size = rows.shape
@@ -118,7 +124,7 @@ def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, siz
         weight, scale, step_sizes = weight[..., None], setting.inverse_scale[:, None], step_sizes[:, None, :]
     folds = block.is_sparse or joined.shape[1] * (block.n_features + 1) > MAX_SCALED
     make: Any = FoldedBatches if folds else ScaledBatches
-    batches = make(torch, block, joined, sizes, setting, objective.fit_intercept, one_target)
+    batches = make(torch, block, joined, capacity, setting, objective.fit_intercept, one_target)
 
     residuals, path = torch.empty_like(y), torch.empty((n_batches, *coef.shape), dtype=coef.dtype, device=coef.device)
     plain = momentum[0] == 0.0 and objective.is_smooth and setting.whitener is None and setting.curvature is None
@@ -196,7 +202,7 @@ def _step(batches, number, slope, step_size, shrink, coef, moved, rest):
 class ScaledBatches:
     """Dense rows of small batches in scaled coordinates, float64, the last column that of the intercept."""
 
-    def __init__(self, torch, block, joined, sizes, setting, fit_intercept, one_target):
+    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target):
         taken = block.X.index_select(0, joined.reshape(-1))
         Z = torch.ones((len(taken), block.n_features + 1), dtype=torch.float64, device=taken.device)
         if setting.is_raw:
@@ -222,14 +228,14 @@ class ScaledBatches:
 class FoldedBatches:
     """Rows as they are, dense or CSR, with centre and scale folded into the coefficients."""
 
-    def __init__(self, torch, block, joined, sizes, setting, fit_intercept, one_target):
+    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target):
         self.torch, self.fit_intercept, self.is_raw = torch, fit_intercept, setting.is_raw
         self.centre, self.inverse_scale = setting.centre, setting.inverse_scale
         if not one_target:
             self.centre, self.inverse_scale = self.centre[:, None], self.inverse_scale[:, None]
         self.batches: Any = None
         if block.is_sparse:
-            self.batches = SparseRows(torch, block.X, joined, sizes, one_target)
+            self.batches = SparseRows(torch, block.X, joined, capacity, one_target)
         else:
             self.batches = DenseRows(block.X, joined)
 
@@ -269,29 +275,38 @@ class DenseRows:
         return self.rows.T @ matrix.to(self.X.dtype)
 
 
-def sizes_of_batches(torch, X, order, batch_size: int, extreme_rows) -> list[int]:
-    """Count the values in each batch of CSR rows, with those of the extreme rows; waits for the device once."""
+def most_values(torch, X, order, batch_size: int, extreme_rows) -> int:
+    """Count the values of the largest batch of CSR rows, with those of the extreme rows; waits for the device once."""
     lengths = X.indptr[1:] - X.indptr[:-1]
-    n_whole = len(order) // batch_size
-    of_rows = lengths[order]
-    whole = of_rows[: n_whole * batch_size].view(n_whole, batch_size).sum(dim=1)
-    last = of_rows[n_whole * batch_size :].sum()[None] if n_whole * batch_size < len(order) else whole[:0]
-    return (torch.cat([whole, last]) + lengths[extreme_rows].sum()).tolist()
+    of_rows = torch.nn.functional.pad(lengths[order], (0, -len(order) % batch_size))
+    return int(of_rows.view(-1, batch_size).sum(dim=1).max() + lengths[extreme_rows].sum())
 
 
 class SparseRows:
-    """Rows of CSR batches: for each batch the row, the column and the value of its entries."""
+    """Rows of CSR batches: for each batch the row, the column and the value of its entries.
 
-    def __init__(self, torch, X, joined, sizes, one_target):
-        self.n_rows, self.n_features = joined.shape[1], X.n_features
-        rows = joined.reshape(-1)
-        start = X.indptr[rows]
-        lengths = X.indptr[rows + 1] - start
-        row = torch.repeat_interleave(lengths, output_size=sum(sizes))
-        where = torch.arange(len(row), device=row.device) + (start - lengths.cumsum(0) + lengths)[row]
-        data = X.data[where].to(torch.float64)
-        entries = row % self.n_rows, X.indices[where], data if one_target else data[:, None]
-        self.entries = list(zip(*(part.split(sizes) for part in entries), strict=True))
+    All batches have as many entries, so that shapes do not depend on values. Zeros that fill up a batch are shared out
+    among its rows, at the columns of the entries that follow: on CUDA entries of one place are added one by one.
+    """
+
+    def __init__(self, torch, X, joined, capacity, one_target):
+        n_batches, self.n_rows = joined.shape
+        self.n_features = X.n_features
+        start, stop = X.indptr[joined], X.indptr[joined + 1]
+        lengths = stop - start
+        spare = capacity - lengths.sum(dim=1, keepdim=True)
+        one_more = torch.arange(self.n_rows, device=joined.device) < spare % self.n_rows
+        lengths = (lengths + spare // self.n_rows + one_more).view(-1)
+        n_entries = n_batches * capacity
+        row = torch.repeat_interleave(lengths, output_size=n_entries)
+        entry = torch.arange(n_entries, device=joined.device)
+        entry += (start.view(-1) - lengths.cumsum(0) + lengths)[row]
+        present = entry < stop.view(-1)[row]
+        entry.clamp_(max=len(X.data) - 1)
+        data = X.data[entry].to(torch.float64) * present
+        row = torch.arange(self.n_rows, device=joined.device).repeat(n_batches)[row]
+        entries = row, X.indices[entry], data if one_target else data[:, None]
+        self.entries = list(zip(*(part.unflatten(0, (n_batches, capacity)).unbind() for part in entries), strict=True))
 
     def times(self, number, matrix):
         """Multiply the rows of a batch by (n_features, n_targets)."""

@@ -13,11 +13,14 @@ from sgdlinreg._solvers.batches_torch import (
     batches_at_once,
     make_position,
     make_setting,
-    sizes_of_batches,
+    most_values,
     take_steps,
 )
 from sgdlinreg._solvers.graphs_torch import Replayed
 from sgdlinreg._solvers.transfer import DeviceBlock
+
+SPARE_ROOM = 1 / 32
+"""Room for values of CSR batches beyond the largest so far, as a share: the next epoch cuts other batches."""
 
 
 class Problem(NamedTuple):
@@ -130,35 +133,38 @@ class TorchPlan:
         at_once = batches_at_once(block, batch_size, len(setting.extreme_rows), device.type)
         self.rows = torch.empty((at_once, batch_size), dtype=torch.int64, device=device)
         self.step_sizes = torch.empty((at_once, problem.n_targets), dtype=torch.float64, device=device)
+        self.capacity = 0
         self.momentum: tuple[float, bool] | None = None
 
-    def _take_steps(self, rows, step_sizes, sizes=None):
+    def _take_steps(self, rows, step_sizes):
         problem = self.problem
         about = (problem.block, self.setting, problem.objective, self.momentum)
-        take_steps(self.torch, *about, rows, step_sizes, sizes, self.position)
+        take_steps(self.torch, *about, rows, step_sizes, self.capacity, self.position)
+
+    def _prepare(self, order, momentum):
+        """Set what replayed operations depend on but rows and step sizes; where it has changed they are new ones."""
+        capacity = self.capacity
+        if self.problem.block.is_sparse:
+            about = self.problem.block.X, order, self.problem.batch_size, self.setting.extreme_rows
+            most = most_values(self.torch, *about)
+            if most > capacity:
+                capacity = most + int(SPARE_ROOM * most)
+        if (capacity, momentum) != (self.capacity, self.momentum):
+            self.capacity, self.momentum = capacity, momentum
+            self.replayed = Replayed(self.torch, order.device, lambda: self._take_steps(self.rows, self.step_sizes))
 
     def run(self, order, step_sizes, momentum):
         """Take a step for every batch of the rows ``order``."""
-        if momentum != self.momentum:
-            self.momentum = momentum
-            self.replayed = Replayed(self.torch, order.device, lambda: self._take_steps(self.rows, self.step_sizes))
+        self._prepare(order, momentum)
         at_once, batch_size = self.rows.shape
-        sizes = None
-        if self.problem.block.is_sparse:
-            X = self.problem.block.X
-            sizes = sizes_of_batches(self.torch, X, order, batch_size, self.setting.extreme_rows)
         n_whole = len(order) // batch_size
         rows = order[: n_whole * batch_size].view(n_whole, batch_size)
-        for part in range(n_whole // at_once if self._can_replay() else 0):
-            self.rows.copy_(rows[part * at_once : (part + 1) * at_once])
-            self.step_sizes.copy_(step_sizes[part * at_once : (part + 1) * at_once])
+        n_replayed = n_whole // at_once * at_once
+        for start in range(0, n_replayed, at_once):
+            self.rows.copy_(rows[start : start + at_once])
+            self.step_sizes.copy_(step_sizes[start : start + at_once])
             self.replayed()
-        done = n_whole // at_once * at_once if self._can_replay() else 0
-        for start in range(done, n_whole, at_once):
-            stop = min(start + at_once, n_whole)
-            self._take_steps(rows[start:stop], step_sizes[start:stop], sizes and sizes[start:stop])
+        if n_replayed < n_whole:
+            self._take_steps(rows[n_replayed:], step_sizes[n_replayed:n_whole])
         if n_whole < len(step_sizes):
-            self._take_steps(order[None, n_whole * batch_size :], step_sizes[n_whole:], sizes and sizes[n_whole:])
-
-    def _can_replay(self):
-        return not self.problem.block.is_sparse
+            self._take_steps(order[None, n_whole * batch_size :], step_sizes[n_whole:])
