@@ -1,5 +1,6 @@
 """Batches in torch operations: rows of many batches are gathered at once, so that a step is a handful of operations."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,26 @@ class Setting(NamedTuple):
     curvature: Any
     anchor: Any
     is_raw: bool
+
+
+class Buffers:
+    """Memory for temporaries that is used again by every call.
+
+    On a CPU fresh memory of some size comes page by page at its first use, which takes as long as the steps of a batch.
+    CUDA's allocator keeps memory itself, and a graph has to own what it captured: there nothing is kept here.
+    """
+
+    def __init__(self, torch, device):
+        self.torch, self.device, self.kept = torch, device, {}
+
+    def get(self, name: str, shape: tuple[int, ...], dtype):
+        """Give a tensor with any values in it, which the next call with the same name may give again."""
+        if self.device.type == "cuda":
+            return self.torch.empty(shape, dtype=dtype, device=self.device)
+        size = math.prod(shape)
+        if name not in self.kept or len(self.kept[name]) < size:
+            self.kept[name] = self.torch.empty(size, dtype=dtype, device=self.device)
+        return self.kept[name][:size].view(shape)
 
 
 class Position(NamedTuple):
@@ -93,7 +114,7 @@ def batches_at_once(block, batch_size: int, n_extreme: int, device: str) -> int:
     return max(1, min(gathered, kept, MAX_GATHERED_BATCHES))
 
 
-def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, capacity, position) -> None:
+def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, capacity, position, buffers) -> None:
     """Take one step for every row of ``rows``, without synchronisation between host and device.
 
     The operations and the shapes of what they work on follow from the shapes of the arguments and ``capacity`` alone.
@@ -110,6 +131,7 @@ def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, cap
     capacity : int
         Values for which there is room in each batch of CSR rows, those of the extreme rows among them.
     position : Position
+    buffers : Buffers
     """
     n_batches, batch_size = rows.shape
     coef, coef_sum, velocity, losses = position
@@ -124,9 +146,9 @@ def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, cap
         weight, scale, step_sizes = weight[..., None], setting.inverse_scale[:, None], step_sizes[:, None, :]
     folds = block.is_sparse or joined.shape[1] * (block.n_features + 1) > MAX_SCALED
     make: Any = FoldedBatches if folds else ScaledBatches
-    batches = make(torch, block, joined, capacity, setting, objective.fit_intercept, one_target)
+    batches = make(torch, block, joined, capacity, setting, objective.fit_intercept, one_target, buffers)
 
-    residuals, path = torch.empty_like(y), torch.empty((n_batches, *coef.shape), dtype=coef.dtype, device=coef.device)
+    residuals, path = torch.empty_like(y), buffers.get("path", (n_batches, *coef.shape), coef.dtype)
     plain = momentum[0] == 0.0 and objective.is_smooth and setting.whitener is None and setting.curvature is None
     factors = weight * -step_sizes if plain else weight
     step = _plain_step if plain else _step
@@ -202,16 +224,16 @@ def _step(batches, number, slope, step_size, shrink, coef, moved, rest):
 class ScaledBatches:
     """Dense rows of small batches in scaled coordinates, float64, the last column that of the intercept."""
 
-    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target):
-        taken = block.X.index_select(0, joined.reshape(-1))
-        Z = torch.ones((len(taken), block.n_features + 1), dtype=torch.float64, device=taken.device)
+    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target, buffers):
+        taken = buffers.get("taken", (joined.numel(), block.n_features), block.X.dtype)
+        torch.index_select(block.X, 0, joined.reshape(-1), out=taken)
+        Z = buffers.get("scaled", (len(taken), block.n_features + 1), torch.float64)
         if setting.is_raw:
             Z[:, :-1] = taken
         else:
             torch.sub(taken, setting.centre, out=Z[:, :-1])
             Z[:, :-1] *= setting.inverse_scale
-        if not fit_intercept:
-            Z[:, -1] = 0.0
+        Z[:, -1] = float(fit_intercept)
         Z = Z.view(*joined.shape, -1)
         self.rows, self.columns = Z.unbind(), Z.transpose(1, 2).unbind()
         self.multiply = torch.addmv if one_target else torch.addmm
@@ -228,7 +250,7 @@ class ScaledBatches:
 class FoldedBatches:
     """Rows as they are, dense or CSR, with centre and scale folded into the coefficients."""
 
-    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target):
+    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target, buffers):
         self.torch, self.fit_intercept, self.is_raw = torch, fit_intercept, setting.is_raw
         self.centre, self.inverse_scale = setting.centre, setting.inverse_scale
         if not one_target:
@@ -237,7 +259,7 @@ class FoldedBatches:
         if block.is_sparse:
             self.batches = SparseRows(torch, block.X, joined, capacity, one_target)
         else:
-            self.batches = DenseRows(block.X, joined)
+            self.batches = DenseRows(torch, block.X, joined, one_target, buffers)
 
     def residual(self, number, minus_y, coef, out):
         """Set the predictions of a batch minus y."""
@@ -246,33 +268,42 @@ class FoldedBatches:
             folded = folded * self.inverse_scale
             offset = offset - (self.centre * folded).sum(dim=0)
         self.torch.add(minus_y, offset, out=out)
-        out += self.batches.times(number, folded)
+        self.batches.add_times(number, folded, out)
 
     def add_gradient(self, number, start, slope, out):
         """Set ``start`` plus the sum of the rows of a batch times their slopes."""
         slope_sum = slope.sum(dim=0)
-        features = self.batches.transposed_times(number, slope)
         if self.is_raw:
-            self.torch.add(start[:-1], features, out=out[:-1])
+            self.batches.add_transposed_times(number, slope, out[:-1].copy_(start[:-1]))
         else:
-            self.torch.addcmul(start[:-1], features - slope_sum * self.centre, self.inverse_scale, out=out[:-1])
+            features = self.centre * -slope_sum
+            self.batches.add_transposed_times(number, slope, features)
+            self.torch.addcmul(start[:-1], features, self.inverse_scale, out=out[:-1])
         self.torch.add(start[-1], slope_sum, alpha=float(self.fit_intercept), out=out[-1])
 
 
 class DenseRows:
     """Rows of dense batches, gathered one batch at a time; products are summed in the dtype of X."""
 
-    def __init__(self, X, joined):
-        self.X, self.joined = X, joined
+    def __init__(self, torch, X, joined, one_target, buffers):
+        self.torch, self.X, self.joined = torch, X, joined
+        self.multiply = torch.addmv if one_target else torch.addmm
+        self.rows = buffers.get("taken", (joined.shape[1], X.shape[1]), X.dtype)
 
-    def times(self, number, matrix):
-        """Multiply the rows of a batch by (n_features, n_targets)."""
-        self.rows = self.X.index_select(0, self.joined[number])
-        return self.rows @ matrix.to(self.X.dtype)
+    def add_times(self, number, matrix, out):
+        """Add the rows of a batch times (n_features, n_targets)."""
+        self.torch.index_select(self.X, 0, self.joined[number], out=self.rows)
+        self._add(self.rows, matrix, out)
 
-    def transposed_times(self, number, matrix):
-        """Multiply the transpose of the rows that were multiplied last by (n_rows, n_targets)."""
-        return self.rows.T @ matrix.to(self.X.dtype)
+    def add_transposed_times(self, number, matrix, out):
+        """Add the transpose of the rows that were multiplied last times (n_rows, n_targets)."""
+        self._add(self.rows.T, matrix, out)
+
+    def _add(self, rows, matrix, out):
+        if rows.dtype == out.dtype:
+            self.multiply(out, rows, matrix, out=out)
+        else:
+            out += rows @ matrix.to(rows.dtype)
 
 
 def most_values(torch, X, order, batch_size: int, extreme_rows) -> int:
@@ -290,13 +321,12 @@ class SparseRows:
     """
 
     def __init__(self, torch, X, joined, capacity, one_target):
-        n_batches, self.n_rows = joined.shape
-        self.n_features = X.n_features
+        n_batches, n_rows = joined.shape
         start, stop = X.indptr[joined], X.indptr[joined + 1]
         lengths = stop - start
         spare = capacity - lengths.sum(dim=1, keepdim=True)
-        one_more = torch.arange(self.n_rows, device=joined.device) < spare % self.n_rows
-        lengths = (lengths + spare // self.n_rows + one_more).view(-1)
+        one_more = torch.arange(n_rows, device=joined.device) < spare % n_rows
+        lengths = (lengths + spare // n_rows + one_more).view(-1)
         n_entries = n_batches * capacity
         row = torch.repeat_interleave(lengths, output_size=n_entries)
         entry = torch.arange(n_entries, device=joined.device)
@@ -304,23 +334,24 @@ class SparseRows:
         present = entry < stop.view(-1)[row]
         entry.clamp_(max=len(X.data) - 1)
         data = X.data[entry].to(torch.float64) * present
-        row = torch.arange(self.n_rows, device=joined.device).repeat(n_batches)[row]
+        row = torch.arange(n_rows, device=joined.device).repeat(n_batches)[row]
         entries = row, X.indices[entry], data if one_target else data[:, None]
         self.entries = list(zip(*(part.unflatten(0, (n_batches, capacity)).unbind() for part in entries), strict=True))
 
-    def times(self, number, matrix):
-        """Multiply the rows of a batch by (n_features, n_targets)."""
+    def add_times(self, number, matrix, out):
+        """Add the rows of a batch times (n_features, n_targets)."""
         row, column, data = self.entries[number]
-        return _add_at(matrix.new_zeros((self.n_rows, *matrix.shape[1:])), row, data * matrix[column])
+        _add_at(out, row, data * matrix[column])
 
-    def transposed_times(self, number, matrix):
-        """Multiply their transpose by (n_rows, n_targets)."""
+    def add_transposed_times(self, number, matrix, out):
+        """Add their transpose times (n_rows, n_targets)."""
         row, column, data = self.entries[number]
-        return _add_at(matrix.new_zeros((self.n_features, *matrix.shape[1:])), column, data * matrix[row])
+        _add_at(out, column, data * matrix[row])
 
 
 def _add_at(out, index, values):
     """Add values to rows of ``out``; on CUDA index_add_ is atomic and so never the same twice, index_put_ sorts."""
     if out.device.type == "cuda":
-        return out.index_put_((index,), values, accumulate=True)
-    return out.index_add_(0, index, values)
+        out.index_put_((index,), values, accumulate=True)
+    else:
+        out.index_add_(0, index, values)

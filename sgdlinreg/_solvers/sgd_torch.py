@@ -10,6 +10,7 @@ from sgdlinreg._optional import import_optional
 from sgdlinreg._ordering import Order
 from sgdlinreg._solvers import transfer
 from sgdlinreg._solvers.batches_torch import (
+    Buffers,
     batches_at_once,
     make_position,
     make_setting,
@@ -133,13 +134,14 @@ class TorchPlan:
         at_once = batches_at_once(block, batch_size, len(setting.extreme_rows), device.type)
         self.rows = torch.empty((at_once, batch_size), dtype=torch.int64, device=device)
         self.step_sizes = torch.empty((at_once, problem.n_targets), dtype=torch.float64, device=device)
+        self.buffers = Buffers(torch, device)
         self.capacity = 0
         self.momentum: tuple[float, bool] | None = None
 
     def _take_steps(self, rows, step_sizes):
         problem = self.problem
         about = (problem.block, self.setting, problem.objective, self.momentum)
-        take_steps(self.torch, *about, rows, step_sizes, self.capacity, self.position)
+        take_steps(self.torch, *about, rows, step_sizes, self.capacity, self.position, self.buffers)
 
     def _prepare(self, order, momentum):
         """Set what replayed operations depend on but rows and step sizes; where it has changed they are new ones."""
