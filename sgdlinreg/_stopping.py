@@ -105,16 +105,14 @@ class Stopping:
         if self.limits.tol is None or len(models) < 2:
             return nowhere, nowhere
         X, y, share = self.probe
-        flat = models.reshape(-1, models.shape[2])
-        predictions = (X @ flat[:, :-1].T + flat[:, -1]).reshape(len(y), *models.shape[:2])
-        changes = predictions[:, :-1] - predictions[:, 1:]
-        steeper = changes
+        moves = models[:-1] - models[1:]
+        changes = steeper = _predictions(X, moves)
         if not self.objective.is_least_squares:
-            slopes = self.objective.loss.slope(predictions - y[:, None])
+            slopes = self.objective.loss.slope(_predictions(X, models) - y[:, None])
             steeper = slopes[:, :-1] - slopes[:, 1:]
         worth = 0.5 * (share @ (changes * steeper).reshape(len(y), -1)).reshape(changes.shape[1:])
         if self.objective.l2:
-            worth += 0.5 * self.objective.l2 * np.square(models[:-1] - models[1:])[:, :, :-1].sum(axis=2)
+            worth += 0.5 * self.objective.l2 * np.square(moves)[:, :, :-1].sum(axis=2)
         unit = np.minimum(losses, self.constant_loss) if self.objective.l2 else self.constant_loss
         following = worth[0]
         if not self.objective.is_least_squares:
@@ -174,6 +172,12 @@ class Stopping:
     def go_on(self, targets: np.ndarray) -> None:
         """Start counting again for some targets."""
         self.in_a_row[targets] = 0
+
+
+def _predictions(X, models: np.ndarray) -> np.ndarray:
+    """Predictions of models (n_models, n_targets, n_features + 1): (n_rows, n_models, n_targets)."""
+    flat = models.reshape(-1, models.shape[2])
+    return (X @ flat[:, :-1].T + flat[:, -1]).reshape(X.shape[0], *models.shape[:2])
 
 
 class Validation:

@@ -72,21 +72,9 @@ class Scratch(NamedTuple):
             np.zeros(2, np.intp),
         )
 
-    def begin_plainly(self, coef) -> None:
-        """Bring what plain steps work on into whole vectors: parts of them are not read as fast after being stored."""
-        self.plain[:] = 0
-        self.plain[0, :, : coef.shape[1] - 1] = coef[:, :-1]
-
-    def end_plainly(self, coef, coef_sum) -> None:
-        """Bring the result of plain steps back."""
-        n_features = coef.shape[1] - 1
-        coef[:, :-1] = self.plain[0, :, :n_features]
-        coef_sum[:, :-1] += self.plain[1, :, :n_features]
-
     def clear(self) -> None:
-        """Forget sums, rows that have been looked up, and what overflow may have left in padding."""
-        self.gradient[:] = self.sums[:] = self.span[:] = 0
-        self.folded[:] = self.partial[:] = 0
+        """Forget what a part of a large batch has left."""
+        _clear(self)
 
     def add_to(self, other: "Scratch") -> None:
         """Add the sums to those of another."""
@@ -119,6 +107,34 @@ class Penalty(NamedTuple):
 
 
 _proximal = register_jitable(proximal)
+
+
+@register_jitable
+def _clear(scratch):
+    """Forget sums, rows that have been looked up, and what overflow may have left in padding."""
+    scratch.gradient[:] = 0.0
+    scratch.sums[:] = 0.0
+    scratch.span[:] = 0
+    scratch.folded[:] = 0.0
+    scratch.partial[:] = 0.0
+
+
+@register_jitable
+def _begin_plainly(plain, coef):
+    """Bring what plain steps work on into whole vectors: parts of them are not read as fast after being stored."""
+    plain[:] = 0.0
+    for t in range(coef.shape[0]):
+        for j in range(coef.shape[1] - 1):
+            plain[0, t, j] = coef[t, j]
+
+
+@register_jitable
+def _end_plainly(plain, coef, coef_sum):
+    """Bring the result of plain steps back."""
+    for t in range(coef.shape[0]):
+        for j in range(coef.shape[1] - 1):
+            coef[t, j] = plain[0, t, j]
+            coef_sum[t, j] += plain[1, t, j]
 
 
 @compiled(**FAST)
@@ -156,6 +172,10 @@ def run_batches(
     regular = (n_rows - n_extreme) / n_rows
     folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
     rows, span = scratch.rows, scratch.span
+    if share.length == 0:
+        _clear(scratch)
+    if share.plain:
+        _begin_plainly(scratch.plain, coef)
     if share.adds and (share.length == 0 or positions[1] == share.stop):
         gather(X, y, weight, scratch.extreme, n_extreme)
     intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
@@ -217,6 +237,8 @@ def run_batches(
                 coef_sum[t, j] += coef[t, j]
                 gradient[t, j] = 0.0
             intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
+    if share.plain:
+        _end_plainly(scratch.plain, coef, coef_sum)
 
 
 @register_jitable

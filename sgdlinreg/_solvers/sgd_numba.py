@@ -79,7 +79,6 @@ class NumbaKernel(CPUKernel):
                 ),
             )
             self._of_last_epoch = about, form, ready
-        ready[0].clear()
         return ready
 
     def run_batches(
@@ -118,11 +117,7 @@ class NumbaKernel(CPUKernel):
         if not large:
             plain = alone and batch_size <= GROUP and not conditioning.whitener.shape[1]
             plain = plain and not len(conditioning.extreme_rows)
-            if plain:
-                scratch.begin_plainly(iterate.coef)
             run(positions, step_sizes, Share(plain=plain), scratch)
-            if plain:
-                scratch.end_plainly(iterate.coef, iterate.coef_sum)
             return losses
         scratches = [Scratch.for_block(block, conditioning) for _ in range(PARTS)]
         over_parts = map if self.n_threads == 1 else self.pool.map
