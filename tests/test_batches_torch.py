@@ -49,8 +49,8 @@ def test_ragged_rows_follow_the_reference_and_room_grows(batch_size, n_targets, 
     rooms = []
 
     class Spy(sgd_torch.Replayed):
-        def __init__(self, torch, device, action):
-            super().__init__(torch, device, action)
+        def __init__(self, torch, device):
+            super().__init__(torch, device)
             rooms.append(kernel.plan.capacity)
 
     monkeypatch.setattr(sgd_torch, "Replayed", Spy)

@@ -161,6 +161,87 @@ def test_fits_on_a_gpu(batch_size, n_features):
     assert fits[0].coef_.tobytes() == fits[1].coef_.tobytes()
 
 
+class DriverOfSm90:
+    """What a launch asks Triton's driver for, on a machine that has none."""
+
+    def get_current_target(self):
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self):
+        return 0
+
+    def get_current_stream(self, device=None):
+        return 0
+
+
+class Launched:
+    """A kernel whose launches are all that they are on a GPU, up to the compiled code, which does not run."""
+
+    def __init__(self, kernel, codes):
+        self.kernel, self.codes = kernel, codes
+
+    def __getitem__(self, grid):
+        def launch(*args, **constants):
+            self.codes.append(self.kernel.warmup(*args, grid=grid, **constants))
+
+        return launch
+
+
+@pytest.fixture
+def codes(monkeypatch):
+    """What the launches of a test were compiled to, for arrays in the memory of the CPU."""
+    from triton.runtime import driver
+
+    from sgdlinreg._solvers import sgd_triton
+
+    found = []
+    monkeypatch.setattr(driver, "_active", DriverOfSm90())
+    for name in ("walk", "sum_up", "take_step"):
+        monkeypatch.setattr(sgd_triton, name, Launched(getattr(sgd_triton, name), found))
+    return found
+
+
+@compiles
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
+def test_launches_compile_for_what_they_are_given(codes, kernel, loss):
+    options = Options(batch_size=16, eta0=1e-3, momentum=0.5, nesterovs_momentum=loss == "huber")
+    block = block_of(np.float32, 7, 1 + (loss == "huber"), weighted=loss == "huber")
+    run(kernel("cpu"), [block], objective_of(loss, "elasticnet"), options, n_epochs=1)
+    assert len(codes) == (1 if kernel is TritonKernel else 2 * 8)  # eight steps are replayed at a time
+    assert all("cubin" in code.asm for code in codes)
+    assert len({id(code) for code in codes}) <= 2
+
+
+@compiles
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_launches_compile_for_single_rows_columns_and_targets(codes, kernel):
+    options = Options(batch_size=1, eta0=1e-3)
+    for n_rows, n_targets in ((1, 1), (2, 1), (33, 1), (33, 2)):
+        run(kernel("cpu"), [block_of(np.float64, 1, n_targets, n_rows=n_rows)], objective_of(), options, n_epochs=1)
+    assert all("cubin" in code.asm for code in codes)
+    if kernel is TritonKernel:  # no code of its own for every number of batches
+        assert len({id(code) for code in codes}) == 2
+
+
+@compiles
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_launches_compile_with_matrices(codes, kernel):
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((300, 1)) + 1e-2 * rng.standard_normal((300, 5))
+    X[3] *= 100
+    y = X @ [[1.0], [-2.0], [3.0], [0.5], [-2.5]] * 300 + rng.standard_normal((300, 1))
+    block = block_of()._replace(X=X, y=y)
+    state = run(kernel("cpu"), [block], objective_of(), Options(batch_size=16), n_epochs=1)[1]
+    assert state.conditioning.whitener.shape[1]
+    blocks, objective = [block_of(), block_of()], objective_of(penalty="l2")
+    state = run(kernel("cpu"), blocks, objective, Options(batch_size=16), visit=Visit.ONCE, n_epochs=1)[1]
+    assert len(state.memory.curvature)
+    assert all("cubin" in code.asm for code in codes)
+
+
 def compiled_for_sm_90(kernel, dtype, constants, warps):
     """Compile a kernel without a GPU, for aligned arrays, and give what the assembler says of its registers."""
     import triton

@@ -17,7 +17,7 @@ from sgdlinreg._solvers.tiles_triton import (
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_positions", "n_batches"])
 def walk(
     X,
     y,
@@ -35,7 +35,7 @@ def walk(
     curvature,
     edge,
     anchor,
-    options,
+    numbers,
     n_features,
     n_targets,
     batch_size,
@@ -67,7 +67,7 @@ def walk(
     anchor += target * (n_features + 1)
     loss = None
     if LOSS is not None:
-        loss = LOSS(tl.load(options))
+        loss = LOSS(tl.load(numbers))
     middle, unit = load_vector(centre, columns, n_features), load_vector(inverse_scale, columns, n_features)
     matrices = load_matrices((whitener, curvature, edge), anchor, columns, n_features, WHITENS, REMEMBERS)
     w, v = load_vector(coef, columns, n_features), load_vector(velocity, columns, n_features)
@@ -81,14 +81,14 @@ def walk(
     first = tl.program_id(0) * 0
     rows, own, joins = row_numbers(order, extreme_rows, first, first, shape, n_positions, ROWS)
     length = length_of(first, batch_size, n_positions)
-    x, label, factor = load_rows(data, rows, own, joins, length, target, options, columns, sizes, HAS_WEIGHT)
+    x, label, factor = load_rows(data, rows, own, joins, length, target, numbers, columns, sizes, HAS_WEIGHT)
     following = first + 1
     rows, own, joins = row_numbers(order, extreme_rows, following // TILES, following % TILES, shape, n_positions, ROWS)
     for now in range(n_batches * TILES):
         following = now + 1
         length = length_of(following // TILES, batch_size, n_positions)
         next_x, next_label, next_factor = load_rows(
-            data, rows, own, joins, length, target, options, columns, sizes, HAS_WEIGHT
+            data, rows, own, joins, length, target, numbers, columns, sizes, HAS_WEIGHT
         )
         following = now + 2
         rows, own, joins = row_numbers(
@@ -106,7 +106,7 @@ def walk(
                 step_size,
                 (middle, unit),
                 matrices,
-                options,
+                numbers,
                 PROXIMAL,
                 NESTEROV,
                 WHITENS,
@@ -143,7 +143,7 @@ def sum_up(
     coef,
     centre,
     inverse_scale,
-    options,
+    numbers,
     n_features,
     n_targets,
     batch_size,
@@ -170,14 +170,14 @@ def sum_up(
     partial += (target * n_programs + program) * (n_features + 2)
     loss = None
     if LOSS is not None:
-        loss = LOSS(tl.load(options))
+        loss = LOSS(tl.load(numbers))
     folded = load_vector(coef, columns, n_features) * load_vector(inverse_scale, columns, n_features)
     intercept = tl.load(coef + n_features) - tl.sum(load_vector(centre, columns, n_features) * folded, axis=0)
     length = length_of(number, batch_size, n_positions)
     features, slope_sum, batch_loss = tl.zeros_like(folded), tl.zeros_like(intercept), tl.zeros_like(intercept)
     for tile in range(program, TILES, n_programs):
         rows, own, joins = row_numbers(order, extreme_rows, number, tile, shape, n_positions, ROWS)
-        x, label, factor = load_rows(data, rows, own, joins, length, target, options, columns, sizes, HAS_WEIGHT)
+        x, label, factor = load_rows(data, rows, own, joins, length, target, numbers, columns, sizes, HAS_WEIGHT)
         more = sums_of(x, label, factor, folded, intercept, loss, VALUE, SLOPE)
         features, slope_sum, batch_loss = features + more[0], slope_sum + more[1], batch_loss + more[2]
     tl.store(partial + columns, features, mask=columns < n_features)
@@ -201,7 +201,7 @@ def take_step(
     curvature,
     edge,
     anchor,
-    options,
+    numbers,
     n_features,
     n_targets,
     batch_size,
@@ -240,7 +240,7 @@ def take_step(
         step_size = tl.load(step_sizes + number * n_targets + target)
         sums = features, slope_sum, batch_loss
         w, b, v, u = moved_from(
-            sums, (w, b, v, u), step_size, coordinates, matrices, options, PROXIMAL, NESTEROV, WHITENS, REMEMBERS
+            sums, (w, b, v, u), step_size, coordinates, matrices, numbers, PROXIMAL, NESTEROV, WHITENS, REMEMBERS
         )
         tl.store(coef + columns, w, mask=within)
         tl.store(velocity + columns, v, mask=within)

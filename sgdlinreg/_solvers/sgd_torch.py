@@ -132,6 +132,9 @@ class TorchPlan:
         self.torch, self.problem, self.setting = torch, problem, setting
         self.position = make_position(torch, block.n_features, problem.n_targets, device)
         at_once = batches_at_once(block, batch_size, len(setting.extreme_rows), device.type)
+        n_whole = (len(block.y) - len(setting.extreme_rows)) // batch_size
+        n_parts = -(-n_whole // at_once)
+        at_once = n_whole // n_parts if n_parts else 1  # an epoch is this many, but for a few batches
         self.rows = torch.empty((at_once, batch_size), dtype=torch.int64, device=device)
         self.step_sizes = torch.empty((at_once, problem.n_targets), dtype=torch.float64, device=device)
         self.buffers = Buffers(torch, device)
@@ -153,7 +156,7 @@ class TorchPlan:
                 capacity = most + int(SPARE_ROOM * most)
         if (capacity, momentum) != (self.capacity, self.momentum):
             self.capacity, self.momentum = capacity, momentum
-            self.replayed = Replayed(self.torch, order.device, lambda: self._take_steps(self.rows, self.step_sizes))
+            self.replayed = Replayed(self.torch, order.device)
 
     def run(self, order, step_sizes, momentum):
         """Take a step for every batch of the rows ``order``."""
@@ -165,7 +168,7 @@ class TorchPlan:
         for start in range(0, n_replayed, at_once):
             self.rows.copy_(rows[start : start + at_once])
             self.step_sizes.copy_(step_sizes[start : start + at_once])
-            self.replayed()
+            self.replayed(lambda: self._take_steps(self.rows, self.step_sizes))
         if n_replayed < n_whole:
             self._take_steps(rows[n_replayed:], step_sizes[n_replayed:n_whole])
         if n_whole < len(step_sizes):

@@ -102,11 +102,34 @@ def in_triton(function):
     return triton.jit(copy)
 
 
+class LossType:
+    """What makes a loss of its parameter inside a kernel.
+
+    Triton looks into constants that are tuples, and takes the type of a loss, a named tuple, for one. Instances of
+    equal types are equal, and their text is part of the key of compiled code.
+    """
+
+    def __init__(self, cls):
+        self.cls = cls
+
+    def __call__(self, epsilon):
+        return self.cls(epsilon)
+
+    def __repr__(self):
+        return f"LossType({self.cls.__qualname__})"
+
+    def __eq__(self, other):
+        return isinstance(other, LossType) and self.cls is other.cls
+
+    def __hash__(self):
+        return hash(self.cls)
+
+
 def loss_constants(loss) -> dict:
-    """Constants of kernels for a loss: its type, if it has a parameter, its value and its slope."""
+    """Constants of kernels for a loss: what makes it, if it has a parameter, its value and its slope."""
     cls = type(loss)
-    has_epsilon = bool(cls._fields)
-    return {"LOSS": cls if has_epsilon else None, "VALUE": in_triton(cls.value), "SLOPE": in_triton(cls.slope)}
+    made = LossType(cls) if cls._fields else None
+    return {"LOSS": made, "VALUE": in_triton(cls.value), "SLOPE": in_triton(cls.slope)}
 
 
 def step_constants(objective, nesterov: bool, whitens: bool, remembers: bool) -> dict:
@@ -162,9 +185,9 @@ class TritonPlan:
         share = (block.n_rows - self.n_extreme) / block.n_rows
         epsilon = getattr(objective.loss, "epsilon", 0.0)
         numbers = [epsilon, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept, share]
-        self.options = put([*numbers, 1.0 / block.n_rows])
+        self.numbers = put([*numbers, 1.0 / block.n_rows])
         moving = self.coef, self.coef_sum, self.velocity, self.losses
-        self.of_a_step = (*moving, setting.centre, setting.inverse_scale, *matrices, self.options)
+        self.of_a_step = (*moving, setting.centre, setting.inverse_scale, *matrices, self.numbers)
         self.nesterov: bool | None = None
         if self.shared:
             self._allocate(n_programs)
@@ -175,11 +198,12 @@ class TritonPlan:
         if n_programs is None:
             n_programs = PROGRAMS_PER_PROCESSOR * torch.cuda.get_device_properties(device).multi_processor_count
         self.n_programs = min(n_programs, self.shape.tiles)
-        n_batches = -(-problem.block.n_rows // problem.batch_size)
+        n_rows = problem.block.y.shape[0]  # those of a part, where rows are streamed
+        n_batches = -(-n_rows // problem.batch_size)
         self.partial = torch.empty(
             (problem.n_targets, self.n_programs, problem.block.n_features + 2), dtype=torch.float64, device=device
         )
-        self.order = torch.zeros(problem.block.n_rows, dtype=torch.int64, device=device)
+        self.order = torch.zeros(n_rows, dtype=torch.int64, device=device)
         self.step_sizes = torch.zeros((n_batches, problem.n_targets), dtype=torch.float64, device=device)
         self.progress = torch.zeros(problem.n_targets, dtype=torch.int64, device=device)
         self.extent = torch.zeros(2, dtype=torch.int64, device=device)
@@ -187,11 +211,11 @@ class TritonPlan:
     def run(self, order, step_sizes, momentum):
         """Take a step for every batch of the rows ``order``."""
         factor, nesterov = momentum
-        self.options[3] = factor
+        self.numbers[3] = factor
         if self.shared:
             if nesterov != self.nesterov:
                 self.nesterov = nesterov
-                self.replayed = Replayed(self.torch, self.device, self._take_shared_steps)
+                self.replayed = Replayed(self.torch, self.device)
             self._run_shared(order, step_sizes)
         else:
             self._walk(order, step_sizes, nesterov)
@@ -240,7 +264,7 @@ class TritonPlan:
         self.progress.zero_()
         self.extent[0], self.extent[1] = n_batches, len(order)
         for _ in range(-(-n_batches // STEPS_PER_REPLAY)):
-            self.replayed()
+            self.replayed(self._take_shared_steps)
 
     def _take_shared_steps(self):
         problem, setting = self.problem, self.setting
@@ -255,7 +279,7 @@ class TritonPlan:
                 self.coef,
                 setting.centre,
                 setting.inverse_scale,
-                self.options,
+                self.numbers,
                 *sizes,
                 self.n_extreme,
                 self.n_programs,

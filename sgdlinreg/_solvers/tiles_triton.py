@@ -1,7 +1,7 @@
 """What the Triton kernels are made of: rows of a batch in tiles, their sums, and the step itself.
 
 A batch is read in tiles of rows; the rows that join every batch stand after its own, from place ``batch_size`` on.
-``options`` holds, in float64, what kernels would otherwise get as float32: epsilon, l1, l2, momentum, positive,
+``numbers`` holds, in float64, what kernels would otherwise get as float32: epsilon, l1, l2, momentum, positive,
 fit_intercept, the share of the batch's own rows, and 1 / n_rows.
 """
 
@@ -30,7 +30,7 @@ def length_of(number, batch_size, n_positions):
 
 
 @triton.jit
-def load_rows(data, rows, own, joins, length, target, options, columns, sizes, HAS_WEIGHT: tl.constexpr):
+def load_rows(data, rows, own, joins, length, target, numbers, columns, sizes, HAS_WEIGHT: tl.constexpr):
     """Rows of a tile, their y, and the factors of their losses, 0 where there is no row."""
     X, y, weight = data
     n_features, n_targets = sizes
@@ -41,7 +41,7 @@ def load_rows(data, rows, own, joins, length, target, options, columns, sizes, H
         other=0.0,
     )
     label = tl.load(y + rows * n_targets + target, mask=there, other=0.0)
-    factor = own.to(tl.float64) * (tl.load(options + 6) / length) + joins.to(tl.float64) * tl.load(options + 7)
+    factor = own.to(tl.float64) * (tl.load(numbers + 6) / length) + joins.to(tl.float64) * tl.load(numbers + 7)
     if HAS_WEIGHT:
         factor *= tl.load(weight + rows, mask=there, other=0.0)
     return x, label, factor
@@ -63,7 +63,7 @@ def moved_from(
     step_size,
     coordinates,
     matrices,
-    options,
+    numbers,
     PROXIMAL: tl.constexpr,
     NESTEROV: tl.constexpr,
     WHITENS: tl.constexpr,
@@ -74,7 +74,7 @@ def moved_from(
     coef, intercept, velocity, intercept_velocity = start
     centre, inverse_scale = coordinates
     whitener, curvature, edge, corner, anchor, intercept_anchor = matrices
-    l1, l2, momentum = tl.load(options + 1), tl.load(options + 2), tl.load(options + 3)
+    l1, l2, momentum = tl.load(numbers + 1), tl.load(numbers + 2), tl.load(numbers + 3)
     gradient = (features - centre * slope_sum + l2 * coef * inverse_scale) * inverse_scale
     intercept_gradient = slope_sum
     if REMEMBERS:
@@ -85,7 +85,7 @@ def moved_from(
         inner = tl.sum(whitener * gradient[:, None], axis=0)
         gradient = tl.sum(whitener * inner[None, :], axis=1)
     step = step_size * gradient
-    intercept_step = step_size * intercept_gradient * tl.load(options + 5)
+    intercept_step = step_size * intercept_gradient * tl.load(numbers + 5)
     velocity = momentum * velocity - step
     intercept_velocity = momentum * intercept_velocity - intercept_step
     ahead = 1.0
@@ -97,7 +97,7 @@ def moved_from(
         coef += velocity
         intercept += intercept_velocity
     if PROXIMAL is not None:
-        moved = PROXIMAL(coef, ahead * l1 * step_size * inverse_scale, tl.load(options + 4))
+        moved = PROXIMAL(coef, ahead * l1 * step_size * inverse_scale, tl.load(numbers + 4))
         velocity += (moved - coef) / ahead
         coef = moved
     return coef, intercept, velocity, intercept_velocity

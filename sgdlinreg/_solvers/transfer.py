@@ -195,9 +195,9 @@ def parts_of(
         loading = pool.submit(load, 0)
         for number in range(n_parts):
             part, join = loading.result()
+            join()  # before the next load is on the same stream
             if number + 1 < n_parts:
                 loading = pool.submit(load, number + 1)
-            join()
             n_all = part.y.shape[0]
             n_rows = n_all - len(extreme_rows)
             first = number * (step // batch_size)
