@@ -1,11 +1,16 @@
 """What a CUDA graph captures: the same operations, of the same shapes, whatever the rows hold."""
 
+import gc
+import weakref
+from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import sparse
 
+from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._conditioning import no_conditioning
 from sgdlinreg._objective import LOSSES, Objective, make_loss
@@ -13,6 +18,7 @@ from sgdlinreg._past import Memory
 from sgdlinreg._solvers import batches_torch, sgd_torch
 from sgdlinreg._solvers.base import Options, Visit
 from sgdlinreg._solvers.batches_torch import make_setting, most_values
+from sgdlinreg._solvers.graphs_torch import Replayed
 from sgdlinreg._solvers.sgd import SGD
 from sgdlinreg._solvers.sgd_reference import ReferenceKernel
 from sgdlinreg._solvers.transfer import DeviceBlock
@@ -118,3 +124,77 @@ def test_steps_never_look_at_values(rows, n_targets, loss, monkeypatch):
         plan = sgd_torch.TorchPlan(torch, problem, make_setting(put, conditioning, memory, True))
         plan.capacity, plan.momentum = 20, momentum
         plan._take_steps(plan.rows, plan.step_sizes)
+
+
+def test_what_a_fit_keeps_on_the_device_goes_with_it(monkeypatch):
+    plans = []
+
+    class Spy(sgd_torch.TorchPlan):
+        def run(self, *args):
+            plans.append(weakref.ref(self))
+            super().run(*args)
+
+    monkeypatch.setattr(sgd_torch, "TorchPlan", Spy)
+    X = np.random.default_rng(0).standard_normal((500, 3))
+    gc.collect()
+    gc.disable()  # what holds itself would wait for it
+    try:
+        model = MiniBatchSGDRegressor(solver="torch", batch_size=4, max_iter=3, tol=None).fit(X, X[:, 0])
+        assert plans
+        assert not any(plan() for plan in plans)
+    finally:
+        gc.enable()
+    assert model.t_ > 3
+
+
+@pytest.mark.parametrize("n_rows", [3, 40, 4 * 256, 4 * 257 + 3, 4 * 1000 + 1])
+def test_nearly_all_batches_of_an_epoch_are_replayed(n_rows, monkeypatch):
+    replayed = []
+    monkeypatch.setattr(Replayed, "__call__", lambda self, action: replayed.append(1) or action())
+    X = np.random.default_rng(0).standard_normal((n_rows, 3))
+    kernel, options = sgd_torch.TorchKernel(), Options(batch_size=4, eta0=0.01, shuffle=False, tol=None)
+    path_of(kernel, Block(X, X[:, :1].copy(), None), options, n_epochs=1)
+    at_once, n_whole = len(kernel.plan.rows), n_rows // 4
+    assert at_once <= 256
+    assert n_whole - len(replayed) * at_once < len(replayed) + (n_whole == 0)
+
+
+class Recorder:
+    """The part of torch.cuda that replaying needs, on a machine without it: notes what is done."""
+
+    def __init__(self):
+        self.done, self.streams = [], 0
+        self.CUDAGraph = lambda: SimpleNamespace(replay=lambda: self.done.append("replay"))
+
+    def Stream(self, device):
+        self.streams += 1
+        return SimpleNamespace(device=device, wait_stream=lambda other: None)
+
+    def current_stream(self):
+        return SimpleNamespace(wait_stream=lambda other: None)
+
+    @contextmanager
+    def device(self, device):
+        yield
+
+    @contextmanager
+    def stream(self, stream):
+        self.done.append("aside")
+        yield
+
+    @contextmanager
+    def graph(self, graph, stream, capture_error_mode):
+        self.done.append(f"capture on {stream.device.index}, {capture_error_mode}")
+        yield
+
+
+def test_an_action_runs_is_captured_and_replayed_on_its_own_device():
+    torch = type("Torch", (), {"cuda": Recorder()})
+    for index in (0, 1):
+        device = type("Device", (), {"type": "cuda", "index": index})()
+        replayed = Replayed(torch, device)
+        for _ in range(4):
+            replayed(lambda: torch.cuda.done.append("action"))
+    once = ["aside", "action", "capture on {}, thread_local", "action", "replay", "replay", "replay"]
+    assert torch.cuda.done == [note.format(index) for index in (0, 1) for note in once]
+    assert torch.cuda.streams == 2
