@@ -79,9 +79,11 @@ def draw(n_rows, n_features, n_targets=1):
 def check(device):
     """Compare every path with the NumPy reference."""
     import numpy as np
+    from scipy import sparse
 
-    from sgdlinreg._blocks import Block
+    from sgdlinreg._blocks import CSR, Block
     from sgdlinreg._objective import Huber, Objective, SquaredError
+    from sgdlinreg._solvers import transfer
     from sgdlinreg._solvers.base import Options, Visit
     from sgdlinreg._solvers.sgd import SGD
     from sgdlinreg._solvers.sgd_reference import ReferenceKernel
@@ -94,24 +96,54 @@ def check(device):
             state = solver.update(state, ready, rng)
         return state.coef
 
-    for n_features, batch_size in ((17, 16), (64, 32), (64, 3000), (1100, 32)):
+    def compare(what, block, objective, options, tolerance):
+        expected = fit(ReferenceKernel(), block, objective, options)
+        found = fit(TorchKernel(device.name), block, objective, options)
+        if not np.allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max()):
+            raise SystemExit(f"{what}: not the reference")
+
+    squared, huber = Objective(SquaredError(), 0.1), Objective(Huber(0.3), 0.01, True, 0.5)
+    cases = [  # features, batch, where steps are taken
+        (17, 16, "one launch"),
+        (64, 32, "one launch"),
+        (64, 3000, "shared batches"),
+        (1100, 8, "torch operations"),
+    ]
+    for n_features, batch_size, where in cases:
         X, y = draw(5003, n_features, n_targets=2)
+        mixed = X @ (np.eye(n_features) + 0.05).astype(np.float32)
         for dtype, tolerance in ((np.float64, 1e-10), (np.float32, 2e-4)):
+            what = f"{where}, {n_features} features, batch {batch_size}, {dtype.__name__}"
             block = Block(X.astype(dtype), y.astype(np.float64), None)
-            objectives = [Objective(SquaredError(), 0.1), Objective(Huber(0.3), 0.01, True, 0.5)]
-            for objective in objectives[: 2 if n_features < batch_size else 1]:  # else rounding errors grow
-                options = Options(batch_size=batch_size, momentum=0.5)
-                expected = fit(ReferenceKernel(), block, objective, options)
-                found = fit(TorchKernel(device.name), block, objective, options)
-                if not np.allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max()):
-                    raise SystemExit(f"{n_features} features, batch {batch_size}, {dtype.__name__}: not the reference")
+            options = Options(batch_size=batch_size, momentum=0.5)
+            compare(what, block, squared, options, tolerance)
+            if n_features != 1100:  # of which a step is long enough to enlarge rounding errors
+                compare(f"{what}, Huber loss, elastic net", block, huber, options, tolerance)
+            if dtype == np.float64:
+                collinear = Block(mixed.astype(dtype), y.astype(np.float64), None)
+                compare(f"{what}, collinear", collinear, squared, Options(batch_size=batch_size), 1e-8)
+    X, y = draw(20_003, 50)
+    rows = sparse.csr_array(np.where(np.abs(X) > 1.0, X, 0.0))
+    block = Block(CSR(rows.data, rows.indices, rows.indptr, 50), y[:, None].astype(np.float64), None)
+    compare("CSR", block, squared, Options(batch_size=16, momentum=0.5), 2e-4)
+    room = transfer.room_on
+    transfer.room_on = lambda where: 0.95 * block.X.data.nbytes * 3
+    try:
+        compare("CSR, streamed", block, squared, Options(batch_size=16, momentum=0.5), 2e-4)
+        transfer.room_on = lambda where: 0.95 * X.nbytes
+        dense = Block(X, y[:, None].astype(np.float64), None)
+        compare("dense, streamed", dense, squared, Options(batch_size=16, momentum=0.5), 2e-4)
+    finally:
+        transfer.room_on = room
 
 
 def seconds_of_epoch(device, X, y, batch_size, solver="torch", epochs=4):
-    """Seconds of one epoch inside a fit."""
+    """Seconds of one epoch inside a fit, of rows that are where the solver works."""
     from sgdlinreg import MiniBatchSGDRegressor
 
     where = {"device": device.name} if solver == "torch" else {}
+    if solver == "torch" and device.is_cuda:
+        X = device.torch.tensor(X, device=device.name)
 
     def fit(n_epochs):
         start = time.perf_counter()

@@ -105,6 +105,14 @@ def test_streamed_rows_take_the_path_of_one_block(small_device, kind, options, m
     assert not numbers
 
 
+def test_a_batch_that_does_not_fit_is_an_error_before_anything_is_sent(small_device):
+    X, y, _ = make_problem(3)
+    model = MiniBatchSGDRegressor(solver="torch", random_state=0, batch_size="full")
+    with pytest.raises(MemoryError, match=r"A batch of 301 rows takes .* Set a smaller batch_size"):
+        model.fit(X, y)
+    assert not hasattr(model, "coef_")
+
+
 def test_an_error_while_loading_ends_the_fit_and_leaves_the_model(small_device, monkeypatch):
     import torch
 
@@ -131,6 +139,38 @@ def test_a_small_gpu_takes_the_path_of_a_large_one(monkeypatch):
     expected = model.fit(X, y, weight).coef_
     monkeypatch.setattr(transfer, "room_on", lambda device: 1e5)
     np.testing.assert_allclose(model.fit(X, y, weight).coef_, expected, rtol=1e-10)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["wide", "sparse", "large batches"])
+def test_parts_of_many_batches_are_replayed_while_the_next_ones_load(kind, monkeypatch):
+    n_features, batch_size = {"wide": (1100, 16), "sparse": (50, 32), "large batches": (64, 512)}[kind]
+    X = np.random.default_rng(6).standard_normal((40_000, n_features))
+    y = X[:, 0] + 1.0
+    X = as_csr(np.where(np.abs(X) > 1.0, X, 0.0)) if kind == "sparse" else X
+    options = {"random_state": 0, "tol": None, "max_iter": 2, "eta0": 1e-4, "batch_size": batch_size}
+    expected = MiniBatchSGDRegressor(solver="numba", **options).fit(X, y).coef_
+    model = MiniBatchSGDRegressor(solver="torch", device="cuda", **options)
+    np.testing.assert_allclose(model.fit(X, y).coef_, expected, rtol=1e-9, atol=1e-12)
+    again = model.fit(X, y).coef_
+    np.testing.assert_array_equal(model.fit(X, y).coef_, again)
+    size = 16 * X.nnz if kind == "sparse" else X.nbytes
+    monkeypatch.setattr(transfer, "room_on", lambda device: 0.95 * size)  # two replays and more in a part
+    np.testing.assert_allclose(model.fit(X, y).coef_, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.gpu
+def test_a_second_gpu():
+    import torch
+
+    if torch.cuda.device_count() < 2:
+        pytest.skip("there is one GPU")
+    X, y, _ = make_problem(7, n_rows=20_000)
+    options = {"random_state": 0, "tol": None, "max_iter": 3, "eta0": 1e-3, "batch_size": 8}
+    expected = MiniBatchSGDRegressor(solver="numba", **options).fit(as_csr(X), y).coef_
+    for device in ("cuda:0", "cuda:1", "cuda:0"):
+        model = MiniBatchSGDRegressor(solver="torch", device=device, **options)
+        np.testing.assert_allclose(model.fit(as_csr(X), y).coef_, expected, rtol=1e-9)
 
 
 @pytest.mark.gpu

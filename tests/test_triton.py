@@ -25,6 +25,7 @@ if importlib.util.find_spec("triton") is None or importlib.util.find_spec("torch
 
 import torch  # noqa: E402
 
+from sgdlinreg._solvers import sgd_torch  # noqa: E402
 from sgdlinreg._solvers.sgd_torch import TorchKernel  # noqa: E402
 
 from .triton_cases import (  # noqa: E402
@@ -201,6 +202,27 @@ def codes(monkeypatch):
     for name in ("walk", "sum_up", "take_step"):
         monkeypatch.setattr(sgd_triton, name, Launched(getattr(sgd_triton, name), found))
     return found
+
+
+@compiles
+def test_without_what_triton_needs_steps_are_torch_operations(monkeypatch):
+    from triton.runtime import driver
+
+    class Broken:
+        def get_current_target(self):
+            raise RuntimeError("Failed to find C compiler.\nPlease specify one.")
+
+    sgd_torch._why_triton_fails.cache_clear()
+    monkeypatch.setattr(driver, "_active", Broken())
+    kernel = TorchKernel("cpu")
+    kernel.device = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    with pytest.warns(RuntimeWarning, match=r"\(Failed to find C compiler\.\), so steps on the GPU are PyTorch"):
+        assert not kernel._has_triton()
+    sgd_torch._why_triton_fails.cache_clear()
+    monkeypatch.setattr(driver, "_active", DriverOfSm90())
+    assert kernel._has_triton()
+    sgd_torch._why_triton_fails.cache_clear()
 
 
 @compiles

@@ -1,6 +1,8 @@
 """The batches of an epoch on any device that torch knows: which way they run, and what is copied to and fro."""
 
+import warnings
 from contextlib import closing, nullcontext
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -39,6 +41,18 @@ class Problem(NamedTuple):
         return all(
             mine is its or (isinstance(mine, int) and mine == its) for mine, its in zip(self, other, strict=True)
         )
+
+
+@cache
+def _why_triton_fails() -> str:
+    """Make Triton build what it launches kernels with; gives the error, or nothing."""
+    try:
+        from triton.runtime import driver
+
+        driver.active.get_current_target()
+    except Exception as error:  # what compilers and imports raise
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return ""
 
 
 class TorchKernel:
@@ -108,10 +122,20 @@ class TorchKernel:
         return TorchPlan(self.torch, problem, setting)
 
     def _has_triton(self):
-        """Whether Triton is installed and knows the device; it needs compute capability 7."""
+        """Whether Triton is installed, works, and knows the device; it needs compute capability 7."""
         if self.device.type != "cuda" or find_spec("triton") is None:
             return False
-        return self.torch.version.hip is not None or self.torch.cuda.get_device_capability(self.device)[0] >= 7
+        if self.torch.version.hip is None and self.torch.cuda.get_device_capability(self.device)[0] < 7:
+            return False
+        reason = _why_triton_fails()
+        if reason:
+            warnings.warn(
+                f"Triton does not work here ({reason}), so steps on the GPU are PyTorch operations, which take several "
+                "times as long where batches are small. Triton needs a C compiler and Python's headers.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return not reason
 
     def _stream(self, block, order, positions, step_sizes, batch_size, objective, conditioning, *rest):
         """Run the batches of rows that do not fit on the device, part by part."""

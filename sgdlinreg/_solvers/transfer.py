@@ -104,14 +104,17 @@ def _bytes_of(block: Block) -> float:
 class _Staging:
     """Two buffers on the host, filled in turn: while one is on its way to the device, the other is filled.
 
-    On CUDA they are pinned, and copies have a stream of their own. Elsewhere the buffer itself is what arrives.
+    On CUDA they are pinned, and copies have a stream of their own. Elsewhere the buffer itself is what arrives. CSR
+    rows have no buffers, but the stream.
     """
 
-    def __init__(self, device, n_rows: int, like: np.ndarray):
+    def __init__(self, device, n_rows: int, like: Any):
         torch = sys.modules["torch"]
         self.torch, self.device, self.cuda = torch, device, device.type == "cuda"
-        shape, dtype = (n_rows, like.shape[1]), getattr(torch, like.dtype.name)
-        self.buffers = [torch.empty(shape, dtype=dtype, pin_memory=self.cuda) for _ in range(2)]
+        self.buffers: list[Any] = []
+        if not isinstance(like, CSR):
+            shape, dtype = (n_rows, like.shape[1]), getattr(torch, like.dtype.name)
+            self.buffers = [torch.empty(shape, dtype=dtype, pin_memory=self.cuda) for _ in range(2)]
         self.stream = torch.cuda.Stream(device) if self.cuda else None
         self.sent: list[Any] = [None, None]
 
@@ -176,14 +179,25 @@ def parts_of(
     conditioning : Conditioning
     batch_size : int
     device : torch.device
+
+    Raises
+    ------
+    MemoryError
+        If there is no room for a single batch.
     """
     start, stop = positions
     extreme_rows = conditioning.extreme_rows
     none = np.empty(0, dtype=np.intp)
     row_bytes = max(1, _bytes_of(block) // block.n_rows)
+    needed = row_bytes * (min(batch_size, stop - start) + len(extreme_rows))
+    if needed > room_on(device):
+        raise MemoryError(
+            f"A batch of {batch_size} rows takes {needed / 2**30:.3g} GiB, and the device has room for "
+            f"{room_on(device) / 2**30:.3g}. Set a smaller batch_size, pass X as float32, or use device='cpu'."
+        )
     step = max(1, int(min(STAGING_BYTES, room_on(device) / 4)) // (row_bytes * batch_size)) * batch_size
     most = min(step, stop - start) + len(extreme_rows)
-    staging = None if block.is_sparse else _Staging(device, most, block.X)
+    staging = _Staging(device, most, block.X)
 
     def load(number: int) -> tuple[DeviceBlock, Callable[[], None]]:
         begin = start + number * step
@@ -206,16 +220,17 @@ def parts_of(
             yield Part(part, in_order, (0, n_rows), there, slice(first, first + -(-n_rows // batch_size)))
 
 
-def _load(block: HostBlock, rows: np.ndarray, device, staging: _Staging | None, number: int):
+def _load(block: HostBlock, rows: np.ndarray, device, staging: _Staging, number: int):
     """Bring rows to the device; gives them and what must be called before they are used."""
-    weight = None if block.sample_weight is None else block.sample_weight[rows]
-    if isinstance(block.X, CSR):
-        taken = as_scipy(block.X)[rows]
+    X: Any = block.X
+    if isinstance(X, CSR):
+        taken = as_scipy(X)[rows]
         X = CSR(taken.data, taken.indices, taken.indptr, block.n_features)
-        return _as_tensors(Block(X, block.y[rows], weight), device, block.n_rows), lambda: None
-    assert staging is not None, "dense rows go through buffers"
-    np.take(block.X, rows, axis=0, out=staging.buffer(number, len(rows)), mode="clip")
+    else:
+        np.take(X, rows, axis=0, out=staging.buffer(number, len(rows)), mode="clip")
+    weight = None if block.sample_weight is None else block.sample_weight[rows]
     with staging.apart():
-        X = staging.send(number, len(rows))
+        X = X if isinstance(X, CSR) else staging.send(number, len(rows))
         part = _as_tensors(Block(X, block.y[rows], weight), device, block.n_rows)
-    return part, lambda: staging.join(part.X, part.y, part.sample_weight)
+    arrays = (part.X.data, part.X.indices, part.X.indptr) if part.is_sparse else (part.X,)
+    return part, lambda: staging.join(*arrays, part.y, part.sample_weight)
