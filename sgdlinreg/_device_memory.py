@@ -14,10 +14,12 @@ class ExplainedOutOfMemory:
     ----------
     X : Any
         What the user passed.
+    device : str
+        The parameter of that name.
     """
 
-    def __init__(self, X: Any):
-        self.X = X
+    def __init__(self, X: Any, device: str):
+        self.X, self.device = X, device
 
     def __enter__(self):
         return self
@@ -27,8 +29,8 @@ class ExplainedOutOfMemory:
         if torch is None or not isinstance(error, torch.cuda.OutOfMemoryError):
             return
         raise MemoryError(
-            f"The device ran out of memory.{_size_of(self.X)}{_free_on(torch, self.X)} Pass X as float32, give the "
-            "rows in blocks to fit_source or partial_fit, set a smaller batch_size, or use device='cpu'."
+            f"The device ran out of memory.{_size_of(self.X)}{_free_on(torch, self.X, self.device)} Pass X as float32, "
+            "give the rows in blocks to fit_source or partial_fit, set a smaller batch_size, or use device='cpu'."
         ) from error
 
 
@@ -41,9 +43,9 @@ def _size_of(X) -> str:
     return f" X is {' x '.join(map(str, shape))} values of {str(dtype).removeprefix('torch.')}, {size:.3g} GiB."
 
 
-def _free_on(torch, X) -> str:
+def _free_on(torch, X, device: str) -> str:
     if not torch.cuda.is_available():
         return ""
-    device = X.device if is_tensor(X) and X.device.type == "cuda" else None
-    free, total = (size / 2**30 for size in torch.cuda.mem_get_info(device))
+    where = X.device if is_tensor(X) and X.device.type == "cuda" else device if device.startswith("cuda") else None
+    free, total = (size / 2**30 for size in torch.cuda.mem_get_info(where))
     return f" Of the device's {total:.3g} GiB {free:.3g} are free."

@@ -454,7 +454,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         ConvergenceWarning
             If max_iter epochs were not enough for tol, or the model is worse than the best constant one.
         """
-        with all_or_nothing(self), ExplainedOutOfMemory(X):
+        with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
             check_parameters(self)
             if self.warm_start and hasattr(self, "coef_") and coef_init is None and intercept_init is None:
                 coef_init, intercept_init = self._dense_coef(), self._intercept() if self.fit_intercept else None
@@ -532,7 +532,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Else, and after fit, rows should come in random order: steps on sorted rows forget. A call takes its steps from
         the last iterate, also after early stopping.
         """
-        with all_or_nothing(self), ExplainedOutOfMemory(X):
+        with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
             self._validate_params()  # the decorator does so in the first call only
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with partial_fit")
@@ -588,7 +588,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         batch: its rows then count for more than others, so blocks should be much larger than a batch.
         With eta0="auto" a block is measured with the scales of all rows seen so far.
         """
-        with all_or_nothing(self), ExplainedOutOfMemory(source):
+        with all_or_nothing(self), ExplainedOutOfMemory(source, self.device):
             check_parameters(self)
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with fit_source: there is no validation data.")
@@ -663,7 +663,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         if return_std and isinstance(inference, str):
             raise ValueError(f"return_std=True needs standard errors, and this fit has none: {inference}.")
         check_same_home(X, self, "predict")
-        with ExplainedOutOfMemory(X):
+        with ExplainedOutOfMemory(X, self.device):
             rows = check_new_rows(self, X)
             predictions = like(X, predict_rows(rows, self._dense_coef(), self._intercept()))
             if not return_std or isinstance(inference, str):

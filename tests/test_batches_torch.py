@@ -55,8 +55,8 @@ def test_ragged_rows_follow_the_reference_and_room_grows(batch_size, n_targets, 
     rooms = []
 
     class Spy(sgd_torch.Replayed):
-        def __init__(self, torch, device):
-            super().__init__(torch, device)
+        def __init__(self, *args):
+            super().__init__(*args)
             rooms.append(kernel.plan.capacity)
 
     monkeypatch.setattr(sgd_torch, "Replayed", Spy)
@@ -198,3 +198,7 @@ def test_an_action_runs_is_captured_and_replayed_on_its_own_device():
     once = ["aside", "action", "capture on {}, thread_local", "action", "replay", "replay", "replay"]
     assert torch.cuda.done == [note.format(index) for index in (0, 1) for note in once]
     assert torch.cuda.streams == 2
+    once_only = Replayed(torch, device, pays=False)
+    for _ in range(3):
+        once_only(lambda: torch.cuda.done.append("as it is"))
+    assert torch.cuda.done[14:] == 3 * ["as it is"]

@@ -22,7 +22,7 @@ def small_device(monkeypatch):
     import torch
 
     monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
-    monkeypatch.setattr(transfer, "room_on", lambda device: 4000.0)
+    monkeypatch.setattr(transfer, "room_on", lambda device: 8000.0)
     return torch.device("cpu")
 
 
@@ -108,7 +108,7 @@ def test_streamed_rows_take_the_path_of_one_block(small_device, kind, options, m
 def test_a_batch_that_does_not_fit_is_an_error_before_anything_is_sent(small_device):
     X, y, _ = make_problem(3)
     model = MiniBatchSGDRegressor(solver="torch", random_state=0, batch_size="full")
-    with pytest.raises(MemoryError, match=r"A batch of 301 rows takes .* Set a smaller batch_size"):
+    with pytest.raises(MemoryError, match=r"Batches of 301 rows take .* Set a smaller batch_size"):
         model.fit(X, y)
     assert not hasattr(model, "coef_")
 
@@ -143,7 +143,7 @@ def test_a_small_gpu_takes_the_path_of_a_large_one(monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["wide", "sparse", "large batches"])
-def test_parts_of_many_batches_are_replayed_while_the_next_ones_load(kind, monkeypatch):
+def test_parts_of_many_batches_follow_while_the_next_ones_load(kind, monkeypatch):
     n_features, batch_size = {"wide": (1100, 16), "sparse": (50, 32), "large batches": (64, 512)}[kind]
     X = np.random.default_rng(6).standard_normal((40_000, n_features))
     y = X[:, 0] + 1.0
@@ -155,7 +155,7 @@ def test_parts_of_many_batches_are_replayed_while_the_next_ones_load(kind, monke
     again = model.fit(X, y).coef_
     np.testing.assert_array_equal(model.fit(X, y).coef_, again)
     size = 16 * X.nnz if kind == "sparse" else X.nbytes
-    monkeypatch.setattr(transfer, "room_on", lambda device: 0.95 * size)  # two replays and more in a part
+    monkeypatch.setattr(transfer, "room_on", lambda device: 0.95 * size)
     np.testing.assert_allclose(model.fit(X, y).coef_, expected, rtol=1e-9, atol=1e-12)
 
 

@@ -4,8 +4,8 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-CAPTURES = Lock()
-"""CUDA forbids two captures at a time in one process."""
+ON_THE_SIDE = Lock()
+"""Capturing is a state of the stream that warm-ups and captures of all threads share."""
 
 
 class Replayed:
@@ -15,12 +15,15 @@ class Replayed:
     ----------
     torch : module
     device : torch.device
+    pays : bool
+        Whether it is done often enough; else it runs as it is each time. A capture waits for all that the device does.
     """
 
-    def __init__(self, torch, device):
+    def __init__(self, torch, device, pays=True):
         self.torch, self.device = torch, device
+        self.captures = pays and device.type == "cuda"
         self.graph: Any = None
-        self.is_warm = device.type != "cuda"
+        self.is_warm = False
 
     def __call__(self, action):
         """Do it.
@@ -31,7 +34,7 @@ class Replayed:
             Without arguments; always the same operations on the same tensors, without a look at their values. It is
             not kept: its owner would hold itself, and the memory of the device, until Python looks for cycles.
         """
-        if self.device.type != "cuda":
+        if not self.captures:
             action()
         elif not self.is_warm:
             self._warm_up(action)
@@ -43,7 +46,7 @@ class Replayed:
     def _warm_up(self, action):
         """Run apart from the current stream: libraries allocate their memory and kernels compile before the capture."""
         cuda, stream = self.torch.cuda, side_stream(self.torch, self.device)
-        with cuda.device(self.device):
+        with ON_THE_SIDE, cuda.device(self.device):
             stream.wait_stream(cuda.current_stream())
             with cuda.stream(stream):
                 action()
@@ -52,11 +55,11 @@ class Replayed:
 
     def _capture(self, action):
         cuda, stream = self.torch.cuda, side_stream(self.torch, self.device)
-        with CAPTURES, cuda.device(self.device):
-            self.graph = cuda.CUDAGraph()
-            # other threads, such as the one that loads the next rows, may allocate and copy meanwhile
-            with cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
+        with ON_THE_SIDE, cuda.device(self.device):
+            graph = cuda.CUDAGraph()
+            with cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):  # others may allocate and copy
                 action()
+            self.graph = graph
 
 
 @cache

@@ -58,7 +58,7 @@ def walk(
 
     The rows of the next tile are loaded, and the row numbers of the one after it, while a tile is summed up.
     """
-    target = tl.program_id(0)
+    target = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, COLUMNS)
     data, sizes, shape = (X, y, weight), (n_features, n_targets), (batch_size, n_extreme)
     coef += target * (n_features + 1)
@@ -98,7 +98,7 @@ def walk(
         features, slope_sum, batch_loss = features + more[0], slope_sum + more[1], batch_loss + more[2]
         if now % TILES == TILES - 1:
             number = now // TILES
-            step_size = tl.load(step_sizes + number * n_targets + target)
+            step_size = tl.load(step_sizes + number.to(tl.int64) * n_targets + target)
             sums = features, slope_sum, batch_loss
             w, b, v, u = moved_from(
                 sums,
@@ -162,7 +162,7 @@ def sum_up(
     ``progress`` (n_targets,) is the number of the batch, ``extent`` the numbers of batches and positions: they are read
     from memory so that the same launch can be replayed.
     """
-    program, target = tl.program_id(0), tl.program_id(1)
+    target, program = tl.program_id(0).to(tl.int64), tl.program_id(1)
     columns = tl.arange(0, COLUMNS)
     data, sizes, shape = (X, y, weight), (n_features, n_targets), (batch_size, n_extreme)
     number, n_positions = tl.load(progress + target), tl.load(extent + 1)
@@ -214,7 +214,7 @@ def take_step(
     PARTS: tl.constexpr,
 ):
     """Add up what `sum_up` wrote, in a fixed order, and take the step, one program a target; none after the last."""
-    target = tl.program_id(0)
+    target = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, COLUMNS)
     within = columns < n_features
     number, n_batches, n_positions = tl.load(progress + target), tl.load(extent), tl.load(extent + 1)

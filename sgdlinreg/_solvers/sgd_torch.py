@@ -148,7 +148,7 @@ class TorchKernel:
 
 
 class TorchPlan:
-    """Batches of one problem in torch operations; on CUDA those of equal size are replayed."""
+    """Batches of one problem in torch operations; on CUDA those of equal size are replayed, but for streamed rows."""
 
     def __init__(self, torch, problem, setting):
         block, batch_size, *_ = problem
@@ -180,7 +180,7 @@ class TorchPlan:
                 capacity = most + int(SPARE_ROOM * most)
         if (capacity, momentum) != (self.capacity, self.momentum):
             self.capacity, self.momentum = capacity, momentum
-            self.replayed = Replayed(self.torch, order.device)
+            self.replayed = Replayed(self.torch, order.device, not self.problem.block.is_part)
 
     def run(self, order, step_sizes, momentum):
         """Take a step for every batch of the rows ``order``."""

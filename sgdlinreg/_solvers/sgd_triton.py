@@ -215,7 +215,7 @@ class TritonPlan:
         if self.shared:
             if nesterov != self.nesterov:
                 self.nesterov = nesterov
-                self.replayed = Replayed(self.torch, self.device)
+                self.replayed = Replayed(self.torch, self.device, not self.problem.block.is_part)
             self._run_shared(order, step_sizes)
         else:
             self._walk(order, step_sizes, nesterov)
@@ -271,7 +271,7 @@ class TritonPlan:
         sizes = problem.block.n_features, problem.n_targets, problem.batch_size
         progress = self.progress, self.extent, self.partial
         for _ in range(STEPS_PER_REPLAY):
-            sum_up[(self.n_programs, problem.n_targets)](
+            sum_up[(problem.n_targets, self.n_programs)](
                 *self._data(),
                 self.order,
                 setting.extreme_rows,

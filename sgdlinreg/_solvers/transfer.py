@@ -34,6 +34,11 @@ class DeviceBlock(NamedTuple):
     n_features: int
     dtype: np.dtype
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of rows that are streamed, on which steps are taken once."""
+        return len(self.y) < self.n_rows
+
 
 class HostBlock(Block):
     """A `Block` that is too large for the device: parts of it go there on the way through an epoch."""
@@ -189,13 +194,14 @@ def parts_of(
     extreme_rows = conditioning.extreme_rows
     none = np.empty(0, dtype=np.intp)
     row_bytes = max(1, _bytes_of(block) // block.n_rows)
-    needed = row_bytes * (min(batch_size, stop - start) + len(extreme_rows))
+    step = max(1, int(min(STAGING_BYTES, room_on(device) / 4)) // (row_bytes * batch_size)) * batch_size
+    n_parts = -(-(stop - start) // step)
+    needed = row_bytes * (min(batch_size, stop - start) + len(extreme_rows)) * min(n_parts, 2)  # one, and the next
     if needed > room_on(device):
         raise MemoryError(
-            f"A batch of {batch_size} rows takes {needed / 2**30:.3g} GiB, and the device has room for "
+            f"Batches of {batch_size} rows take {needed / 2**30:.3g} GiB, and the device has room for "
             f"{room_on(device) / 2**30:.3g}. Set a smaller batch_size, pass X as float32, or use device='cpu'."
         )
-    step = max(1, int(min(STAGING_BYTES, room_on(device) / 4)) // (row_bytes * batch_size)) * batch_size
     most = min(step, stop - start) + len(extreme_rows)
     staging = _Staging(device, most, block.X)
 
@@ -204,7 +210,6 @@ def parts_of(
         rows = np.concatenate([order.rows(begin, min(begin + step, stop)), extreme_rows])
         return _load(block, rows, device, staging, number)
 
-    n_parts = -(-(stop - start) // step)
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(load, 0)
         for number in range(n_parts):
