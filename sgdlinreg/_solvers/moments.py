@@ -239,7 +239,12 @@ def _by_blas(block: Block, dtype, shift, unit, root) -> _Strips:
             if root is not None:
                 part[:, size] = 1.0
                 part *= there.put(root[rows, None].astype(dtype))
-            total += there.matmul(part.T, part, out=here)
+            whole_pieces = len(part) // PANEL_ROWS * (len(part) > PANEL_ROWS)
+            pieces, rest = part[: whole_pieces * PANEL_ROWS], part[whole_pieces * PANEL_ROWS :]
+            total += there.matmul(rest.T, rest, out=here)
+            if whole_pieces:  # on a device panels are long, and rounding grows with the length of a sum
+                pieces = pieces.reshape(whole_pieces, PANEL_ROWS, width)
+                total += there.in_double(there.matmul(pieces.mT, pieces)).sum(0)
         return there.take(total)
 
     return _Strips(strip, panel_rows, there.threads)

@@ -68,7 +68,8 @@ class Residuals(NamedTuple):
                 targets = np.zeros((len(y), n_columns))
                 targets[:, : block.n_targets] = y
                 residual = product_of_slices(there, slices, coef, bits).add(there.put(targets))
-                squares = squares + weight @ np.square(there.take(residual.high[:, : block.n_targets]))
+                part_squares = weight[:, None] * np.square(there.take(residual.high[:, : block.n_targets]))
+                squares = squares + part_squares.sum(axis=0, dtype=np.longdouble)
                 if block.sample_weight is not None:
                     residual = residual.times(there.put(weight[:, None]))
                 part = product_of_slices(there, [one.T for one in slices], residual, bits)
@@ -81,7 +82,7 @@ class Residuals(NamedTuple):
         for part, part_squares in map_strips(strip, block.n_rows, panel_rows, threads):
             gradient = part if gradient is None else gradient.add_all(part)
             squares = squares + part_squares
-        return self._replace(gradient=gradient, squares=squares)
+        return self._replace(gradient=gradient, squares=squares.astype(np.float64))
 
 
 def _slices_of(there, X: Any, inverse: Any, bits: int, room: Any) -> tuple[Any, Any, Any]:
