@@ -121,7 +121,7 @@ def check(device):
                 compare(f"{what}, Huber loss, elastic net", block, huber, options, tolerance)
             if dtype == np.float64:
                 collinear = Block(mixed.astype(dtype), y.astype(np.float64), None)
-                compare(f"{what}, collinear", collinear, squared, Options(batch_size=batch_size), 1e-8)
+                compare(f"{what}, collinear", collinear, squared, Options(batch_size=batch_size), tolerance)
     X, y = draw(20_003, 50)
     rows = sparse.csr_array(np.where(np.abs(X) > 1.0, X, 0.0))
     block = Block(CSR(rows.data, rows.indices, rows.indptr, 50), y[:, None].astype(np.float64), None)

@@ -17,8 +17,9 @@ from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._past import Memory
 from sgdlinreg._solvers import batches_torch, sgd_torch
 from sgdlinreg._solvers.base import Options, Visit
-from sgdlinreg._solvers.batches_torch import make_setting, most_values
+from sgdlinreg._solvers.batches_torch import make_setting
 from sgdlinreg._solvers.graphs_torch import Replayed
+from sgdlinreg._solvers.rows_torch import most_values
 from sgdlinreg._solvers.sgd import SGD
 from sgdlinreg._solvers.sgd_reference import ReferenceKernel
 from sgdlinreg._solvers.transfer import DeviceBlock

@@ -12,14 +12,13 @@ from sgdlinreg._optional import import_optional
 from sgdlinreg._ordering import Order
 from sgdlinreg._solvers import transfer
 from sgdlinreg._solvers.batches_torch import (
-    Buffers,
     batches_at_once,
     make_position,
     make_setting,
-    most_values,
     take_steps,
 )
 from sgdlinreg._solvers.graphs_torch import Replayed
+from sgdlinreg._solvers.rows_torch import Buffers, most_values
 from sgdlinreg._solvers.transfer import DeviceBlock
 
 SPARE_ROOM = 1 / 32
