@@ -4,6 +4,7 @@ import warnings
 from contextlib import closing, nullcontext
 from functools import cache
 from importlib.util import find_spec
+from subprocess import SubprocessError
 from typing import Any, NamedTuple
 
 from sgdlinreg._blocks import Block
@@ -49,7 +50,7 @@ def _why_triton_fails() -> str:
         from triton.runtime import driver
 
         driver.active.get_current_target()
-    except Exception as error:  # what compilers and imports raise
+    except (ImportError, OSError, RuntimeError, SubprocessError) as error:  # of loading, of compilers
         return (str(error).splitlines() or [type(error).__name__])[0]
     return ""
 
