@@ -8,6 +8,7 @@ numbers of epochs, so that set-up does not count.
 
 import argparse
 import csv
+import os
 import sys
 import time
 from pathlib import Path
@@ -229,7 +230,8 @@ def main():
     parser.add_argument("--fast", action="store_true", help="small data, to see that it runs")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    environment.fix_threads(1)
+    threads = os.cpu_count() or 1  # they fill the buffers through which NumPy data go; numba takes one
+    environment.fix_threads(threads)
     import torch
 
     if torch.device(arguments.device).type == "cuda" and not torch.cuda.is_available():
@@ -243,7 +245,7 @@ def main():
     found = [*time_epochs(device, machine, arguments.fast), *time_closed_form(device, machine, arguments.fast)]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     measured = {key: f"{value:.4g}" for key, value in machine.items()}
-    facts = {"device": name, **measured, **environment.describe(threads=1)}
+    facts = {"device": name, **measured, **environment.describe(threads=threads)}
     with arguments.output.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["what", "seconds", "floor", *facts])

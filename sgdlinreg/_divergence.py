@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sgdlinreg._blocks import Block, mean_over_rows
+from sgdlinreg._blocks import Block
 from sgdlinreg._solvers.base import IterativeSolver, Solver
 from sgdlinreg._stability import largest_stable_step, surely_diverges
 
@@ -17,11 +17,11 @@ class Divergence:
     def __init__(self, solver, block, start, rng):
         self.solver, self.block, self.rng = solver, block, rng
         self.constant_loss = solver.objective.constant_value(block)
-        self.rounding = EPS * mean_over_rows(np.square(block.y), None)
+        self.rounding = EPS * np.einsum("ij,ij->j", block.y, block.y) / block.n_rows
         if start.any():
             at_start = solver.objective.value(start, block)
         else:
-            at_start = mean_over_rows(solver.objective.loss.value(-block.y), block.sample_weight)
+            at_start = solver.objective.value_of_constant(0.0, block)
         # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
         self.limit = DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding
 

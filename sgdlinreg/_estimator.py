@@ -468,9 +468,6 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             name, reason = self._choose_solver(block, start is not None or given is not None)
             needs_epochs = start is not None or given is not None or self.early_stopping or self.warm_start
             solver = self._make_solver(name, block, needs_epochs)
-            if not finite and not solver.sums_first:
-                check_finite(self, block)
-                finite = True
             validation = None if given is None else Validation(given)
             begin = np.zeros((block.n_targets, block.n_features + 1)) if start is None else start
             try:
@@ -484,6 +481,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                     rng = np.random.default_rng(random_state.randint(2**31 - 1))
                     limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
                     data = BlockInMemory(solver.place(block))
+                    if not finite and not solver.sums_first:
+                        check_finite(self, data.reference)
                     result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
             except ValueError:
                 if not finite:

@@ -22,6 +22,9 @@ import numpy as np
 from sgdlinreg._arrays import times
 from sgdlinreg._blocks import Block, mean_over_rows, panels
 
+CONSTANT_ROWS = 1 << 14
+"""Rows of y whose losses are copied at a time: they stay in the cache."""
+
 
 class SquaredError(NamedTuple):
     """``0.5 * residual**2``: the mean of y, normal noise."""
@@ -193,9 +196,18 @@ class Objective:
 
     def constant_value(self, block: Block) -> np.ndarray:
         """Loss of the constant model, shape (n_targets,): the mean of y, or 0 where there is no intercept."""
-        weight = block.sample_weight
-        mean = mean_over_rows(block.y, weight) if self.fit_intercept else 0.0
-        return mean_over_rows(self.loss.value(mean - block.y), weight)
+        return self.value_of_constant(
+            mean_over_rows(block.y, block.sample_weight) if self.fit_intercept else 0.0, block
+        )
+
+    def value_of_constant(self, constant: np.ndarray | float, block: Block) -> np.ndarray:
+        """Loss of a model that predicts ``constant`` for every row, shape (n_targets,)."""
+        total = np.zeros(block.n_targets)
+        for start in range(0, block.n_rows, CONSTANT_ROWS):
+            rows = slice(start, start + CONSTANT_ROWS)
+            values = self.loss.value(constant - block.y[rows])
+            total += values.sum(axis=0) if block.sample_weight is None else block.sample_weight[rows] @ values
+        return total / block.total_weight
 
     def gradient(self, coef: np.ndarray, block: Block) -> np.ndarray:
         """Gradient of F without the l1 penalty, shape (n_targets, n_features + 1). Costs one pass over the block."""

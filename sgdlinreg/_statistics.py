@@ -108,4 +108,25 @@ def _compiled_parts(block: Block) -> Iterator[ColumnStatistics]:
 
 def target_statistics(block: Block) -> ColumnStatistics:
     """Measure the columns of y, by the same formulas."""
-    return column_statistics(Block(block.y, block.y, block.sample_weight))
+    return column_statistics(Block(block.y, block.y, block.sample_weight, block.compiled))
+
+
+class Measured(NamedTuple):
+    """What is known of the columns of X, if that was asked for, and of y."""
+
+    columns: ColumnStatistics | None
+    targets: ColumnStatistics
+
+    def merge(self, other: "Measured | None") -> "Measured":
+        """Join the statistics of other rows."""
+        if other is None:
+            return self
+        columns = None if self.columns is None else self.columns.merge(other.columns)
+        return Measured(columns, self.targets.merge(other.targets))
+
+
+def measure(block: Block, with_columns: bool) -> Measured:
+    """Measure y and, if asked, X, unless that was done already."""
+    if block.measured is not None:
+        return block.measured
+    return Measured(column_statistics(block) if with_columns else None, target_statistics(block))

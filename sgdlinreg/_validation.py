@@ -56,7 +56,7 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
     """
     X, y, sample_weight = local(X), to_numpy(y), to_numpy(sample_weight)
     if is_tensor(X):
-        X = _check_tensor(estimator, X, reset)
+        X = _check_tensor(estimator, X, reset, finite)
         y = validate_data(estimator, X="no_validation", y=y, multi_output=True, y_numeric=True)
         check_consistent_length(X, y)
         return _weighted(X, y, sample_weight)
@@ -74,9 +74,8 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
     return _weighted(X, y, sample_weight)
 
 
-def _check_tensor(estimator, X, reset):
+def _check_tensor(estimator, X, reset, finite):
     """Check rows on a device as scikit-learn checks arrays; integers and half precision become float64 and float32."""
-    name = type(estimator).__name__
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, got {X.ndim}D tensor instead. Reshape it to (n_samples, n_features).")
     if X.shape[0] == 0 or X.shape[1] == 0:
@@ -87,11 +86,17 @@ def _check_tensor(estimator, X, reset):
         X = X.double()
     elif X.element_size() < 4:
         X = X.float()
-    if not (bool(X.sum().isfinite()) or bool(X.isfinite().all())):  # the sum needs no memory
-        raise ValueError(f"Input X contains NaN or infinity.\n{name} does not accept missing values.")
+    if finite:
+        _check_finite_tensor(estimator, X)
     _check_feature_names(estimator, X, reset=reset)
     _check_n_features(estimator, X, reset=reset)
     return X.detach()
+
+
+def _check_finite_tensor(estimator, X) -> None:
+    if not (bool(X.sum().isfinite()) or bool(X.isfinite().all())):  # the sum needs no memory
+        name = type(estimator).__name__
+        raise ValueError(f"Input X contains NaN or infinity.\n{name} does not accept missing values.")
 
 
 def _weighted(X, y, sample_weight) -> Block:
@@ -109,11 +114,12 @@ def _weighted(X, y, sample_weight) -> Block:
 
 
 def check_finite(estimator, block: Block) -> None:
-    """Raise what scikit-learn raises where X holds NaN or infinity."""
+    """Raise what scikit-learn raises where X, on the CPU or on a device, holds NaN or infinity."""
     X = block.X.data if isinstance(block.X, CSR) else block.X
     if is_tensor(X):
-        return  # done when it was taken in
-    _assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+        _check_finite_tensor(estimator, X)
+    else:
+        _assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
 
 
 def check_parameters(estimator) -> None:
@@ -235,5 +241,5 @@ def check_new_rows(estimator, X):
     """Check data to predict on; columns must be those of fit."""
     X = local(X)
     if is_tensor(X):
-        return _check_tensor(estimator, X, reset=False)
+        return _check_tensor(estimator, X, reset=False, finite=True)
     return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=False)

@@ -1,5 +1,6 @@
 """Rows that are copied to a device, and rows that are streamed to it because they do not fit."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ from sgdlinreg import MiniBatchSGDRegressor, _arrays
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._conditioning import no_conditioning
 from sgdlinreg._ordering import epoch_order
-from sgdlinreg._solvers import transfer
+from sgdlinreg._solvers import staging, transfer
+from sgdlinreg._statistics import measure
 
 from .helpers import as_csr, make_problem, needs_torch
 
@@ -35,9 +37,69 @@ def test_rows_arrive_whatever_their_layout(dtype, layout, monkeypatch):
     expected = X.copy()
     X = {"F": np.asfortranarray(X), "strided": np.repeat(X, 2, axis=1)[:, ::2]}.get(layout, X)
     X.flags.writeable = layout != "read-only"
-    monkeypatch.setattr(transfer, "STAGING_BYTES", 13 * 7 * X.itemsize)  # 24 loads, the last one ragged
-    there = transfer.send(X, torch.device("cpu"))
+    monkeypatch.setattr(staging, "PIECE_BYTES", 13 * 7 * X.itemsize)  # 24 loads, the last one ragged
+    monkeypatch.setattr(staging, "STRIP_BYTES", 100)
+    monkeypatch.setattr(staging, "n_threads", lambda: 3)
+    there = staging.send(X, torch.device("cpu"))
+    assert there.is_contiguous()
     np.testing.assert_array_equal(there.numpy(), expected)
+
+
+def test_every_piece_is_given_once_in_order_while_the_next_one_is_sent(monkeypatch):
+    import torch
+
+    X = make_problem(0)[0]
+    monkeypatch.setattr(staging, "PIECE_BYTES", 50 * 7 * 8)
+    log, filled = [], threading.Semaphore(0)
+    fill = staging.Staging.fill
+
+    def spy(self, number, n_rows, write):
+        fill(self, number, n_rows, write)
+        filled.release()
+
+    def arrived(rows, there):
+        np.testing.assert_array_equal(there.numpy(), X[rows])
+        if not log:
+            assert filled.acquire(timeout=10.0)  # this piece
+        if rows.stop < len(X):
+            assert filled.acquire(timeout=10.0)  # the next one, before the caller is done with this one
+        assert not filled.acquire(timeout=0.01)  # and no more: its buffer is still in use
+        log.append(rows)
+
+    monkeypatch.setattr(staging.Staging, "fill", spy)
+    staging.send(X, torch.device("cpu"), arrived)
+    assert [(rows.start, rows.stop) for rows in log] == [(50 * k, min(50 * k + 50, 301)) for k in range(7)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_columns_and_targets_are_measured_on_the_way(weighted, dtype, monkeypatch):
+    import torch
+
+    X, y, weight = make_problem(0)
+    X = (X + 1e3).astype(dtype)
+    block = Block(X, y[:, None], weight if weighted else None)
+    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
+    monkeypatch.setattr(staging, "PIECE_BYTES", 13 * 7 * X.itemsize)
+    there = transfer.place(block, torch.device("cpu"), with_columns=True)
+    for found, expected in zip(there.measured, measure(block, with_columns=True), strict=True):
+        np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-14)
+        np.testing.assert_allclose(found.squares, expected.squares, rtol=1e-12)
+        assert found.total_weight == pytest.approx(expected.total_weight, rel=1e-14)
+    targets_only = transfer.place(block, torch.device("cpu"), with_columns=False).measured
+    assert targets_only.columns is None
+    np.testing.assert_array_equal(targets_only.targets.mean, there.measured.targets.mean)
+
+
+@pytest.mark.parametrize("eta0", ["auto", 1e-3])
+def test_values_that_are_not_finite_are_found_on_the_device(eta0, monkeypatch):
+    X, y, _ = make_problem(0)
+    X[17, 3] = np.nan
+    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
+    model = MiniBatchSGDRegressor(solver="torch", eta0=eta0, random_state=0)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        model.fit(X, y)
+    assert not hasattr(model, "coef_")
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -81,8 +81,11 @@ class Kernel(Protocol):
 
     def __init__(self, device: str, n_jobs: int | None): ...
 
-    def place(self, block: Block) -> Block:
-        """Bring X to where it is measured and judged: NumPy's memory, or the device if there is room."""
+    def place(self, block: Block, with_columns: bool) -> Block:
+        """Bring X to where it is measured and judged: NumPy's memory, or the device if there is room.
+
+        What is measured first, with or without the columns of X, may be measured on the way.
+        """
 
     def to_device(self, block: Block) -> Any:
         """Give the block in the form that `run_batches` wants."""
@@ -102,7 +105,7 @@ class CPUKernel:
     def __init__(self, device="auto", n_jobs=None):
         pass
 
-    def place(self, block):
+    def place(self, block, with_columns):
         """Bring X to NumPy's memory."""
         return block.on_host()
 

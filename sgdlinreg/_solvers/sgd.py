@@ -16,7 +16,7 @@ from sgdlinreg._solvers.averaging import Mark
 from sgdlinreg._solvers.base import Fitted, Iterate, Kernel, Options, Visit
 from sgdlinreg._solvers.sgd_state import NO_MEMORY, State
 from sgdlinreg._solvers.sgd_steps import Steps
-from sgdlinreg._statistics import ColumnStatistics, column_statistics, target_statistics
+from sgdlinreg._statistics import ColumnStatistics, measure
 
 AGES = [1.0, 0.5, 0.25]
 """Shares of the steps so far after which models are compared."""
@@ -58,7 +58,7 @@ class SGD:
 
     def place(self, block):
         """Bring X to where the kernel measures it."""
-        return self.kernel.place(block)
+        return self.kernel.place(block, with_columns=self.auto_step)
 
     def prepare(self, state, block, rng, visit):
         """Take note of a block: scale its weights to mean one, measure it, choose the step.
@@ -69,10 +69,11 @@ class SGD:
         if visit is not Visit.AGAIN:
             state.n_rows += block.n_rows
             state.total_weight += block.total_weight
-            state.targets = target_statistics(block).merge(state.targets)
+            columns, targets = measure(block, with_columns=self.auto_step)
+            state.targets = targets.merge(state.targets)
             _check_range(state.targets, "y")
-            if self.auto_step:
-                state.columns = column_statistics(block).merge(state.columns)
+            if columns is not None:
+                state.columns = columns.merge(state.columns)
                 _check_range(state.columns, "X")
         remembers = visit is Visit.ONCE and self._remembers(state, block)
         if not remembers:

@@ -78,9 +78,9 @@ class TorchKernel:
                 "solver='torch' with device='cpu'."
             ) from error
 
-    def place(self, block: Block) -> Block:
-        """Bring X to the device before it is measured, where there is room."""
-        return transfer.place(block, self.device)
+    def place(self, block: Block, with_columns: bool) -> Block:
+        """Bring X to the device, where there is room, and measure it on the way."""
+        return transfer.place(block, self.device, with_columns)
 
     def to_device(self, block: Block):
         """Give a block as tensors on the device, without a copy where they are there already."""

@@ -2,8 +2,7 @@
 
 import sys
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,11 +12,15 @@ from sgdlinreg._arrays import is_host
 from sgdlinreg._blocks import CSR, Block, as_scipy
 from sgdlinreg._conditioning import Conditioning
 from sgdlinreg._ordering import Order
+from sgdlinreg._solvers.staging import Staging, ahead, send
+from sgdlinreg._statistics import Measured, measure
 
 ROOM_SHARE = 0.8
 """Share of the free memory of a device that X may take; the rest is for batches and sums."""
-STAGING_BYTES = 1 << 26
-"""Size of each of the two buffers on the host through which dense rows go."""
+PART_BYTES = 1 << 26
+"""Size of a part of rows that are streamed."""
+LARGE = 1 << 20
+"""Smaller arrays go to a device as they are: two buffers would take longer."""
 
 
 class DeviceBlock(NamedTuple):
@@ -63,14 +66,29 @@ def room_on(device) -> float:
     return ROOM_SHARE * (torch.cuda.mem_get_info(device)[0] + unused)
 
 
-def place(block: Block, device) -> Block:
-    """Bring dense X to the device, if it is not the CPU and there is room; CSR goes after it was measured."""
+def place(block: Block, device, with_columns: bool) -> Block:
+    """Bring dense X to the device, if it is not the CPU and there is room; CSR goes after it was measured.
+
+    Pieces of them are measured, ``with_columns`` or only y, while the next one is on its way.
+    """
     X = block.X
     if is_host(device):
         return block.on_host()
     if isinstance(X, np.ndarray):
-        return block if X.nbytes > room_on(device) else block._replace(X=send(X, device))
+        return block if X.nbytes > room_on(device) else _send_and_measure(block, device, with_columns)
     return block if isinstance(X, CSR) else block._replace(X=X.to(device))
+
+
+def _send_and_measure(block: Block, device, with_columns: bool) -> Block:
+    X: Any = block.X
+    measured: Measured | None = None
+
+    def on_arrival(rows, there):
+        nonlocal measured
+        weight = None if block.sample_weight is None else block.sample_weight[rows]
+        measured = measure(Block(there, block.y[rows], weight), with_columns).merge(measured)
+
+    return block._replace(X=send(X, device, on_arrival), measured=measured)
 
 
 def to_device(block: Block, device) -> DeviceBlock | HostBlock:
@@ -94,6 +112,8 @@ def _as_tensors(block: Block, device, n_rows: int) -> DeviceBlock:
 
 def _tensor(array: np.ndarray, device):
     torch = sys.modules["torch"]
+    if array.nbytes >= LARGE and not is_host(device):
+        return send(array, device)
     if not (array.flags.writeable and array.flags.c_contiguous):  # torch takes no read-only memory
         array = np.array(array, order="C")
     return torch.as_tensor(array, device=device)
@@ -104,67 +124,6 @@ def _bytes_of(block: Block) -> float:
     if isinstance(X, CSR):
         return X.data.nbytes + 8 * (len(X.indices) + len(X.indptr))
     return X.nbytes if isinstance(X, np.ndarray) else 0  # a tensor is there already
-
-
-class _Staging:
-    """Two buffers on the host, filled in turn: while one is on its way to the device, the other is filled.
-
-    On CUDA they are pinned, and copies have a stream of their own. Elsewhere the buffer itself is what arrives. CSR
-    rows have no buffers, but the stream.
-    """
-
-    def __init__(self, device, n_rows: int, like: Any):
-        torch = sys.modules["torch"]
-        self.torch, self.device, self.cuda = torch, device, device.type == "cuda"
-        self.buffers: list[Any] = []
-        if not isinstance(like, CSR):
-            shape, dtype = (n_rows, like.shape[1]), getattr(torch, like.dtype.name)
-            self.buffers = [torch.empty(shape, dtype=dtype, pin_memory=self.cuda) for _ in range(2)]
-        self.stream = torch.cuda.Stream(device) if self.cuda else None
-        self.sent: list[Any] = [None, None]
-
-    def buffer(self, number: int, n_rows: int) -> np.ndarray:
-        """Give the first rows of the buffer for load ``number``, once what was in it before is sent."""
-        if self.sent[number % 2] is not None:
-            self.sent[number % 2].synchronize()
-        return self.buffers[number % 2][:n_rows].numpy()
-
-    def apart(self):
-        """Give a context in which what goes to the device does not wait for what is computed there."""
-        return nullcontext() if self.stream is None else self.torch.cuda.stream(self.stream)
-
-    def send(self, number: int, n_rows: int, out=None):
-        """Send the first rows of a buffer, into ``out`` if it is given; gives the tensor on the device."""
-        source = self.buffers[number % 2][:n_rows]
-        with self.apart():
-            there = source.to(self.device, non_blocking=True) if out is None else out.copy_(source, non_blocking=True)
-            self.sent[number % 2] = None if self.stream is None else self.stream.record_event()
-        return there
-
-    def join(self, *tensors) -> None:
-        """Let what is computed from now on wait for what was sent."""
-        if self.stream is not None:
-            current = self.torch.cuda.current_stream(self.device)
-            current.wait_stream(self.stream)
-            for tensor in tensors:
-                if tensor is not None:
-                    tensor.record_stream(current)
-
-
-def send(X: np.ndarray, device):
-    """Copy rows to a device through the two buffers."""
-    torch = sys.modules["torch"]
-    out = torch.empty(X.shape, dtype=getattr(torch, X.dtype.name), device=device)
-    step = max(1, STAGING_BYTES // max(1, X.itemsize * X.shape[1]))
-    staging = _Staging(device, min(step, len(X)), X)
-    if staging.stream is not None:
-        staging.stream.wait_stream(torch.cuda.current_stream(device))  # out may reuse memory that is still read
-    for number, start in enumerate(range(0, len(X), step)):
-        rows = X[start : start + step]
-        np.copyto(staging.buffer(number, len(rows)), rows)
-        staging.send(number, len(rows), out[start : start + len(rows)])
-    staging.join(out)
-    return out
 
 
 def parts_of(
@@ -194,7 +153,7 @@ def parts_of(
     extreme_rows = conditioning.extreme_rows
     none = np.empty(0, dtype=np.intp)
     row_bytes = max(1, _bytes_of(block) // block.n_rows)
-    step = max(1, int(min(STAGING_BYTES, room_on(device) / 4)) // (row_bytes * batch_size)) * batch_size
+    step = max(1, int(min(PART_BYTES, room_on(device) / 4)) // (row_bytes * batch_size)) * batch_size
     n_parts = -(-(stop - start) // step)
     needed = row_bytes * (min(batch_size, stop - start) + len(extreme_rows)) * min(n_parts, 2)  # one, and the next
     if needed > room_on(device):
@@ -203,20 +162,16 @@ def parts_of(
             f"{room_on(device) / 2**30:.3g}. Set a smaller batch_size, pass X as float32, or use device='cpu'."
         )
     most = min(step, stop - start) + len(extreme_rows)
-    staging = _Staging(device, most, block.X)
 
-    def load(number: int) -> tuple[DeviceBlock, Callable[[], None]]:
+    def load(number: int) -> tuple[tuple[int, DeviceBlock], Callable[[], None]]:
         begin = start + number * step
         rows = np.concatenate([order.rows(begin, min(begin + step, stop)), extreme_rows])
-        return _load(block, rows, device, staging, number)
+        part, join = _load(block, rows, device, staging, number)
+        return (number, part), join
 
-    with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(load, 0)
-        for number in range(n_parts):
-            part, join = loading.result()
-            join()  # before the next load is on the same stream
-            if number + 1 < n_parts:
-                loading = pool.submit(load, number + 1)
+    like: Any = None if block.is_sparse else block.X
+    with Staging(device, most, like) as staging, closing(ahead(load, n_parts)) as loaded:
+        for number, part in loaded:
             n_all = part.y.shape[0]
             n_rows = n_all - len(extreme_rows)
             first = number * (step // batch_size)
@@ -225,17 +180,17 @@ def parts_of(
             yield Part(part, in_order, (0, n_rows), there, slice(first, first + -(-n_rows // batch_size)))
 
 
-def _load(block: HostBlock, rows: np.ndarray, device, staging: _Staging, number: int):
+def _load(block: HostBlock, rows: np.ndarray, device, staging: Staging, number: int):
     """Bring rows to the device; gives them and what must be called before they are used."""
     X: Any = block.X
     if isinstance(X, CSR):
         taken = as_scipy(X)[rows]
         X = CSR(taken.data, taken.indices, taken.indptr, block.n_features)
     else:
-        np.take(X, rows, axis=0, out=staging.buffer(number, len(rows)), mode="clip")
+        staging.fill(number, len(rows), lambda out, some: np.take(X, rows[some], axis=0, out=out, mode="clip"))
     weight = None if block.sample_weight is None else block.sample_weight[rows]
     with staging.apart():
-        X = X if isinstance(X, CSR) else staging.send(number, len(rows))
-        part = _as_tensors(Block(X, block.y[rows], weight), device, block.n_rows)
+        there = X if isinstance(X, CSR) else staging.send(number, len(rows))
+        part = _as_tensors(Block(there, block.y[rows], weight), device, block.n_rows)
     arrays = (part.X.data, part.X.indices, part.X.indptr) if part.is_sparse else (part.X,)
     return part, lambda: staging.join(*arrays, part.y, part.sample_weight)
