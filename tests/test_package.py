@@ -21,7 +21,17 @@ LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "
 
 FLOORS = [
     {"_arrays"},
-    {"_blocks", "_schedules", "_ordering", "_optional", "_prediction", "_double_double", "_threads", "_inference"}
+    {
+        "_blocks",
+        "_schedules",
+        "_ordering",
+        "_optional",
+        "_prediction",
+        "_random",
+        "_double_double",
+        "_threads",
+        "_inference",
+    }
     | {
         "datasets",
         "sources",

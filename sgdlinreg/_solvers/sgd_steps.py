@@ -71,10 +71,10 @@ class Steps:
         if self.sample is not None:
             penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0)
             scale = scale / (self._curvature(*self.sample, state.coef) + penalty)
+        sizes = shape[:, None] * scale
         if self.auto_step and n_rows % state.batch_size:
-            shape = shape.copy()
-            shape[-1] *= (n_rows % state.batch_size) / state.batch_size
-        return shape[:, None] * scale
+            sizes[-1] *= (n_rows % state.batch_size) / state.batch_size
+        return sizes
 
     def _curvature(self, X, y, weight, coef) -> np.ndarray:
         """Give the mean curvature of the loss at the iterate on some rows, (n_targets,)."""
