@@ -36,9 +36,9 @@ class NumPyArrays:
         """Make an array of zeros."""
         return np.zeros(shape, dtype=dtype)
 
-    def in_double(self, array: Any) -> Any:
-        """Copy an array, or a SciPy matrix, in float64."""
-        return array.astype(np.float64)
+    def in_double(self, array: Any, copies: bool = True) -> Any:
+        """Copy an array, or a SciPy matrix, in float64; where it is float64 already, only if it must be copied."""
+        return array.astype(np.float64, copy=copies)
 
     def with_ones(self, array: np.ndarray) -> np.ndarray:
         """Append a column of ones."""
@@ -77,9 +77,9 @@ class TorchArrays:
         """Make an array of zeros."""
         return self.torch.zeros(shape, dtype=getattr(self.torch, np.dtype(dtype).name), device=self.device)
 
-    def in_double(self, array):
-        """Copy an array in float64."""
-        return array.to(self.torch.float64, copy=True)
+    def in_double(self, array, copies=True):
+        """Copy an array in float64; where it is float64 already, only if it must be copied."""
+        return array.to(self.torch.float64, copy=copies)
 
     def with_ones(self, array):
         """Append a column of ones."""

@@ -101,7 +101,7 @@ def rows_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
     whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
     y = block.y[rows]
     weight = np.ones(len(y)) if block.sample_weight is None else block.sample_weight[rows]
-    return whole[rows], y, weight
+    return (whole if len(y) == block.n_rows else whole[rows]), y, weight  # of all rows SciPy would make a copy
 
 
 def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -113,15 +113,16 @@ def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
     return arrays_of(X).take(X).astype(np.float64), y, weight
 
 
-def panels(block: Block) -> Iterator[tuple[slice, Any, np.ndarray]]:
+def panels(block: Block, copies: bool = True) -> Iterator[tuple[slice, Any, np.ndarray]]:
     """Cut a block into panels of rows, which on the CPU fit into the cache.
 
-    Yields the slice of rows, a copy of those rows of X in float64 where X is, and their weights.
+    Yields the slice of rows, those rows of X in float64 where X is, and their weights. ``copies`` says whether the
+    caller writes into the panel; else it is a view where X is float64.
     """
     there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
     step = SPARSE_PANEL_ROWS if block.is_sparse else max(32, there.panel_bytes // (8 * max(1, block.n_features)))
     for rows, X, weight in views(block, step):
-        yield rows, there.in_double(X), weight
+        yield rows, there.in_double(X, copies), weight
 
 
 def views(block: Block, step: int) -> Iterator[tuple[slice, Any, np.ndarray]]:

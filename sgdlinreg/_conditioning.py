@@ -16,8 +16,7 @@ leave the order and join every batch instead, where that allows a larger step.
    regression: mini-batching, averaging, and model misspecification", JMLR 18 (2018).
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -66,6 +65,14 @@ class Conditioning:
     extreme_rows: np.ndarray
     regular_rows: np.ndarray | None
     step: float
+    _units: np.ndarray = field(init=False, repr=False)
+    """The scale, and 1 for the intercept."""
+    _origin: np.ndarray = field(init=False, repr=False)
+    """The centre, and 0 for the intercept."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "_units", np.append(self.scale, 1.0))
+        object.__setattr__(self, "_origin", np.append(self.centre, 0.0))
 
     def to_scaled(self, coef: np.ndarray) -> np.ndarray:
         """Coefficients on x -> coefficients on z, both (..., n_features + 1), the intercept last."""
@@ -78,16 +85,6 @@ class Conditioning:
         coef = scaled / self._units
         coef[..., -1] -= coef @ self._origin
         return coef
-
-    @cached_property
-    def _units(self) -> np.ndarray:
-        """The scale, and 1 for the intercept."""
-        return np.append(self.scale, 1.0)
-
-    @cached_property
-    def _origin(self) -> np.ndarray:
-        """The centre, and 0 for the intercept."""
-        return np.append(self.centre, 0.0)
 
 
 def no_conditioning(n_features: int) -> Conditioning:

@@ -82,7 +82,7 @@ def norms_and_moment(block, coordinates, whitener=None):
 
 def _norms(block, coordinates, whitener, norms, y_mean):
     """Set the squared norms of panels of rows; yields the rows, their weights and X'y, or 0 where they are whitened."""
-    for rows, X, weight in panels(block):
+    for rows, X, weight in panels(block, copies=False):
         there: Any = arrays_of(X)
         Z = coordinates.features(X)
         norms[rows] = row_norms(Z if whitener is None else Z @ there.put(whitener))

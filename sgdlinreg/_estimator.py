@@ -26,6 +26,7 @@ from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
 from sgdlinreg._random import generator_of, random_state_of
 from sgdlinreg._schedules import SCHEDULES
+from sgdlinreg._solvers.base import Visit
 from sgdlinreg._stopping import Limits, Validation
 from sgdlinreg._training import BlockInMemory, BlocksOfSource, TrainingResult, solve, train, train_once
 from sgdlinreg._validation import (
@@ -472,7 +473,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             begin = np.zeros((block.n_targets, block.n_features + 1)) if start is None else start
             try:
                 if solver.n_passes == 1:
-                    result = solve(solver, BlockInMemory(solver.place(block)), begin[:, :-1].shape, self._report(name))
+                    data = BlockInMemory(solver.place(block, Visit.ALL))
+                    result = solve(solver, data, begin[:, :-1].shape, self._report(name))
                 else:
                     random_state = random_state_of(self.random_state)
                     if self.early_stopping and validation is None:
@@ -480,7 +482,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                         validation = Validation(given)
                     rng = generator_of(random_state)
                     limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
-                    data = BlockInMemory(solver.place(block))
+                    data = BlockInMemory(solver.place(block, Visit.ALL))
                     if not finite and not solver.sums_first:
                         check_finite(self, data.reference)
                     result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
@@ -544,7 +546,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             else:
                 name, reason = self._kept_solver(block)
             solver = self._make_solver(name, block, False)
-            block = solver.place(block)
+            block = solver.place(block, Visit.ONCE)
             rng = generator_of(random_state_of(self.random_state), 0 if first else self.t_)
             result = train_once(solver, None if first else self._state, block, rng)
             self._keep(result, block, name, reason, home_of(X))
@@ -607,7 +609,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 nonlocal n_seen
                 n_seen = 0
                 for number, (X, y, sample_weight) in enumerate(source):
-                    block = solver.place(check_rows(self, X, y, sample_weight, reset=False))
+                    block = check_rows(self, X, y, sample_weight, reset=False)
                     if block.n_targets != first.n_targets:
                         raise ValueError(
                             f"Block {number} of the source has {block.n_targets} targets, the first one "

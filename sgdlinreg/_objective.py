@@ -189,7 +189,7 @@ class Objective:
     def value(self, coef: np.ndarray, block: Block) -> np.ndarray:
         """F of each target, shape (n_targets,). Costs one pass over the block."""
         total = np.zeros(block.n_targets)
-        for rows, X, weight in panels(block):
+        for rows, X, weight in panels(block, copies=False):
             residual = times(X, coef[:, :-1].T) + coef[:, -1] - block.y[rows]
             total += weight @ self.loss.value(residual)
         return total / block.total_weight + self.penalty(coef)
@@ -212,7 +212,7 @@ class Objective:
     def gradient(self, coef: np.ndarray, block: Block) -> np.ndarray:
         """Gradient of F without the l1 penalty, shape (n_targets, n_features + 1). Costs one pass over the block."""
         gradient = np.zeros_like(coef)
-        for rows, X, weight in panels(block):
+        for rows, X, weight in panels(block, copies=False):
             residual = times(X, coef[:, :-1].T) + coef[:, -1] - block.y[rows]
             slope = weight[:, None] * self.loss.slope(residual)
             gradient[:, :-1] += times(X.T, slope).T

@@ -22,7 +22,7 @@ def random_state_of(random_state) -> np.random.RandomState:
     """
     if not isinstance(random_state, Integral):
         return check_random_state(random_state)
-    _of_thread.state.seed(random_state)
+    _of_thread.state.seed(int(random_state))
     return _of_thread.state
 
 

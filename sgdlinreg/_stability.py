@@ -45,5 +45,7 @@ def surely_diverges(block, objective, step_size, momentum, rng) -> bool:
     direction /= np.linalg.norm(direction)
     features = direction[: block.n_features]
     constant = direction[-1] if objective.fit_intercept else 0.0
-    along = sum(float(weight @ np.square(times(X, features) + constant)) for _, X, weight in panels(block))
+    along = sum(
+        float(weight @ np.square(times(X, features) + constant)) for _, X, weight in panels(block, copies=False)
+    )
     return not along / block.total_weight + objective.l2 * float(features @ features) <= limit

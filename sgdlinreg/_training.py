@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sgdlinreg._arrays import all_finite
 from sgdlinreg._blocks import Block, join_rows, mean_over_rows, sample_rows
 from sgdlinreg._conditioning import GAP_SHARE
 from sgdlinreg._divergence import Divergence, check_step, diverged, overflowed
@@ -106,8 +107,10 @@ class BlocksOfSource:
         """Pass over all rows; gives the state and, of an epoch, the objective of each target in it."""
         again = self.n_rows is not None
         n_rows, losses = 0, 0.0
+        visit = Visit.AGAIN if again else Visit.FIRST
         for block in self.blocks():
-            state, ready = solver.prepare(state, block, rng, Visit.AGAIN if again else Visit.FIRST)
+            block = solver.place(block, visit)
+            state, ready = solver.prepare(state, block, rng, visit)
             state = solver.update(state, ready, rng)
             if not solver.n_passes:
                 losses = losses + block.n_rows * solver.losses_of(state, block)
@@ -155,7 +158,7 @@ def solve(
             again = again and not data.once
         fitted = solver.fitted(state)
         losses = solver.losses_of(state, None)
-    if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
+    if not (all_finite(losses) and all_finite(fitted.coef)):
         raise overflowed("the objective is not finite")
     loss = float(losses.mean())
     report(1, loss)
@@ -270,7 +273,7 @@ def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generato
         solved, _ = solver.solve(state)
         fitted = solver.fitted(solved)
         losses = solver.losses_of(solved, block)
-    if not (np.isfinite(losses).all() and np.isfinite(fitted.coef).all()):
+    if not (all_finite(losses) and all_finite(fitted.coef)):
         raise diverged(solver, block, rng, "in this call of partial_fit the objective is not finite")
     return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
 

@@ -1,7 +1,9 @@
 """Rows that are copied to a device, and rows that are streamed to it because they do not fit."""
 
 import threading
+import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -81,14 +83,73 @@ def test_columns_and_targets_are_measured_on_the_way(weighted, dtype, monkeypatc
     block = Block(X, y[:, None], weight if weighted else None)
     monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
     monkeypatch.setattr(staging, "PIECE_BYTES", 13 * 7 * X.itemsize)
-    there = transfer.place(block, torch.device("cpu"), with_columns=True)
+    there = transfer.place(block, torch.device("cpu"), partial(measure, with_columns=True))
     for found, expected in zip(there.measured, measure(block, with_columns=True), strict=True):
         np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-14)
         np.testing.assert_allclose(found.squares, expected.squares, rtol=1e-12)
         assert found.total_weight == pytest.approx(expected.total_weight, rel=1e-14)
-    targets_only = transfer.place(block, torch.device("cpu"), with_columns=False).measured
+    targets_only = transfer.place(block, torch.device("cpu"), partial(measure, with_columns=False)).measured
     assert targets_only.columns is None
     np.testing.assert_array_equal(targets_only.targets.mean, there.measured.targets.mean)
+    assert transfer.place(block, torch.device("cpu"), None).measured is None
+
+
+def test_what_is_not_finite_or_too_large_is_told_once_in_an_error(monkeypatch):
+    X, y, _ = make_problem(0)
+    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
+    monkeypatch.setattr(staging, "PIECE_BYTES", 50 * 7 * 8)
+    model = MiniBatchSGDRegressor(solver="torch", random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="column 0 of y overflow"):
+            model.fit(X, y * 1e200)
+        X[[3, 200], 2] = np.inf
+        with pytest.raises(ValueError, match="Input X contains infinity"):
+            model.fit(X, y)
+
+
+def test_blocks_of_a_source_are_measured_once(monkeypatch):
+    from sgdlinreg._solvers import sgd
+
+    X, y, _ = make_problem(0)
+    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
+    blocks = []
+
+    def spy(block, with_columns):
+        blocks.append(block)
+        return measure(block, with_columns)
+
+    monkeypatch.setattr(sgd, "measure", spy)
+    model = MiniBatchSGDRegressor(solver="torch", random_state=0, tol=None, max_iter=5)
+    model.fit_source([(X[:150], y[:150]), (X[150:], y[150:])])
+    n_sent = sum(block.measured is None for block in blocks)
+    assert n_sent == 2  # the others only ask for what is known
+
+
+@pytest.mark.parametrize("around", ["inference_mode", "default device"])
+def test_what_torch_is_set_to_does_not_matter(around, monkeypatch):
+    import torch
+
+    X, y, _ = make_problem(0)
+    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
+    monkeypatch.setattr(transfer, "LARGE", 1)
+    model = MiniBatchSGDRegressor(solver="torch", device="cpu", random_state=0)
+    expected = model.fit(X, y).coef_
+    with torch.inference_mode() if around == "inference_mode" else torch.device("meta"):
+        np.testing.assert_array_equal(model.fit(X, y).coef_, expected)
+
+
+def test_streamed_rows_in_column_order_are_not_copied_as_a_whole(small_device, monkeypatch):
+    X, y, _ = make_problem(2, n_rows=1003)
+    model = MiniBatchSGDRegressor(solver="torch", batch_size=16, random_state=0, tol=None, max_iter=2)
+    expected = model.fit(X, y).coef_
+    taken = []
+    take = np.take
+    monkeypatch.setattr(
+        np, "take", lambda a, *rest, **more: taken.append(a.flags.c_contiguous) or take(a, *rest, **more)
+    )
+    np.testing.assert_allclose(model.fit(np.asfortranarray(X), y).coef_, expected, rtol=1e-12)
+    assert all(taken)
 
 
 @pytest.mark.parametrize("eta0", ["auto", 1e-3])

@@ -1,5 +1,6 @@
 """The contract that every solver keeps, and what a solver declares about itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -81,10 +82,10 @@ class Kernel(Protocol):
 
     def __init__(self, device: str, n_jobs: int | None): ...
 
-    def place(self, block: Block, with_columns: bool) -> Block:
+    def place(self, block: Block, measure: Callable[[Block], Any] | None) -> Block:
         """Bring X to where it is measured and judged: NumPy's memory, or the device if there is room.
 
-        What is measured first, with or without the columns of X, may be measured on the way.
+        What ``measure`` gives, a `Measured`, is wanted next, and may be set as `Block.measured` on the way.
         """
 
     def to_device(self, block: Block) -> Any:
@@ -105,7 +106,7 @@ class CPUKernel:
     def __init__(self, device="auto", n_jobs=None):
         pass
 
-    def place(self, block, with_columns):
+    def place(self, block, measure):
         """Bring X to NumPy's memory."""
         return block.on_host()
 
@@ -140,7 +141,7 @@ class Solver(Protocol):
     def init(self, n_features: int, n_targets: int, coef: np.ndarray | None) -> Any:
         """State before any data; ``coef`` (n_targets, n_features + 1) is where to start, None for zeros."""
 
-    def place(self, block: Block) -> Block:
+    def place(self, block: Block, visit: Visit) -> Block:
         """Bring X to where the solver works, before anything else."""
 
     def prepare(self, state: Any, block: Block, rng: np.random.Generator, visit: Visit) -> tuple[Any, Any]:

@@ -110,7 +110,7 @@ class NormalEquation:
         """No rows yet. There is nothing to start from in a closed form, so ``coef`` is not used."""
         return State(Rows(n_features, n_targets), n_features, n_targets)
 
-    def place(self, block):
+    def place(self, block, visit):
         """Leave X where it is, unless the CPU is asked for."""
         return block.on_host() if self.options.device == "cpu" else block
 

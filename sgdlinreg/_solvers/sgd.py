@@ -16,7 +16,7 @@ from sgdlinreg._solvers.averaging import Mark
 from sgdlinreg._solvers.base import Fitted, Iterate, Kernel, Options, Visit
 from sgdlinreg._solvers.sgd_state import NO_MEMORY, State
 from sgdlinreg._solvers.sgd_steps import Steps
-from sgdlinreg._statistics import ColumnStatistics, measure
+from sgdlinreg._statistics import ColumnStatistics, Measured, measure
 
 AGES = [1.0, 0.5, 0.25]
 """Shares of the steps so far after which models are compared."""
@@ -56,9 +56,9 @@ class SGD:
         zeros = np.zeros_like(start)
         return State(start, zeros, zeros, np.ones(n_targets), started_at_mean=not mean_start)
 
-    def place(self, block):
+    def place(self, block, visit):
         """Bring X to where the kernel measures it."""
-        return self.kernel.place(block, with_columns=self.auto_step)
+        return self.kernel.place(block, None if visit is Visit.AGAIN else self._measure)
 
     def prepare(self, state, block, rng, visit):
         """Take note of a block: scale its weights to mean one, measure it, choose the step.
@@ -69,7 +69,7 @@ class SGD:
         if visit is not Visit.AGAIN:
             state.n_rows += block.n_rows
             state.total_weight += block.total_weight
-            columns, targets = measure(block, with_columns=self.auto_step)
+            columns, targets = self._measure(block)
             state.targets = targets.merge(state.targets)
             _check_range(state.targets, "y")
             if columns is not None:
@@ -116,6 +116,9 @@ class SGD:
             state.marks = [Mark(state.n_steps, state.coef, state.coef_sum)]
         self.steps.take_sample(block, rng)
         return state, self.kernel.to_device(block)
+
+    def _measure(self, block: Block) -> Measured:
+        return measure(block, with_columns=self.auto_step)
 
     def _averages(self) -> bool:
         """Whether mini-batches end in the tail average."""

@@ -45,9 +45,9 @@ class NumbaKernel(CPUKernel):
         """Threads; they end with the kernel."""
         return ThreadPoolExecutor(self.n_threads)
 
-    def place(self, block, with_columns):
+    def place(self, block, measure):
         """Bring X to NumPy's memory, where passes over it are compiled."""
-        return super().place(block, with_columns)._replace(compiled=True)
+        return super().place(block, measure)._replace(compiled=True)
 
     def to_device(self, block):
         """Give the block with read-only arrays, so that writable and read-only data share one compilation."""

@@ -78,9 +78,9 @@ class TorchKernel:
                 "solver='torch' with device='cpu'."
             ) from error
 
-    def place(self, block: Block, with_columns: bool) -> Block:
+    def place(self, block: Block, measure) -> Block:
         """Bring X to the device, where there is room, and measure it on the way."""
-        return transfer.place(block, self.device, with_columns)
+        return transfer.place(block, self.device, measure)
 
     def to_device(self, block: Block):
         """Give a block as tensors on the device, without a copy where they are there already."""
@@ -109,6 +109,8 @@ class TorchKernel:
         return position.losses.reshape(-1).cpu().numpy()
 
     def _put(self, array):
+        if not array.flags.writeable:  # torch takes no read-only memory
+            array = array.copy()
         return self.torch.as_tensor(array, device=self.device)
 
     def _plan(self, problem):

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,19 +32,22 @@ class Staging:
         Of a buffer.
     like : ndarray or None
         What is sent; None for what needs the stream, but no buffer.
+    n_loads : int
+        One needs one buffer.
     """
 
-    def __init__(self, device, n_rows: int, like: np.ndarray | None):
+    def __init__(self, device, n_rows: int, like: np.ndarray | None, n_loads: int):
         torch = sys.modules["torch"]
         self.torch, self.device, self.cuda = torch, device, device.type == "cuda"
         self.buffers: list[Any] = []
         self.n_fillers = 1
         if like is not None:
             shape, dtype = (n_rows, *like.shape[1:]), getattr(torch, like.dtype.name)
-            self.buffers = [torch.empty(shape, dtype=dtype, pin_memory=self.cuda) for _ in range(2)]
+            about = {"dtype": dtype, "device": "cpu", "pin_memory": self.cuda}
+            self.buffers = [torch.empty(shape, **about) for _ in range(min(2, n_loads))]
             self.n_fillers = max(1, min(MAX_FILLERS, n_threads(), self.buffers[0].nbytes // STRIP_BYTES))
         self.fillers = ThreadPoolExecutor(self.n_fillers)
-        self.stream = torch.cuda.Stream(device) if self.cuda else None
+        self.stream = copy_stream(torch, device) if self.cuda else None
         self.sent: list[Any] = [None, None]
 
     def __enter__(self):
@@ -69,7 +73,11 @@ class Staging:
 
     def apart(self):
         """Give a context in which what goes to the device does not wait for what is computed there."""
-        return nullcontext() if self.stream is None else self.torch.cuda.stream(self.stream)
+        contexts = ExitStack()
+        if self.stream is not None:
+            contexts.enter_context(self.torch.cuda.device(self.device))  # else leaving the stream wakes another device
+            contexts.enter_context(self.torch.cuda.stream(self.stream))
+        return contexts
 
     def send(self, number: int, n_rows: int, out=None):
         """Send the first rows of a buffer, into ``out`` if it is given; gives the tensor on the device."""
@@ -88,6 +96,15 @@ class Staging:
             for tensor in tensors:
                 if tensor is not None:
                     tensor.record_stream(current)
+
+
+@cache
+def copy_stream(torch, device):
+    """Give the stream of a device for copies: each stream keeps memory of its own.
+
+    Of higher priority than those of captures, and so never one of them, which would capture copies for other threads.
+    """
+    return torch.cuda.Stream(device, priority=-1)
 
 
 def ahead(load: Callable[[int], tuple[Any, Callable[[], None]]], n_loads: int) -> Generator[Any, None, None]:
@@ -128,8 +145,10 @@ def send(array: np.ndarray, device, on_arrival: Callable[[slice, Any], Any] | No
     """
     torch = sys.modules["torch"]
     n_rows = len(array)
-    out = torch.empty(array.shape, dtype=getattr(torch, array.dtype.name), device=device)
+    with torch.inference_mode(False):  # which is off in threads, where pieces are copied
+        out = torch.empty(array.shape, dtype=getattr(torch, array.dtype.name), device=device)
     step = min(max(1, PIECE_BYTES * n_rows // max(1, array.nbytes)), n_rows)
+    n_loads = -(-n_rows // step)
 
     def load(number):
         first = number * step
@@ -138,11 +157,11 @@ def send(array: np.ndarray, device, on_arrival: Callable[[slice, Any], Any] | No
         staging.send(number, len(piece), out[first : first + step])
         return slice(first, first + len(piece)), staging.join
 
-    with Staging(device, step, array) as staging:
+    with Staging(device, step, array, n_loads) as staging:
         if staging.stream is not None:
             staging.stream.wait_stream(torch.cuda.current_stream(device))  # out may reuse memory that is still read
             out.record_stream(staging.stream)
-        with closing(ahead(load, -(-n_rows // step))) as pieces:
+        with closing(ahead(load, n_loads)) as pieces:
             for rows in pieces:
                 if on_arrival is not None:
                     on_arrival(rows, out[rows])

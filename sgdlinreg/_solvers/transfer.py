@@ -13,7 +13,7 @@ from sgdlinreg._blocks import CSR, Block, as_scipy
 from sgdlinreg._conditioning import Conditioning
 from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.staging import Staging, ahead, send
-from sgdlinreg._statistics import Measured, measure
+from sgdlinreg._statistics import Measured
 
 ROOM_SHARE = 0.8
 """Share of the free memory of a device that X may take; the rest is for batches and sums."""
@@ -66,29 +66,30 @@ def room_on(device) -> float:
     return ROOM_SHARE * (torch.cuda.mem_get_info(device)[0] + unused)
 
 
-def place(block: Block, device, with_columns: bool) -> Block:
+def place(block: Block, device, measure: Callable[[Block], Measured] | None) -> Block:
     """Bring dense X to the device, if it is not the CPU and there is room; CSR goes after it was measured.
 
-    Pieces of them are measured, ``with_columns`` or only y, while the next one is on its way.
+    Pieces of X, and of y, are measured while the next one is on its way.
     """
     X = block.X
     if is_host(device):
         return block.on_host()
     if isinstance(X, np.ndarray):
-        return block if X.nbytes > room_on(device) else _send_and_measure(block, device, with_columns)
+        return block if X.nbytes > room_on(device) else _send_and_measure(block, device, measure)
     return block if isinstance(X, CSR) else block._replace(X=X.to(device))
 
 
-def _send_and_measure(block: Block, device, with_columns: bool) -> Block:
+def _send_and_measure(block: Block, device, measure) -> Block:
     X: Any = block.X
     measured: Measured | None = None
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is told by those who read it
     def on_arrival(rows, there):
         nonlocal measured
         weight = None if block.sample_weight is None else block.sample_weight[rows]
-        measured = measure(Block(there, block.y[rows], weight), with_columns).merge(measured)
+        measured = measure(Block(there, block.y[rows], weight)).merge(measured)
 
-    return block._replace(X=send(X, device, on_arrival), measured=measured)
+    return block._replace(X=send(X, device, on_arrival if measure else None), measured=measured)
 
 
 def to_device(block: Block, device) -> DeviceBlock | HostBlock:
@@ -153,7 +154,8 @@ def parts_of(
     extreme_rows = conditioning.extreme_rows
     none = np.empty(0, dtype=np.intp)
     row_bytes = max(1, _bytes_of(block) // block.n_rows)
-    step = max(1, int(min(PART_BYTES, room_on(device) / 4)) // (row_bytes * batch_size)) * batch_size
+    part_bytes = int(min(PART_BYTES, room_on(device) / 4)) - row_bytes * len(extreme_rows)
+    step = max(1, part_bytes // (row_bytes * batch_size)) * batch_size
     n_parts = -(-(stop - start) // step)
     needed = row_bytes * (min(batch_size, stop - start) + len(extreme_rows)) * min(n_parts, 2)  # one, and the next
     if needed > room_on(device):
@@ -170,7 +172,7 @@ def parts_of(
         return (number, part), join
 
     like: Any = None if block.is_sparse else block.X
-    with Staging(device, most, like) as staging, closing(ahead(load, n_parts)) as loaded:
+    with Staging(device, most, like, n_parts) as staging, closing(ahead(load, n_parts)) as loaded:
         for number, part in loaded:
             n_all = part.y.shape[0]
             n_rows = n_all - len(extreme_rows)
@@ -187,10 +189,18 @@ def _load(block: HostBlock, rows: np.ndarray, device, staging: Staging, number: 
         taken = as_scipy(X)[rows]
         X = CSR(taken.data, taken.indices, taken.indptr, block.n_features)
     else:
-        staging.fill(number, len(rows), lambda out, some: np.take(X, rows[some], axis=0, out=out, mode="clip"))
+        staging.fill(number, len(rows), lambda out, some: _take(X, rows[some], out))
     weight = None if block.sample_weight is None else block.sample_weight[rows]
     with staging.apart():
         there = X if isinstance(X, CSR) else staging.send(number, len(rows))
         part = _as_tensors(Block(there, block.y[rows], weight), device, block.n_rows)
     arrays = (part.X.data, part.X.indices, part.X.indptr) if part.is_sparse else (part.X,)
     return part, lambda: staging.join(*arrays, part.y, part.sample_weight)
+
+
+def _take(X: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
+    """Copy rows without anything in between; np.take would copy all of X first where it is not contiguous."""
+    if X.flags.c_contiguous:
+        np.take(X, rows, axis=0, out=out, mode="clip")
+    else:
+        np.copyto(out, X[rows])
