@@ -3,7 +3,6 @@
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Kernel, Options, Solver
 from sgdlinreg._solvers.normal_equation import NormalEquation
-from sgdlinreg._solvers.sgd import SGD
 
 MAX_EXACT_FEATURES = 1000
 """solver="auto" takes the closed form up to this many features."""
@@ -116,6 +115,8 @@ def make_solver(name: str, loss: str, objective: Objective, options: Options, *,
         )
     if kernel is None:
         return NormalEquation(objective, options)
+    from sgdlinreg._solvers.sgd import SGD  # at its first use: most fits are closed forms, and importing takes time
+
     return SGD(objective, options, kernel(options.device, options.n_jobs))
 
 

@@ -213,7 +213,7 @@ def run_batches(
             offset = coef[t, n_features]
             if share.plain:
                 offset -= step_plainly(
-                    reading, step_size, slope, penalty.l2, scratch.around, partial, scratch.plain, folded, t
+                    reading, n_features, step_size, slope, penalty.l2, scratch.around, partial, scratch.plain, folded, t
                 )
                 if fit_intercept:
                     coef[t, n_features] -= step_size * slope
@@ -271,15 +271,10 @@ def _flush(partial, gradient):
 def _move(step_size, gradient, inverse_scale, penalty, momentum, coef, velocity):
     """Take a step along the gradient of one target."""
     factor, nesterov = momentum
-    if factor == 0.0:
-        for j in range(coef.shape[0]):
-            velocity[j] = -step_size * gradient[j]
-            coef[j] += velocity[j]
-    else:
-        for j in range(coef.shape[0]):
-            step = step_size * gradient[j]
-            velocity[j] = factor * velocity[j] - step
-            coef[j] += factor * velocity[j] - step if nesterov else velocity[j]
+    for j in range(coef.shape[0]):
+        step = step_size * gradient[j]
+        velocity[j] = factor * velocity[j] - step
+        coef[j] += factor * velocity[j] - step if nesterov else velocity[j]
     if penalty.proximal:
         ahead = 1.0 + factor if nesterov else 1.0
         for j in range(inverse_scale.shape[0]):

@@ -116,23 +116,22 @@ def _adding(rows: int, n_bytes: int, fetches: bool = True):
 def _stepping(n_bytes: int):
     """Make the instruction that takes a plain step, in vectors of so many bytes: those in which rows are added."""
 
-    def step_of_vectors(context: Any, step_size, slope, l2, around, sums, coef, coef_sum, folded, target):
+    def step_of_vectors(context: Any, n_columns, step_size, slope, l2, around, sums, coef, coef_sum, folded, target):
         """Do what `rows_numba.step_plainly` does.
 
-        All arrays are padded; ``sums`` and ``folded`` are of X's dtype, the others float64. Columns are worked on in
-        vectors of X's dtype, which are two of float64 if that is float32: what is read in whole vectors should be
-        stored in such.
+        All arrays are padded, and as many vectors are worked on as hold ``n_columns``. ``sums`` and ``folded`` are of
+        X's dtype, the others float64. Columns are worked on in vectors of X's dtype, which are two of float64 if that
+        is float32: what is read in whole vectors should be stored in such.
         """
         dtype = folded.dtype
 
         def generate(context, builder, signature, arguments):
             own, wide = Vectors(builder, dtype, n_bytes), Vectors(builder, types.float64, n_bytes)
-            step_size, slope, l2 = (wide.spread(value) for value in arguments[:3])
-            centre, inverse_scale = (wide.row_of(context, signature.args[3], arguments[3], INDEX(k)) for k in (0, 1))
-            rows = [wide.row_of(context, signature.args[k], arguments[k], arguments[8]) for k in (5, 6)]
-            sums, folded = (own.row_of(context, signature.args[k], arguments[k], arguments[8]) for k in (4, 7))
-            array = context.make_array(signature.args[3])(context, builder, arguments[3])
-            n_columns = builder.extract_value(array.shape, 1)
+            n_columns, target = arguments[0], arguments[9]
+            step_size, slope, l2 = (wide.spread(value) for value in arguments[1:4])
+            centre, inverse_scale = (wide.row_of(context, signature.args[4], arguments[4], INDEX(k)) for k in (0, 1))
+            rows = [wide.row_of(context, signature.args[k], arguments[k], target) for k in (6, 7)]
+            sums, folded = (own.row_of(context, signature.args[k], arguments[k], target) for k in (5, 8))
 
             def step(total, column, carried):
                 c, inverse = (wide.load(wide.at(start, column)) for start in (centre, inverse_scale))
@@ -160,7 +159,7 @@ def _stepping(n_bytes: int):
             return builder.extract_element(offset, FLAG(0))
 
         arrays = around, sums, coef, coef_sum, folded
-        return types.float64(*[types.float64] * 3, *arrays, types.intp), generate
+        return types.float64(types.intp, *[types.float64] * 3, *arrays, types.intp), generate
 
     return intrinsic(step_of_vectors)
 

@@ -257,7 +257,9 @@ def _add_rows(X, y, rows, group, order, reading, factor, loss, scratch):
     return _add_dense if isinstance(X, types.Array) else _add_csr
 
 
-def step_plainly(reading, step_size, slope, l2, around, sums, plain, folded, t):  # pragma: no cover - compiled below
+def step_plainly(
+    reading, n_features, step_size, slope, l2, around, sums, plain, folded, t
+):  # pragma: no cover - compiled below
     """Take the plain step of target ``t`` and set its weights on raw rows; gives what the centre takes off."""
     centre, inverse_scale = around
     gradient = sums[t] - centre * slope + l2 * plain[0, t] * inverse_scale
@@ -269,14 +271,16 @@ def step_plainly(reading, step_size, slope, l2, around, sums, plain, folded, t):
 
 
 @overload(step_plainly)
-def _step_plainly(reading, step_size, slope, l2, around, sums, plain, folded, t):
+def _step_plainly(reading, n_features, step_size, slope, l2, around, sums, plain, folded, t):
     return _step_in_vectors
 
 
-def _step_in_vectors(reading, step_size, slope, l2, around, sums, plain, folded, t):
+def _step_in_vectors(reading, n_features, step_size, slope, l2, around, sums, plain, folded, t):
     if reading.long:
-        return instructions.step_of_long_vectors(step_size, slope, l2, around, sums, plain[0], plain[1], folded, t)
-    return instructions.step_of_vectors(step_size, slope, l2, around, sums, plain[0], plain[1], folded, t)
+        return instructions.step_of_long_vectors(
+            n_features, step_size, slope, l2, around, sums, plain[0], plain[1], folded, t
+        )
+    return instructions.step_of_vectors(n_features, step_size, slope, l2, around, sums, plain[0], plain[1], folded, t)
 
 
 def loss_value(loss, residual):  # pragma: no cover - the compiled form is below

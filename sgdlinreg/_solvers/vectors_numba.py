@@ -161,6 +161,8 @@ class Vectors:
         """
         builder = self.builder
         lanes = ir.Constant(INDEX, self.lanes)
+        if is_padded:
+            n_columns = builder.add(n_columns, builder.sub(lanes, INDEX(1)))
         rest = builder.srem(n_columns, lanes)
         whole = builder.sub(n_columns, rest)
         before = builder.block
