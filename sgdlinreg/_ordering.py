@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sgdlinreg._arrays import read_only
-
 BLOCK_BITS, SMALL_BLOCK_BITS, LONG_BLOCK_BITS = 4, 2, 6
 """Blocks have 16 rows; in small dense data 4, which mixes groups of like rows better; among many rows 64."""
 MANY_ROWS = 1 << 24
@@ -14,13 +12,13 @@ WINDOW_ROWS = 4096
 """Shorter windows are read a little faster where rows are long, but the bias that sorted rows leave grows fast."""
 SMALL_BYTES, CACHE_BYTES = 2 << 20, 8 << 20
 """Caches hold data of such sizes: dense ones have short blocks, sparse ones blocks of rows that are far apart."""
-NO_ROWS = read_only(np.empty(0, dtype=np.intp))
+NO_ROWS = np.empty(0, dtype=np.intp)
 LONG_ROW_BYTES = 4096
 """Rows of this size and more are read at full bandwidth in any order."""
 
 
 class Order(NamedTuple):
-    """The rows of an epoch by position, as small tables that a kernel looks them up in.
+    """The rows of an epoch by position, as small writable tables that a kernel looks them up in.
 
     Attributes
     ----------
@@ -98,8 +96,8 @@ def epoch_order(
     Notes
     -----
     All windows are equally long but the last, which takes what is left over and so is longer, never shorter: a short
-    window would make batches of neighbouring rows. Two levels cost 1 ns a row to make (4 with short blocks), a
-    permutation about 15.
+    window would make batches of neighbouring rows. Two levels cost 1 ns a row to make (3 to 10 in data up to
+    2 MiB), a permutation 10 or more.
 
     References
     ----------

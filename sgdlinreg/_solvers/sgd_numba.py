@@ -11,7 +11,6 @@ from joblib import effective_n_jobs
 from sgdlinreg._arrays import read_only
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._objective import LOSSES
-from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.base import CPUKernel
 from sgdlinreg._solvers.batches_numba import Penalty, Scratch, Share, run_batches
 from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_steps
@@ -91,8 +90,6 @@ class NumbaKernel(CPUKernel):
         """
         X, y = block.X, block.y
         weight = NO_WEIGHTS if block.sample_weight is None else block.sample_weight
-        starts, slots, rest, chosen = map(read_only, order[:4])
-        order = Order(starts, slots, rest, chosen, order.bits, order.stride)
         large = min(batch_size, positions[1] - positions[0]) * block.row_bytes >= LARGE_BATCH_BYTES
         # steps along the gradient of their batch alone; the velocity of a full batch is used again
         alone = momentum[0] == 0.0 and objective.is_smooth and not len(memory.curvature) and len(step_sizes) > 1

@@ -109,8 +109,6 @@ class TorchKernel:
         return position.losses.reshape(-1).cpu().numpy()
 
     def _put(self, array):
-        if not array.flags.writeable:  # torch takes no read-only memory
-            array = array.copy()
         return self.torch.as_tensor(array, device=self.device)
 
     def _plan(self, problem):
