@@ -4,7 +4,7 @@ Synthetic data of a million rows, TF-IDF of synthetic texts, and the real sets o
 below least squares of our defaults, SGDRegressor's defaults on the same data, StandardScaler + SGDRegressor
 (with_mean=False on sparse data) and, on the synthetic data, three epochs of a torch loop over a DataLoader. One thread;
 median of interleaved fits, slow ones fitted once. At last, rows sorted by y and by the first feature: R2 with the
-default order below that with shuffle="full", at the same number of epochs.
+default order below that with shuffle="full", at the same number of epochs; also of a curve that no line fits.
 """
 
 import time
@@ -79,6 +79,16 @@ def fits(X, y, repeats, with_loop):
         yield name, median(found[name]), r2_of(model.predict(X), y), last.n_iter_
 
 
+def draw_curve():
+    """Draw a curved relation to a heavy-tailed feature: the rows of largest norm all have large residuals."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1_000_000, 2))
+    X[:, 0] = np.exp(X[:, 0])
+    return X, X[:, 0] + 0.03 * X[:, 0] ** 2 + rng.standard_normal(len(X))
+
+
 def sorted_rows():
     """R2 with the default order below that with a full permutation."""
     import numpy as np
@@ -87,10 +97,9 @@ def sorted_rows():
 
     from sgdlinreg import MiniBatchSGDRegressor
 
-    for name in SORTED:
-        if name not in real_data.available():
-            continue
-        X, y = real_data.available()[name]()
+    real = {name: load for name, load in real_data.available().items() if name in SORTED}
+    for name, load in (real | {"a curve": draw_curve}).items():
+        X, y = load()
         for what, order in (("y", np.argsort(y, kind="stable")), ("a feature", np.argsort(X[:, 0], kind="stable"))):
             r2 = {
                 shuffle: r2_of(

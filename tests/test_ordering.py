@@ -35,6 +35,33 @@ def test_two_levels_read_in_windows_of_blocks():
     assert LARGE - 29 * window >= window  # what is left over makes the last window longer, never shorter
 
 
+def test_windows_have_the_same_share_of_every_part_of_the_data():
+    order = epoch_order(LARGE, BIG_ROW, True, np.random.default_rng(0))
+    window = LARGE // BLOCK_ROWS // 30 * BLOCK_ROWS
+    means = order[: 29 * window].reshape(29, window).mean(axis=1) / LARGE
+    assert means.std() < 1e-3  # of blocks at random 1 / sqrt(12 * 256) = 2e-2
+    assert abs(means.mean() - 0.5) < 1e-3
+
+
+def test_every_block_gets_into_every_window_with_the_same_probability():
+    n_blocks, n_windows, n_draws = 37, 5, 4000
+    n_strata = n_blocks // n_windows
+    stratum = np.searchsorted(np.arange(1, n_strata + 1) * n_blocks // n_strata, np.arange(n_blocks), side="right")
+    width = np.bincount(stratum)[stratum]
+    counts, meetings = np.zeros((n_windows, n_blocks)), 0
+    for seed in range(n_draws):
+        dealt = _ordering._deal(n_blocks, n_windows, np.random.default_rng(seed))
+        np.testing.assert_array_equal(np.sort(dealt), np.arange(n_blocks))
+        windows = dealt[: n_strata * n_windows].reshape(n_windows, n_strata)
+        np.testing.assert_array_equal(stratum[windows], np.tile(np.arange(n_strata), (n_windows, 1)))
+        np.add.at(counts, (np.arange(n_windows)[:, None], windows), 1)
+        meetings += any({0, 20, 36} <= set(window) for window in windows.tolist())
+    expected = n_draws / width
+    assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
+    together = n_draws * n_windows / (width[0] * width[20] * width[36])
+    assert abs(meetings - together) < 4 * np.sqrt(together)
+
+
 def test_blocks_among_many_rows_are_longer(monkeypatch):
     assert _ordering.MANY_ROWS == 1 << 24
     monkeypatch.setattr(_ordering, "MANY_ROWS", LARGE)
