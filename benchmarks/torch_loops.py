@@ -8,8 +8,10 @@ import time
 
 import environment
 
-SHAPES = [(60_000, 10), (40_000, 64), (20_000, 200), (10_000, 500), (3_000, 4000)]
-BATCH, ETA0, TURNS = 32, 1e-3, 5
+SHAPES = [(60_000, 10), (40_000, 64), (20_000, 200), (10_000, 500), (6_000, 700), (5_000, 1000), (3_000, 4000)]
+FEWER = 20
+"""With --fast there are so many times fewer rows."""
+BATCH, ETA0 = 32, 1e-3
 
 
 def textbook(torch, X, y):
@@ -54,14 +56,20 @@ def epoch_of_ours(X, y):
 
 
 def main():
-    """Time and print."""
+    """Time, print, write."""
+    args = environment.make_parser("torch_loops", __doc__, repeats=5).parse_args()
     environment.fix_threads(1)
     import numpy as np
     import torch
+    from run import write
 
+    about = environment.describe(1)
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    found = []
     print(f"{'dtype':8} {'features':>8} {'ours, us a batch':>16} {'textbook / ours':>15} {'index slices / ours':>19}")
     for dtype in (np.float32, np.float64):
         for n_rows, n_features in SHAPES:
+            n_rows //= FEWER if args.fast else 1
             rng = np.random.default_rng(0)
             X = rng.standard_normal((n_rows, n_features)).astype(dtype)
             y = (X.sum(axis=1) + rng.standard_normal(n_rows)).astype(dtype)
@@ -72,7 +80,7 @@ def main():
                 "slices": (lambda tensors=tensors: index_slices(torch, *tensors), 1),
             }
             least = dict.fromkeys(contenders, np.inf)
-            for _ in range(TURNS):
+            for _ in range(args.repeats):
                 for name, (action, factor) in contenders.items():
                     start = time.perf_counter()
                     action()
@@ -83,6 +91,9 @@ def main():
                 f"{least['textbook'] / ours:15.1f} {least['slices'] / ours:19.2f}",
                 flush=True,
             )
+            shape = {"dtype": np.dtype(dtype).name, "n_rows": n_rows, "n_features": n_features}
+            found += [shape | {"name": name, "seconds": seconds} | about for name, seconds in least.items()]
+    write(args.output, found)
 
 
 if __name__ == "__main__":

@@ -588,12 +588,13 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         batch: its rows then count for more than others, so blocks should be much larger than a batch.
         With eta0="auto" a block is measured with the scales of all rows seen so far.
         """
-        with all_or_nothing(self), ExplainedOutOfMemory(source, self.device):
+        with all_or_nothing(self), ExplainedOutOfMemory(source, self.device) as explained:
             check_parameters(self)
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with fit_source: there is no validation data.")
             source = IterableSource(source)
             X, y, sample_weight = source.first()
+            explained.X = X
             home = home_of(X)
             first = check_rows(self, X, y, sample_weight, reset=True)
             name, reason = self._choose_solver(first, False)

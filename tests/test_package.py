@@ -166,10 +166,10 @@ def test_a_device_that_is_not_there_is_an_error(solver):
         MiniBatchSGDRegressor(solver="torch", device="nonsense").fit(X, y)
 
 
-@pytest.mark.parametrize("solver", ["numba", "normal_equation"])
-def test_solvers_of_the_cpu_refuse_a_device(solver):
+@pytest.mark.parametrize(("solver", "place"), [("numba", "on the CPU only"), ("normal_equation", "where X is")])
+def test_solvers_of_the_cpu_refuse_a_device(solver, place):
     X, y, _ = make_problem(0)
-    with pytest.raises(ValueError, match=f"solver='{solver}' runs on the CPU only.*use solver='torch'"):
+    with pytest.raises(ValueError, match=f"solver='{solver}' runs {place}.*use solver='torch'"):
         MiniBatchSGDRegressor(solver=solver, device="cuda").fit(X, y)
     assert MiniBatchSGDRegressor(solver=solver, device="cpu").fit(X, y).solver_ == solver
 

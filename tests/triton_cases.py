@@ -55,7 +55,7 @@ def block_of(dtype=np.float64, n_features=7, n_targets=1, weighted=False, n_rows
     return Block(X.astype(dtype), y.reshape(n_rows, -1), weight)
 
 
-def run(kernel, blocks, objective, options, visit=Visit.ALL, n_epochs=2):
+def run(kernel, blocks, objective, options, visit=Visit.ALL, n_epochs=5):
     """Path of the coefficients, of their mean, of the velocity, and of the losses."""
     solver, rng = SGD(objective, options, kernel), np.random.default_rng(0)
     state = solver.init(blocks[0].n_features, blocks[0].n_targets, None)

@@ -100,9 +100,10 @@ def make_solver(name: str, loss: str, objective: Objective, options: Options, *,
     if loss not in declares.losses:
         raise ValueError(f"solver={name!r} cannot minimise loss={loss!r}; use solver='numba'.")
     if options.device not in ("auto", "cpu") and not declares.devices:
+        place = "on the CPU only" if kernel else "where X is, on the device of a tensor or on the CPU"
         raise ValueError(
-            f"solver={name!r} runs on the CPU only, got device={options.device!r}; use solver='torch' for a device, "
-            "or device='auto'."
+            f"solver={name!r} runs {place}, got device={options.device!r}; use solver='torch' for a device, or "
+            "device='auto'."
         )
     if has_start and kernel is None:
         raise ValueError(

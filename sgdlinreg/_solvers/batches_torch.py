@@ -12,7 +12,7 @@ GATHERED = {"cpu": 1 << 17, "cuda": 1 << 22}
 MAX_GATHERED_BATCHES = 256
 MAX_PATH = 1 << 22
 """Coefficients in all iterates that are kept until their sum is taken."""
-MAX_SCALED = 1 << 15
+MAX_SCALED = 1 << 14
 """Rows of batches of more values are used as they are: scaling them takes longer than the operations it saves."""
 
 
@@ -126,18 +126,19 @@ def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, cap
         weight, scale, step_sizes = weight[..., None], setting.inverse_scale[:, None], step_sizes[:, None, :]
     folds = block.is_sparse or joined.shape[1] * (block.n_features + 1) > MAX_SCALED
     make: Any = FoldedBatches if folds else ScaledBatches
-    batches = make(torch, block, joined, capacity, setting, objective.fit_intercept, one_target, buffers)
+    path = buffers.get("path", (n_batches, *coef.shape), coef.dtype)
+    iterates = path.unbind()
+    about = (setting, objective.fit_intercept, one_target, buffers, path, iterates)
+    batches = make(torch, block, joined, capacity, *about)
 
-    residuals, path = torch.empty_like(y), buffers.get("path", (n_batches, *coef.shape), coef.dtype)
+    residuals = torch.empty_like(y)
     plain = momentum[0] == 0.0 and objective.is_smooth and setting.whitener is None and setting.curvature is None
     factors = weight * -step_sizes if plain else weight
     step = _plain_step if plain else _step
     shrink = _penalty_of(torch, objective, coef, scale)
     current = coef
     slope_of = objective.loss.slope
-    parts = zip(
-        y.neg_().unbind(), residuals.unbind(), factors.unbind(), step_sizes.unbind(), path.unbind(), strict=True
-    )
+    parts = zip(y.neg_().unbind(), residuals.unbind(), factors.unbind(), step_sizes.unbind(), iterates, strict=True)
     for number, (minus_y, residual, factor, step_size, moved) in enumerate(parts):
         batches.residual(number, minus_y, current, residual)
         slope = slope_of(residual) * factor

@@ -27,7 +27,7 @@ class Buffers:
 class ScaledBatches:
     """Dense rows of small batches in scaled coordinates, float64, the last column that of the intercept."""
 
-    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target, buffers):
+    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target, buffers, path, iterates):
         taken = buffers.get("taken", (joined.numel(), block.n_features), block.X.dtype)
         torch.index_select(block.X, 0, joined.reshape(-1), out=taken)
         Z = buffers.get("scaled", (len(taken), block.n_features + 1), torch.float64)
@@ -53,60 +53,73 @@ class ScaledBatches:
 class FoldedBatches:
     """Rows as they are, dense or CSR, with centre and scale folded into the coefficients."""
 
-    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target, buffers):
+    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target, buffers, path, iterates):
+        # cut up all at once: to cut up one takes as long as to add it up
+        parts = zip(path[:, :-1].unbind(), path[:, -1].unbind(), strict=True)
+        self.parts = dict(zip(map(id, iterates), parts, strict=True))
         self.torch, self.fit_intercept, self.is_raw = torch, fit_intercept, setting.is_raw
-        self.centre, self.inverse_scale = setting.centre, setting.inverse_scale
+        self.centre, self.inverse_scale, self.minus_centre = setting.centre, setting.inverse_scale, -setting.centre
         if not one_target:
-            self.centre, self.inverse_scale = self.centre[:, None], self.inverse_scale[:, None]
+            self.inverse_scale, self.minus_centre = self.inverse_scale[:, None], self.minus_centre[:, None]
         self.batches: Any = None
         if block.is_sparse:
             self.batches = SparseRows(torch, block.X, joined, capacity, one_target)
         else:
-            self.batches = DenseRows(torch, block.X, joined, one_target, buffers)
+            self.batches = DenseRows(torch, block.X, joined, path.shape[2:], buffers)
 
     def residual(self, number, minus_y, coef, out):
         """Set the predictions of a batch minus y."""
-        folded, offset = coef[:-1], coef[-1]
+        folded, offset = self._parts_of(coef)
         if not self.is_raw:
             folded = folded * self.inverse_scale
-            offset = offset - (self.centre * folded).sum(dim=0)
+            offset = offset - self.centre @ folded
         self.torch.add(minus_y, offset, out=out)
         self.batches.add_times(number, folded, out)
 
     def add_gradient(self, number, start, slope, out):
         """Set ``start`` plus the sum of the rows of a batch times their slopes."""
         slope_sum = slope.sum(dim=0)
+        (features_before, intercept_before), (features_after, intercept_after) = map(self._parts_of, (start, out))
         if self.is_raw:
-            self.batches.add_transposed_times(number, slope, out[:-1].copy_(start[:-1]))
+            self.batches.add_transposed_times(number, slope, features_after.copy_(features_before))
         else:
-            features = self.centre * -slope_sum
+            features = self.minus_centre * slope_sum
             self.batches.add_transposed_times(number, slope, features)
-            self.torch.addcmul(start[:-1], features, self.inverse_scale, out=out[:-1])
-        self.torch.add(start[-1], slope_sum, alpha=float(self.fit_intercept), out=out[-1])
+            self.torch.addcmul(features_before, features, self.inverse_scale, out=features_after)
+        self.torch.add(intercept_before, slope_sum, alpha=float(self.fit_intercept), out=intercept_after)
+
+    def _parts_of(self, coef):
+        """Give the features' part of coefficients and the intercepts."""
+        return self.parts.get(id(coef)) or (coef[:-1], coef[-1])
 
 
 class DenseRows:
     """Rows of dense batches, gathered one batch at a time; products are summed in the dtype of X."""
 
-    def __init__(self, torch, X, joined, one_target, buffers):
-        self.torch, self.X, self.joined = torch, X, joined
-        self.multiply = torch.addmv if one_target else torch.addmm
+    def __init__(self, torch, X, joined, targets, buffers):
+        self.torch, self.X, self.joined = torch, X, joined.unbind()
+        self.multiply = torch.addmm if targets else torch.addmv
         self.rows = buffers.get("taken", (joined.shape[1], X.shape[1]), X.dtype)
+        self.columns = self.rows.T
+        self.own: Any = [None, None]
+        if X.dtype != torch.float64:  # coefficients and residuals in the dtype of X
+            shapes = [(size, *targets) for size in (X.shape[1], joined.shape[1])]
+            self.own = [buffers.get(f"own {k}", shape, X.dtype) for k, shape in enumerate(shapes)]
 
     def add_times(self, number, matrix, out):
         """Add the rows of a batch times (n_features, n_targets)."""
         self.torch.index_select(self.X, 0, self.joined[number], out=self.rows)
-        self._add(self.rows, matrix, out)
+        self._add(self.rows, matrix, out, *self.own)
 
     def add_transposed_times(self, number, matrix, out):
         """Add the transpose of the rows that were multiplied last times (n_rows, n_targets)."""
-        self._add(self.rows.T, matrix, out)
+        self._add(self.columns, matrix, out, *self.own[::-1])
 
-    def _add(self, rows, matrix, out):
-        if rows.dtype == out.dtype:
+    def _add(self, rows, matrix, out, own_matrix, own_out):
+        if own_matrix is None:
             self.multiply(out, rows, matrix, out=out)
         else:
-            out += rows @ matrix.to(rows.dtype)
+            out += self.torch.matmul(rows, own_matrix.copy_(matrix), out=own_out)
 
 
 def most_values(torch, X, order, batch_size: int, extreme_rows) -> int:
