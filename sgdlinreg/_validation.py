@@ -82,6 +82,8 @@ def _check_tensor(estimator, X, reset, finite):
         raise ValueError(f"Found array with shape {tuple(X.shape)}; a minimum of 1 row and 1 column is required.")
     if X.is_complex():
         raise ValueError("Complex data not supported: X is a complex tensor.")
+    if X.is_meta:
+        raise ValueError("X is on device 'meta', where tensors have no values. Give tensors on another device.")
     if not X.is_floating_point():
         X = X.double()
     elif X.element_size() < 4:

@@ -164,6 +164,8 @@ def test_a_device_that_is_not_there_is_an_error(solver):
         MiniBatchSGDRegressor(solver=solver, device=device).fit(X, y)
     with pytest.raises(ValueError, match="device='nonsense' is not available"):
         MiniBatchSGDRegressor(solver="torch", device="nonsense").fit(X, y)
+    with pytest.raises(ValueError, match="device='meta' have no values"):
+        MiniBatchSGDRegressor(solver="torch", device="meta").fit(X, y)
 
 
 @pytest.mark.parametrize(("solver", "place"), [("numba", "on the CPU only"), ("normal_equation", "where X is")])

@@ -329,3 +329,11 @@ def test_predictions_never_share_memory():
 
     rows = torch.ones((2, 1))
     assert _prediction.predict_rows(rows, np.array([1.0]), 0.0).data_ptr() != rows.data_ptr()
+
+
+@pytest.mark.parametrize("solver", ["auto", "normal_equation", "numba", "torch"])
+def test_tensors_without_values_are_an_error(solver):
+    import torch
+
+    with pytest.raises(ValueError, match="device 'meta', where tensors have no values"):
+        MiniBatchSGDRegressor(solver=solver).fit(torch.empty((10, 3), device="meta"), np.zeros(10))

@@ -77,6 +77,8 @@ class TorchKernel:
                 f"({str(error).splitlines()[0]}). Use solver='numba' or 'normal_equation' on the CPU, or "
                 "solver='torch' with device='cpu'."
             ) from error
+        if self.device.type == "meta":
+            raise ValueError("Tensors on device='meta' have no values to fit. Use another device.")
 
     def place(self, block: Block, measure) -> Block:
         """Bring X to the device, where there is room, and measure it on the way."""
