@@ -157,7 +157,8 @@ class Stopping:
         fall = np.abs(second - last)
         with np.errstate(divide="ignore", invalid="ignore"):
             power = np.interp(np.where(fall > 0.0, np.abs(first - second) / fall, FALLS[-1]), FALLS, POWERS)
-        power = np.minimum(power, FIRST_POWER if third == 1 else POWERS[-1])
+        if third == 1:
+            power = np.minimum(power, FIRST_POWER)
         unit = np.minimum(last, self.constant_loss) if self.objective.l2 else self.constant_loss
         return fall / (1.5**power - 1.0) <= SPARSE_SHARE * self.limits.tol * unit
 

@@ -125,11 +125,10 @@ def take_steps(torch, block, setting, objective, momentum, rows, step_sizes, cap
     else:
         weight, scale, step_sizes = weight[..., None], setting.inverse_scale[:, None], step_sizes[:, None, :]
     folds = block.is_sparse or joined.shape[1] * (block.n_features + 1) > MAX_SCALED
-    make: Any = FoldedBatches if folds else ScaledBatches
     path = buffers.get("path", (n_batches, *coef.shape), coef.dtype)
     iterates = path.unbind()
-    about = (setting, objective.fit_intercept, one_target, buffers, path, iterates)
-    batches = make(torch, block, joined, capacity, *about)
+    about = (torch, block, joined, setting, objective.fit_intercept, one_target, buffers)
+    batches: Any = FoldedBatches(*about, capacity, path, iterates) if folds else ScaledBatches(*about)
 
     residuals = torch.empty_like(y)
     plain = momentum[0] == 0.0 and objective.is_smooth and setting.whitener is None and setting.curvature is None

@@ -27,7 +27,7 @@ class Buffers:
 class ScaledBatches:
     """Dense rows of small batches in scaled coordinates, float64, the last column that of the intercept."""
 
-    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target, buffers, path, iterates):
+    def __init__(self, torch, block, joined, setting, fit_intercept, one_target, buffers):
         taken = buffers.get("taken", (joined.numel(), block.n_features), block.X.dtype)
         torch.index_select(block.X, 0, joined.reshape(-1), out=taken)
         Z = buffers.get("scaled", (len(taken), block.n_features + 1), torch.float64)
@@ -53,7 +53,7 @@ class ScaledBatches:
 class FoldedBatches:
     """Rows as they are, dense or CSR, with centre and scale folded into the coefficients."""
 
-    def __init__(self, torch, block, joined, capacity, setting, fit_intercept, one_target, buffers, path, iterates):
+    def __init__(self, torch, block, joined, setting, fit_intercept, one_target, buffers, capacity, path, iterates):
         # cut up all at once: to cut up one takes as long as to add it up
         parts = zip(path[:, :-1].unbind(), path[:, -1].unbind(), strict=True)
         self.parts = dict(zip(map(id, iterates), parts, strict=True))
