@@ -238,13 +238,17 @@ def condition(block, statistics, objective, batch_size, unexplained, rng, in_ord
     norms += coordinates.penalty.max(initial=0.0)
     Z, complete = sample_of(block, norms, coordinates, rng)
     margin = 1.0 if complete else SAMPLE_MARGIN
-    eigenvalue = margin * largest_eigenvalue(Z, coordinates.penalty)
+    whitens = objective.is_smooth and not block.is_sparse and 1 < min(n_rows, n_features) <= MAX_WHITENED
+    if whitens:
+        values, vectors = _spectrum(Z[:, :n_features], coordinates.penalty)
+        eigenvalue = margin * max(values.max(), float(coordinates.intercept))  # centred columns: 1 along the intercept
+    else:
+        eigenvalue = margin * largest_eigenvalue(Z, coordinates.penalty)
     extreme, regular, step = rows_and_step(norms, eigenvalue, batch_size, in_order)
 
     whitener = None
-    if objective.is_smooth and not block.is_sparse and 1 < min(n_rows, n_features) <= MAX_WHITENED:
+    if whitens:
         decay = 2 * step * np.ceil(n_rows / batch_size)
-        values, vectors = _spectrum(Z[:, :n_features], coordinates.penalty)
         if values.max() > 0.0 and not _plain_steps_do(values, vectors, moment, decay, unexplained):
             whitener = whitener_of(values, vectors, complete)
     if whitener is not None:

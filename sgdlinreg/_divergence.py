@@ -26,12 +26,12 @@ class Divergence:
         # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
         self.limit = DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding
 
-    def check(self, epoch, losses, coef):
-        """Check one epoch. ``losses`` may be a mean over noisy iterates, so the model itself is looked at."""
-        if not (all_finite(losses) and all_finite(coef)):
+    def check(self, epoch, losses, model):
+        """Check one epoch. ``losses`` may be a mean over noisy iterates; then what ``model`` gives is looked at."""
+        if not all_finite(losses):
             raise self.error(epoch, "is not finite")
         if epoch > 1 and (losses > self.limit).any():
-            self.check_model(epoch, self.solver.objective.value(coef, self.block))
+            self.check_model(epoch, self.solver.objective.value(model(), self.block))
 
     def check_model(self, epoch, losses):
         """Check the objective of the model after an epoch."""

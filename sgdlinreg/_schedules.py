@@ -70,6 +70,11 @@ SCHEDULES: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
+def is_constant(learning_rate) -> bool:
+    """Whether a schedule, by name or a callable, gives 1 at every step."""
+    return not callable(learning_rate) and SCHEDULES[learning_rate] is constant
+
+
 def step_shape(learning_rate, steps: np.ndarray, *, power_t: float, alpha: float) -> np.ndarray:
     """Evaluate a schedule by name, or a callable of the step numbers.
 

@@ -71,6 +71,8 @@ class Stopping:
         self.best = np.full(block.n_targets, np.inf)
         self.in_a_row = np.zeros(block.n_targets, dtype=int)
         self.n_compared = 0
+        self.compares = False
+        self.passed_over: tuple[Callable[[], np.ndarray], np.ndarray] | None = None
         self.n_epochs = 0
         self.objectives: list[np.ndarray] = []
 
@@ -80,13 +82,13 @@ class Stopping:
         weight = np.ones(len(self.rows)) if self.block.sample_weight is None else self.block.sample_weight[self.rows]
         return take_rows(self.block.X, self.rows), self.block.y[self.rows], weight / weight.sum()
 
-    def by_change(self, models: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def by_change(self, models: Callable[[], np.ndarray], losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compare the predictions of models of different ages.
 
         Parameters
         ----------
-        models : ndarray of shape (n_models, n_targets, n_features + 1)
-            The model, that of half as many steps and so on; as many as there are, at most three.
+        models : callable() -> ndarray of shape (n_models, n_targets, n_features + 1)
+            Gives the model, that of half as many steps and so on; as many as there are, at most three.
         losses : ndarray of shape (n_targets,)
             Objective of the model.
 
@@ -97,15 +99,40 @@ class Stopping:
 
         Notes
         -----
+        No target stops at an epoch unless the one before was found the same. So where none was, an epoch is passed
+        over, and compared only if the next one is found the same: this changes nothing, and a comparison takes as long
+        as an epoch of tiny data.
+        """
+        nowhere = np.zeros(len(losses), dtype=bool)
+        if self.limits.tol is None:
+            return nowhere, nowhere
+        noise_is_due = self.n_compared % EPOCHS_OF_NOISE == EPOCHS_OF_NOISE - 1
+        if self.compares and self.passed_over is None and not noise_is_due and not self.in_a_row.any():
+            self.passed_over = models, losses
+            self.n_compared += 1
+            return nowhere, nowhere
+        self.compares = True  # from the second epoch on there are models of two ages
+        compared = models()
+        if len(compared) < 2:
+            return nowhere, nowhere
+        same, turned = self._compare(compared, losses)
+        if self.passed_over is not None and same.any():
+            earlier_models, earlier_losses = self.passed_over
+            self._count(self._compare(earlier_models(), earlier_losses)[0], CHANGES_IN_A_ROW)
+        self.passed_over = None
+        same = self._count(same, CHANGES_IN_A_ROW)
+        self.n_compared += 1
+        return same, turned & ~same if noise_is_due else nowhere
+
+    def _compare(self, models: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Say whether two models or more are the same, and whether they turned back as noise does, for each target.
+
         What a change is worth in the objective is half its product with the change of the gradient; for squared error
         half its mean square, and half the penalty's curvature times the square of what coefficients moved. For squared
         error the change to come, at twice as many steps, counts: it is taken to be as many times
         smaller than the last as that was than the one before, at most twice. Models on their way change in the same
         direction twice, noise turns back.
         """
-        nowhere = np.zeros(len(losses), dtype=bool)
-        if self.limits.tol is None or len(models) < 2:
-            return nowhere, nowhere
         X, y, share = self.probe
         moves = models[:-1] - models[1:]
         changes = steeper = _predictions(X, moves)
@@ -123,12 +150,10 @@ class Stopping:
             # where nothing changed, 0 / 0 is not used; `train` ignores what NumPy says about it
             falls = np.minimum(np.maximum(worth[0] / worth[1], SMALLEST_FALL), 1.0)
             following = worth[0] * np.where(worth[1] > 0.0, falls, 1.0)
-        same = self._count(following <= GAP_SHARE * self.limits.tol * unit, CHANGES_IN_A_ROW)
-        self.n_compared += 1
-        if len(models) < 3 or self.n_compared % EPOCHS_OF_NOISE:
-            return same, nowhere
-        turned = share @ (changes[:, 1] * steeper[:, 0]) < 0.0
-        return same, turned & ~same
+        same = following <= GAP_SHARE * self.limits.tol * unit
+        if len(models) < 3:
+            return same, np.zeros_like(same)
+        return same, share @ (changes[:, 1] * steeper[:, 0]) < 0.0
 
     def by_fall(self, objective: Callable[[], np.ndarray]) -> np.ndarray:
         """Which targets are expected to come down by no more than ``2 tol`` from now on.

@@ -213,21 +213,20 @@ def train(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverging fit is told below, in one error
         for epoch in range(1, limits.max_iter + 1):
             state, losses = data.run_pass(solver, state, rng)
-            fitted = solver.fitted(state)
             if epoch == 1:
                 rising = Divergence(solver, data.reference, start, rng)
                 stopping = Stopping(limits, data.reference, solver.objective, rising.constant_loss, sampling)
-            rising.check(epoch, losses, fitted.coef)
-            coef = np.where(stopped[:, None], coef, fitted.coef)
+            model = partial(_coef_of, solver, state)  # made only where it is wanted: of tiny data it takes as long as steps
+            rising.check(epoch, losses, model)
             curve.append(float(losses.sum()) / n_targets)
             report(epoch, curve[-1])
-            scores = validation.score(coef) if validation else None
+            scores = validation.score(np.where(stopped[:, None], coef, model())) if validation else None
             if limits.early_stopping and scores is not None:
                 stalled = hindered = stopping.by_progress(-scores, 1.0)
             elif solver.compares_models(state):
-                stalled, hindered = stopping.by_change(solver.models(state), losses)
+                stalled, hindered = stopping.by_change(partial(solver.models, state), losses)
                 if sparse_squares:
-                    stalled |= stopping.by_fall(partial(solver.objective.value, fitted.coef, data.reference))
+                    stalled |= stopping.by_fall(lambda model=model: solver.objective.value(model(), data.reference))
             else:
                 share = GAP_SHARE if solver.options.eta0 == "auto" else 1.0
                 stalled = hindered = stopping.by_progress(losses, share * rising.constant_loss)
@@ -235,9 +234,15 @@ def train(
                 state, slower = solver.slow_down(state, hindered & ~stopped)
                 stopping.go_on(slower)
                 stalled = stalled & ~slower
-            stopped |= stalled
+            if stalled.any():
+                coef = np.where(stopped[:, None], coef, model())  # that of targets that go on is written over again
+                stopped |= stalled
             if stopped.all():
                 break
+        fitted = solver.fitted(state)
+        coef = np.where(stopped[:, None], coef, fitted.coef)
+        if not all_finite(coef):
+            raise rising.error(epoch, "is not finite")
         if limits.early_stopping and validation:
             coef = validation.best_coef
         suspicious = np.any(losses > rising.constant_loss)
@@ -276,6 +281,11 @@ def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generato
     if not (all_finite(losses) and all_finite(fitted.coef)):
         raise diverged(solver, block, rng, "in this call of partial_fit the objective is not finite")
     return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
+
+
+def _coef_of(solver: Solver, state: Any) -> np.ndarray:
+    """Give the coefficients of the model of a state."""
+    return solver.fitted(state).coef
 
 
 def _shrunk(

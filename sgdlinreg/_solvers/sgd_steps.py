@@ -6,7 +6,7 @@ import numpy as np
 
 from sgdlinreg._blocks import take_rows
 from sgdlinreg._objective import EpsilonInsensitive, Objective
-from sgdlinreg._schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, step_shape
+from sgdlinreg._schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, is_constant, step_shape
 from sgdlinreg._solvers.base import Options
 
 SAMPLE_ROWS = 2048
@@ -64,14 +64,16 @@ class Steps:
     def sizes(self, state, n_batches, n_rows):
         """Step of every batch and target, (n_batches, n_targets)."""
         options = self.options
-        steps = np.arange(state.n_steps + 1, state.n_steps + n_batches + 1)
-        alpha = self.objective.alpha
-        shape = step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)
         scale = state.step_size * state.step_scale
         if self.sample is not None:
             penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0)
             scale = scale / (self._curvature(*self.sample, state.coef) + penalty)
-        sizes = shape[:, None] * scale
+        sizes = np.empty((n_batches, len(scale)))
+        sizes[:] = scale
+        if not is_constant(options.learning_rate):
+            steps = np.arange(state.n_steps + 1, state.n_steps + n_batches + 1)
+            alpha = self.objective.alpha
+            sizes *= step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)[:, None]
         if self.auto_step and n_rows % state.batch_size:
             sizes[-1] *= (n_rows % state.batch_size) / state.batch_size
         return sizes
