@@ -137,9 +137,11 @@ def _stepping(n_bytes: int):
                 c, inverse = (wide.load(wide.at(start, column)) for start in (centre, inverse_scale))
                 places = [wide.at(row, column) for row in rows]
                 coef, coef_sum = (wide.load(place) for place in places)
-                gradient = builder.fsub(total, builder.fmul(c, slope))
-                gradient = wide.fma(builder.fmul(l2, coef), inverse, gradient)
-                coef = builder.fsub(coef, builder.fmul(step_size, builder.fmul(gradient, inverse)))
+                # what does not wait for the rows is computed on the side
+                penalised = wide.fma(builder.fmul(l2, coef), inverse, total)
+                back = builder.fmul(step_size, inverse)
+                gradient = wide.fma(builder.fneg(c), slope, penalised)
+                coef = wide.fma(builder.fneg(back), gradient, coef)
                 wide.store(coef, places[0])
                 wide.store(builder.fadd(coef_sum, coef), places[1])
                 weight = builder.fmul(coef, inverse)

@@ -72,11 +72,10 @@ def fetch_blocks(X, y, order, position, count):
 
 @register_jitable
 def fetch_bytes(address, n_bytes):
-    end = address + n_bytes
-    address -= address % CACHE_LINE
-    while address < end:
-        fetch(address)
-        address += CACHE_LINE
+    """Fetch lines, as many for any address: a loop that were longer for some would often be predicted wrongly."""
+    for line in range(n_bytes // CACHE_LINE):
+        fetch(address + line * CACHE_LINE)
+    fetch(address + n_bytes - 1)
 
 
 @register_jitable(forceinline=True)

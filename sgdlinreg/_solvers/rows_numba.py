@@ -7,7 +7,7 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from sgdlinreg._solvers import instructions_numba as instructions
-from sgdlinreg._solvers.lanes_numba import ROWS, first_lanes, lanes_of, load_lanes, store_lanes, sum_of_lanes
+from sgdlinreg._solvers.lanes_numba import COLUMNS, ROWS, add_columns, first_lanes, lanes_of, load_columns, load_lanes, store_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
 
 GROUP = 256
@@ -173,6 +173,35 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
     folded, partial, addresses = scratch.folded, scratch.partial, rows.addresses
     n_features = X.shape[1]
     by_block = reading.by_block and position >= 0
+    if n_features <= COLUMNS:
+        for t in range(folded.shape[0]):
+            slope, value = lanes_of(0.0), lanes_of(0.0)
+            s0, s1, s2, s3 = lanes_of(0.0), lanes_of(0.0), lanes_of(0.0), lanes_of(0.0)
+            w0, w1 = np.float64(folded[t, 0]), np.float64(folded[t, 1])
+            w2, w3 = np.float64(folded[t, 2]), np.float64(folded[t, 3])
+            begin = first
+            while begin < last:
+                end = min(begin + reading.together, last)
+                if by_block and t == 0:
+                    fetch_blocks(X, y, order, position + begin - first, end - begin)
+                for k in range(begin, end, ROWS):
+                    c = load_columns(addresses, k, n_features, folded)
+                    products = (w0 * c[0] + w1 * c[1]) + (w2 * c[2] + w3 * c[3])
+                    residual = products + scratch.sums[0, t] - load_lanes(rows.targets[t], k)
+                    residual = first_lanes(residual, last - k)
+                    weight = factor * load_lanes(rows.weights, k)
+                    own = weight * loss_slope(loss, residual)
+                    slope = slope + own
+                    value = value + weight * loss_value(loss, residual)
+                    s0 = s0 + own * c[0]
+                    s1 = s1 + own * c[1]
+                    s2 = s2 + own * c[2]
+                    s3 = s3 + own * c[3]
+                begin = end
+            scratch.sums[1, t] += sum_of_lanes(slope)
+            scratch.sums[2, t] += sum_of_lanes(value)
+            add_columns((s0, s1, s2, s3), partial, t)
+        return
     for begin in range(first, last, reading.together):
         count = min(reading.together, last - begin)
         if by_block:
@@ -270,7 +299,7 @@ def step_plainly(
     return centre @ (plain[0, t] * inverse_scale)
 
 
-@overload(step_plainly)
+@overload(step_plainly, jit_options={"forceinline": True})
 def _step_plainly(reading, n_features, step_size, slope, l2, around, sums, plain, folded, t):
     return _step_in_vectors
 

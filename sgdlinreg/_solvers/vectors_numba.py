@@ -144,6 +144,29 @@ class Vectors:
             width = half
         return values
 
+    def joined_lanes(self, one, other):
+        """Put two vectors behind each other."""
+        return self._shuffled(one, other, range(2 * one.type.count))
+
+    def turned(self, rows):
+        """Turn rows, of which there are as many as lanes in each of their parts, into columns."""
+        n, count = len(rows), rows[0].type.count
+        # neighbours change places at distance 1, then 2: as lanes of two vectors
+        pairs = []
+        for k in range(0, n, 2):
+            for odd in (0, 1):
+                lanes = [lane // 2 * 2 + odd + (lane % 2) * count for lane in range(count)]
+                pairs.append(self._shuffled(rows[k], rows[k + 1], lanes))
+        columns = []
+        for j in range(n):
+            one, other = pairs[j % 2], pairs[2 + j % 2]
+            base = j // 2 * 2
+            lanes = []
+            for part in range(0, count, n):
+                lanes += [part + base, part + base + 1, count + part + base, count + part + base + 1]
+            columns.append(self._shuffled(one, other, lanes))
+        return columns
+
     def _halves_added(self, one, other, lower, half):
         """Add the lanes at ``lower`` of two vectors and those ``half`` further."""
         parts = (self._shuffled(one, other, [lane + by for lane in lower]) for by in (0, half))
