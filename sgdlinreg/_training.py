@@ -216,7 +216,9 @@ def train(
             if epoch == 1:
                 rising = Divergence(solver, data.reference, start, rng)
                 stopping = Stopping(limits, data.reference, solver.objective, rising.constant_loss, sampling)
-            model = partial(_coef_of, solver, state)  # made only where it is wanted: of tiny data it takes as long as steps
+            model = partial(
+                _coef_of, solver, state
+            )  # made only where it is wanted: of tiny data it takes as long as steps
             rising.check(epoch, losses, model)
             curve.append(float(losses.sum()) / n_targets)
             report(epoch, curve[-1])
@@ -226,7 +228,7 @@ def train(
             elif solver.compares_models(state):
                 stalled, hindered = stopping.by_change(partial(solver.models, state), losses)
                 if sparse_squares:
-                    stalled |= stopping.by_fall(lambda model=model: solver.objective.value(model(), data.reference))
+                    stalled |= stopping.by_fall(partial(_value_of, solver, state, data.reference))
             else:
                 share = GAP_SHARE if solver.options.eta0 == "auto" else 1.0
                 stalled = hindered = stopping.by_progress(losses, share * rising.constant_loss)
@@ -286,6 +288,11 @@ def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generato
 def _coef_of(solver: Solver, state: Any) -> np.ndarray:
     """Give the coefficients of the model of a state."""
     return solver.fitted(state).coef
+
+
+def _value_of(solver: Solver, state: Any, block: Block) -> np.ndarray:
+    """Give the objective of the model of a state."""
+    return solver.objective.value(_coef_of(solver, state), block)
 
 
 def _shrunk(

@@ -41,7 +41,8 @@ FLOORS = [
     }
     | {"_device_memory"},
     {"_solvers.passes_numba", "_solvers.lookup_numba", "_solvers.lanes_numba"},
-    {"_solvers.instructions_numba"},
+    {"_solvers.instructions_numba", "_solvers.losses_numba"},
+    {"_solvers.columns_numba"},
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
     | {"_solvers.products_numba", "_solvers.rows_numba", "_namespaces"}
     | {"_solvers.graphs_torch", "_solvers.rows_torch", "_solvers.tiles_triton"},

@@ -12,12 +12,10 @@ from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
-from sgdlinreg._solvers.vectors_numba import SHORT_BYTES, Vectors, spread
+from sgdlinreg._solvers.vectors_numba import spread
 
 ROWS = 8
 """Rows that are worked on together."""
-COLUMNS = 4
-"""Columns of short rows that are read together."""
 WHOLE = ir.VectorType(ir.DoubleType(), ROWS)
 COUNTS = ir.VectorType(ir.IntType(64), ROWS)
 
@@ -155,50 +153,6 @@ def _store_lanes(context: Any, array, index, lanes):
     return types.void(array, types.intp, lanes), generate
 
 
-def _load_columns(context: Any, addresses, first, n_columns, like):
-    """Read up to COLUMNS columns of the eight rows at some addresses: lanes of each column, zeros beyond the last one.
-
-    ``like`` is an array of the rows' dtype. Rows are read as they lie in memory, and turned in registers.
-    """
-    dtype = like.dtype
-
-    def generate(context, builder, sig, arguments):
-        vectors = Vectors(builder, dtype, COLUMNS * dtype.bitwidth // 8)
-        mask = vectors.mask(arguments[2])
-        rows = [
-            vectors.load(vectors.at(address, ir.Constant(COUNTS.element, 0)), mask)
-            for address in vectors.elements(context, sig.args[0], arguments[0], arguments[1], ROWS)
-        ]
-        while len(rows) > COLUMNS:  # two rows in a vector
-            half = len(rows) // 2
-            rows = [vectors.joined_lanes(one, other) for one, other in zip(rows[:half], rows[half:], strict=True)]
-        rows = vectors.turned(rows)
-        wide = [builder.fpext(row, WHOLE) if dtype.bitwidth < 64 else row for row in rows]
-        return context.make_tuple(builder, sig.return_type, wide)
-
-    return types.UniTuple(LANES, COLUMNS)(addresses, types.intp, types.intp, like), generate
-
-
-def _add_columns(context: Any, columns, totals, target):
-    """Add the sum of the lanes of each column to one row of ``totals``, which is padded."""
-    dtype = totals.dtype
-
-    def generate(context, builder, sig, arguments):
-        vectors = Vectors(builder, dtype, SHORT_BYTES)  # read in such by the step: parts would be slow to read
-        columns = [builder.extract_value(arguments[0], k) for k in range(COLUMNS)]
-        sums = Vectors(builder, types.float64, 8 * ROWS).sums(columns)[0]
-        if dtype.bitwidth < 64:
-            sums = builder.fptrunc(sums, ir.VectorType(ir.FloatType(), COLUMNS))
-            sums = vectors.joined_lanes(sums, ir.Constant(sums.type, None))
-        place = vectors.at(vectors.row_of(context, sig.args[1], *arguments[1:]), ir.Constant(COUNTS.element, 0))
-        vectors.store(builder.fadd(vectors.load(place), sums), place)
-        return context.get_dummy_value()
-
-    return types.void(columns, totals, types.intp), generate
-
-
-load_columns: Any = intrinsic(_load_columns)
-add_columns: Any = intrinsic(_add_columns)
 lanes_of: Any = intrinsic(_lanes_of)
 first_lanes: Any = intrinsic(_first_lanes)
 sum_of_lanes: Any = intrinsic(_sum_of_lanes)

@@ -14,7 +14,8 @@ from numba.extending import register_jitable
 
 from sgdlinreg._solvers.compiling_numba import FAST, compiled
 from sgdlinreg._solvers.lookup_numba import fetch_csr, look_up_group
-from sgdlinreg._solvers.rows_numba import GROUP, LOOKED_UP, loss_slope, loss_value
+from sgdlinreg._solvers.losses_numba import loss_slope, loss_value
+from sgdlinreg._solvers.rows_numba import GROUP, LOOKED_UP
 
 MAX_RUNS = 8
 """Calls that an epoch with a penalty is cut into, each of one step size."""

@@ -7,8 +7,10 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from sgdlinreg._solvers import instructions_numba as instructions
-from sgdlinreg._solvers.lanes_numba import COLUMNS, ROWS, add_columns, first_lanes, lanes_of, load_columns, load_lanes, store_lanes, sum_of_lanes
+from sgdlinreg._solvers.columns_numba import COLUMNS, add_narrow
+from sgdlinreg._solvers.lanes_numba import ROWS, first_lanes, lanes_of, load_lanes, store_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
+from sgdlinreg._solvers.losses_numba import loss_slope, loss_value
 
 GROUP = 256
 """Rows that are worked on in one call, and whose gradient is summed in X's dtype before it goes to a float64 sum."""
@@ -80,6 +82,8 @@ class Reading(NamedTuple):
         Whether rows are fetched one by one.
     long : bool
         Whether rows are read in the longest vectors, and so fetched in any case: where none are wanted, the own ones.
+    narrow : bool
+        Whether rows are so short that they are turned into columns.
     """
 
     together: int
@@ -87,12 +91,13 @@ class Reading(NamedTuple):
     by_block: bool
     by_row: bool
     long: bool
+    narrow: bool
 
     @classmethod
     def of(cls, block, order) -> "Reading":
         """Choose for a block and an order of its rows."""
         if block.is_sparse:
-            return cls(GROUP, 0, False, False, False)
+            return cls(GROUP, 0, False, False, False, False)
         row_bytes = max(block.n_features * block.X.itemsize, 1)
         ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // row_bytes))
         by_block = 0 < len(order.slots) * row_bytes <= WINDOW_BYTES and order.stride == 1
@@ -101,7 +106,8 @@ class Reading(NamedTuple):
         most = min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) if by_block else min(ahead // 2, TOGETHER_BYTES // row_bytes)
         together = max(most // ROWS, 1) * ROWS
         ahead = AHEAD_IN_BLOCKS if by_block else ahead * by_row
-        return cls(together, ahead, by_block, by_row, row_bytes >= LONG_ROW_BYTES)
+        narrow = block.n_features <= COLUMNS
+        return cls(together, ahead, by_block, by_row, row_bytes >= LONG_ROW_BYTES, narrow)
 
 
 @register_jitable
@@ -173,34 +179,8 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
     folded, partial, addresses = scratch.folded, scratch.partial, rows.addresses
     n_features = X.shape[1]
     by_block = reading.by_block and position >= 0
-    if n_features <= COLUMNS:
-        for t in range(folded.shape[0]):
-            slope, value = lanes_of(0.0), lanes_of(0.0)
-            s0, s1, s2, s3 = lanes_of(0.0), lanes_of(0.0), lanes_of(0.0), lanes_of(0.0)
-            w0, w1 = np.float64(folded[t, 0]), np.float64(folded[t, 1])
-            w2, w3 = np.float64(folded[t, 2]), np.float64(folded[t, 3])
-            begin = first
-            while begin < last:
-                end = min(begin + reading.together, last)
-                if by_block and t == 0:
-                    fetch_blocks(X, y, order, position + begin - first, end - begin)
-                for k in range(begin, end, ROWS):
-                    c = load_columns(addresses, k, n_features, folded)
-                    products = (w0 * c[0] + w1 * c[1]) + (w2 * c[2] + w3 * c[3])
-                    residual = products + scratch.sums[0, t] - load_lanes(rows.targets[t], k)
-                    residual = first_lanes(residual, last - k)
-                    weight = factor * load_lanes(rows.weights, k)
-                    own = weight * loss_slope(loss, residual)
-                    slope = slope + own
-                    value = value + weight * loss_value(loss, residual)
-                    s0 = s0 + own * c[0]
-                    s1 = s1 + own * c[1]
-                    s2 = s2 + own * c[2]
-                    s3 = s3 + own * c[3]
-                begin = end
-            scratch.sums[1, t] += sum_of_lanes(slope)
-            scratch.sums[2, t] += sum_of_lanes(value)
-            add_columns((s0, s1, s2, s3), partial, t)
+    if reading.narrow:
+        add_narrow(X, y, rows, group, order, reading, factor, loss, scratch)
         return
     for begin in range(first, last, reading.together):
         count = min(reading.together, last - begin)
@@ -310,25 +290,3 @@ def _step_in_vectors(reading, n_features, step_size, slope, l2, around, sums, pl
             n_features, step_size, slope, l2, around, sums, plain[0], plain[1], folded, t
         )
     return instructions.step_of_vectors(n_features, step_size, slope, l2, around, sums, plain[0], plain[1], folded, t)
-
-
-def loss_value(loss, residual):  # pragma: no cover - the compiled form is below
-    """Loss of one prediction."""
-    return loss.value(residual)
-
-
-def loss_slope(loss, residual):  # pragma: no cover - the compiled form is below
-    """Give the derivative of the loss by the prediction."""
-    return loss.slope(residual)
-
-
-@overload(loss_value)
-def _loss_value(loss, residual):
-    value = register_jitable(loss.instance_class.value)
-    return lambda loss, residual: value(loss, residual)
-
-
-@overload(loss_slope)
-def _loss_slope(loss, residual):
-    slope = register_jitable(loss.instance_class.slope)
-    return lambda loss, residual: slope(loss, residual)

@@ -148,24 +148,18 @@ class Vectors:
         """Put two vectors behind each other."""
         return self._shuffled(one, other, range(2 * one.type.count))
 
-    def turned(self, rows):
-        """Turn rows, of which there are as many as lanes in each of their parts, into columns."""
-        n, count = len(rows), rows[0].type.count
-        # neighbours change places at distance 1, then 2: as lanes of two vectors
-        pairs = []
-        for k in range(0, n, 2):
-            for odd in (0, 1):
-                lanes = [lane // 2 * 2 + odd + (lane % 2) * count for lane in range(count)]
-                pairs.append(self._shuffled(rows[k], rows[k + 1], lanes))
-        columns = []
-        for j in range(n):
-            one, other = pairs[j % 2], pairs[2 + j % 2]
-            base = j // 2 * 2
-            lanes = []
-            for part in range(0, count, n):
-                lanes += [part + base, part + base + 1, count + part + base, count + part + base + 1]
-            columns.append(self._shuffled(one, other, lanes))
-        return columns
+    def turned(self, pairs):
+        """Turn four vectors, the halves of which are rows of four, into columns: the rows of first halves come first.
+
+        In each half neighbouring lanes change places at first, then neighbouring pairs of lanes.
+        """
+        count = pairs[0].type.count
+        lower = [lane for lane in range(count) if lane % 2 == 0]
+        even, odd = ([lane + by for start in lower for lane in (start, start + count)] for by in (0, 1))
+        of_two = [self._shuffled(pairs[k], pairs[k + 1], lanes) for k in (0, 2) for lanes in (even, odd)]
+        left = [lane for half in range(0, count, 4) for start in (half, half + count) for lane in (start, start + 1)]
+        right = [lane + 2 for lane in left]
+        return [self._shuffled(of_two[k], of_two[k + 2], lanes) for lanes in (left, right) for k in (0, 1)]
 
     def _halves_added(self, one, other, lower, half):
         """Add the lanes at ``lower`` of two vectors and those ``half`` further."""
