@@ -87,8 +87,34 @@ def test_the_compiled_kernel_follows_the_reference_over_widths(dtype, n_features
             assert_same_path("numba", block, Objective(SQUARED(), 0.1), Options(batch_size=batch_size, eta0=eta0))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("layout", ["C", "strided"])
+@pytest.mark.parametrize("n_features", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("loss", [SQUARED(), LOSSES["huber"](0.8)])
+def test_few_columns_follow_the_reference(dtype, layout, n_features, loss):
+    """Rows of up to four columns are turned into columns."""
+    pytest.importorskip("numba")
+    for n_targets, weighted, batch_size in ((1, False, 10), (2, True, 19), (3, False, 83)):
+        X, y, weight = make_problem(5, n_rows=83, n_features=n_features, n_targets=n_targets, weighted=weighted)
+        block = Block(layouts(X.astype(dtype))[layout], y.reshape(83, -1), weight)
+        for eta0 in ("auto", 0.02):
+            assert_same_path("numba", block, Objective(loss, 0.1), Options(batch_size=batch_size, eta0=eta0))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n_features", [2, 5])
+def test_many_short_rows_follow_the_reference(dtype, n_features):
+    """Rows in windows, which are fetched ahead, and groups of a batch."""
+    pytest.importorskip("numba")
+    X, y, _ = make_problem(6, n_rows=150_001, n_features=n_features)
+    block = Block(X.astype(dtype), y[:, None], None)
+    for batch_size in (33, 300):
+        options = Options(batch_size=batch_size, eta0=0.01)
+        assert_same_path("numba", block, Objective(SQUARED()), options, n_epochs=1)
+
+
 def test_the_compiled_kernel_with_narrow_vectors(tmp_path):
-    """What a processor without AVX-512 runs, compiled anew and checked by the test above."""
+    """What a processor without AVX-512 runs, compiled anew and checked by the test over widths."""
     pytest.importorskip("numba")
     run_with_narrow_vectors(__file__, "over_widths", tmp_path)
 
