@@ -6,22 +6,22 @@ and sums both.
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
-from sgdlinreg._solvers.lanes_numba import LANES, ROWS, first_lanes, lanes_of, load_lanes, sum_of_lanes
+from sgdlinreg._solvers.lanes_numba import LANES, ROWS, WHOLE, first_lanes, lanes_of, load_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import fetch_blocks
 from sgdlinreg._solvers.losses_numba import loss_slope, loss_value
 from sgdlinreg._solvers.vectors_numba import INDEX, SHORT_BYTES, Vectors
 
 COLUMNS = 4
 """Rows with more columns are not turned."""
+TUPLE: Any = types.UniTuple(LANES, COLUMNS)
 
 
-def _load_columns(context: Any, addresses, first, n_columns, like):
-    """Read the eight rows at some addresses, COLUMNS lanes, with zeros beyond the last column.
+def _columns_of(context: Any, addresses, first, n_columns, like):
+    """Read the eight rows at some addresses: their columns, and zeros for those beyond the last one.
 
     ``like`` is an array of the rows' dtype.
     """
@@ -35,14 +35,52 @@ def _load_columns(context: Any, addresses, first, n_columns, like):
         pairs = [vectors.joined_lanes(one, other) for one, other in zip(rows[:COLUMNS], rows[COLUMNS:], strict=True)]
         columns = vectors.turned(pairs)
         if dtype.bitwidth < 64:
-            columns = [builder.fpext(column, ir.VectorType(ir.DoubleType(), ROWS)) for column in columns]
-        return context.make_tuple(builder, signature.return_type, columns)
+            columns = [builder.fpext(column, WHOLE) for column in columns]
+        return context.make_tuple(builder, TUPLE, columns)
 
-    return types.UniTuple(LANES, COLUMNS)(addresses, types.intp, types.intp, like), generate
+    return TUPLE(addresses, types.intp, types.intp, like), generate
 
 
-def _add_columns(context: Any, columns, totals, target):
-    """Add the sum of the lanes of each column to one row of ``totals``, which is padded."""
+def _no_columns(context: Any):
+    """Give columns of zeros."""
+
+    def generate(context, builder, signature, arguments):
+        return context.make_tuple(builder, TUPLE, [ir.Constant(WHOLE, None)] * COLUMNS)
+
+    return TUPLE(), generate
+
+
+def _multiply_columns(context: Any, columns, weights, target):
+    """Give the products of rows, turned into columns, with one row of ``weights``, which is padded."""
+    dtype = weights.dtype
+
+    def generate(context, builder, signature, arguments):
+        own, wide = Vectors(builder, dtype), Vectors(builder, types.float64, 8 * ROWS)
+        start = own.row_of(context, signature.args[1], *arguments[1:])
+        products = wide.zero
+        for k in range(COLUMNS):
+            weight = builder.load(builder.bitcast(own.at(start, INDEX(k)), own.scalar.as_pointer()))
+            weight = builder.fpext(weight, ir.DoubleType()) if dtype.bitwidth < 64 else weight
+            products = wide.fma(builder.extract_value(arguments[0], k), wide.spread(weight), products)
+        return products
+
+    return LANES(columns, weights, types.intp), generate
+
+
+def _add_to_columns(context: Any, totals, columns, factors):
+    """Add columns, times a factor for each row, to columns."""
+
+    def generate(context, builder, signature, arguments):
+        wide = Vectors(builder, types.float64, 8 * ROWS)
+        totals, columns = ([builder.extract_value(arguments[i], k) for k in range(COLUMNS)] for i in (0, 1))
+        added = [wide.fma(arguments[2], one, total) for one, total in zip(columns, totals, strict=True)]
+        return context.make_tuple(builder, TUPLE, added)
+
+    return TUPLE(totals, columns, LANES), generate
+
+
+def _add_sums(context: Any, columns, totals, target):
+    """Add the sum over rows of each column to one row of ``totals``, which is padded."""
     dtype = totals.dtype
 
     def generate(context, builder, signature, arguments):
@@ -59,8 +97,11 @@ def _add_columns(context: Any, columns, totals, target):
     return types.void(columns, totals, types.intp), generate
 
 
-load_columns: Any = intrinsic(_load_columns)
-add_columns: Any = intrinsic(_add_columns)
+columns_of: Any = intrinsic(_columns_of)
+no_columns: Any = intrinsic(_no_columns)
+multiply_columns: Any = intrinsic(_multiply_columns)
+add_to_columns: Any = intrinsic(_add_to_columns)
+add_sums: Any = intrinsic(_add_sums)
 
 
 @register_jitable(forceinline=True)
@@ -69,26 +110,22 @@ def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
     first, last, _, position = group
     folded, sums = scratch.folded, scratch.sums
     for t in range(folded.shape[0]):
-        slope, value = lanes_of(0.0), lanes_of(0.0)
-        s0, s1, s2, s3 = lanes_of(0.0), lanes_of(0.0), lanes_of(0.0), lanes_of(0.0)
-        w0, w1 = np.float64(folded[t, 0]), np.float64(folded[t, 1])
-        w2, w3 = np.float64(folded[t, 2]), np.float64(folded[t, 3])
+        slope, value, totals = lanes_of(0.0), lanes_of(0.0), no_columns()
         begin = first
         while begin < last:
             end = min(begin + reading.together, last)
             if reading.by_block and position >= 0 and t == 0:
                 fetch_blocks(X, y, order, position + begin - first, end - begin)
             for k in range(begin, end, ROWS):
-                c0, c1, c2, c3 = load_columns(rows.addresses, k, X.shape[1], folded)
-                products = (c0 * w0 + c1 * w1) + (c2 * w2 + c3 * w3)
-                residual = products + sums[0, t] - load_lanes(rows.targets[t], k)
+                columns = columns_of(rows.addresses, k, X.shape[1], folded)
+                residual = multiply_columns(columns, folded, t) + sums[0, t] - load_lanes(rows.targets[t], k)
                 residual = first_lanes(residual, last - k)  # the others are of a later batch; at 0 there is no loss
                 weight = factor * load_lanes(rows.weights, k)
                 own = weight * loss_slope(loss, residual)
                 slope = slope + own
                 value = value + weight * loss_value(loss, residual)
-                s0, s1, s2, s3 = s0 + own * c0, s1 + own * c1, s2 + own * c2, s3 + own * c3
+                totals = add_to_columns(totals, columns, own)
             begin = end
         sums[1, t] += sum_of_lanes(slope)
         sums[2, t] += sum_of_lanes(value)
-        add_columns((s0, s1, s2, s3), scratch.partial, t)
+        add_sums(totals, scratch.partial, t)
