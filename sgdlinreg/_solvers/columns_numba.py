@@ -20,17 +20,22 @@ COLUMNS = 4
 TUPLE: Any = types.UniTuple(LANES, COLUMNS)
 
 
-def _columns_of(context: Any, addresses, first, n_columns, like):
+def _columns_of(context: Any, addresses, first, ahead, n_columns, like):
     """Read the eight rows at some addresses: their columns, and zeros for those beyond the last one.
 
+    Those whose addresses start at ``ahead`` are fetched: they wait in the second cache, and a step would wait for them.
     ``like`` is an array of the rows' dtype.
     """
     dtype = like.dtype
 
     def generate(context, builder, signature, arguments):
         vectors = Vectors(builder, dtype, COLUMNS * dtype.bitwidth // 8)
-        mask = vectors.mask(arguments[2])
-        addresses = vectors.elements(context, signature.args[0], arguments[0], arguments[1], ROWS)
+        mask = vectors.mask(arguments[3])
+        addresses, later = (
+            vectors.elements(context, signature.args[0], arguments[0], place, ROWS) for place in arguments[1:3]
+        )
+        for address in later:
+            vectors.fetch(address)
         rows = [vectors.load(vectors.at(address, INDEX(0)), mask) for address in addresses]
         pairs = [vectors.joined_lanes(one, other) for one, other in zip(rows[:COLUMNS], rows[COLUMNS:], strict=True)]
         columns = vectors.turned(pairs)
@@ -38,7 +43,7 @@ def _columns_of(context: Any, addresses, first, n_columns, like):
             columns = [builder.fpext(column, WHOLE) for column in columns]
         return context.make_tuple(builder, TUPLE, columns)
 
-    return TUPLE(addresses, types.intp, types.intp, like), generate
+    return TUPLE(addresses, *[types.intp] * 3, like), generate
 
 
 def _no_columns(context: Any):
@@ -107,7 +112,7 @@ add_sums: Any = intrinsic(_add_sums)
 @register_jitable(forceinline=True)
 def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
     """Do what `rows_numba.add_rows` does with dense rows of at most COLUMNS columns."""
-    first, last, _, position = group
+    first, last, known, position = group
     folded, sums = scratch.folded, scratch.sums
     for t in range(folded.shape[0]):
         slope, value, totals = lanes_of(0.0), lanes_of(0.0), no_columns()
@@ -117,7 +122,8 @@ def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
             if reading.by_block and position >= 0 and t == 0:
                 fetch_blocks(X, y, order, position + begin - first, end - begin)
             for k in range(begin, end, ROWS):
-                columns = columns_of(rows.addresses, k, X.shape[1], folded)
+                ahead = min(k + reading.ahead, known)
+                columns = columns_of(rows.addresses, k, ahead, X.shape[1], folded)
                 residual = multiply_columns(columns, folded, t) + sums[0, t] - load_lanes(rows.targets[t], k)
                 residual = first_lanes(residual, last - k)  # the others are of a later batch; at 0 there is no loss
                 weight = factor * load_lanes(rows.weights, k)
