@@ -115,17 +115,20 @@ class Stopping:
         compared = models()
         if len(compared) < 2:
             return nowhere, nowhere
-        same, turned = self._compare(compared, losses, self.limits.tol)
+        same, turned = self._compare(compared, losses, self.limits.tol, noise_is_due)
         if self.passed_over is not None and same.any():
             earlier_models, earlier_losses = self.passed_over
-            self._count(self._compare(earlier_models(), earlier_losses, self.limits.tol)[0], CHANGES_IN_A_ROW)
+            earlier, _ = self._compare(earlier_models(), earlier_losses, self.limits.tol, False)
+            self._count(earlier, CHANGES_IN_A_ROW)
         self.passed_over = None
         same = self._count(same, CHANGES_IN_A_ROW)
         self.n_compared += 1
-        return same, turned & ~same if noise_is_due else nowhere
+        return same, turned & ~same
 
-    def _compare(self, models: np.ndarray, losses: np.ndarray, tol: float) -> tuple[np.ndarray, np.ndarray]:
-        """Say whether two models or more are the same, and whether they turned back as noise does, for each target.
+    def _compare(
+        self, models: np.ndarray, losses: np.ndarray, tol: float, of_noise: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Say whether two models or more are the same, and if asked whether they turned back as noise does.
 
         What a change is worth in the objective is half its product with the change of the gradient; for squared error
         half its mean square, and half the penalty's curvature times the square of what coefficients moved. For squared
@@ -151,7 +154,7 @@ class Stopping:
             falls = np.minimum(np.maximum(worth[0] / worth[1], SMALLEST_FALL), 1.0)
             following = worth[0] * np.where(worth[1] > 0.0, falls, 1.0)
         same = following <= GAP_SHARE * tol * unit
-        if len(models) < 3:
+        if len(models) < 3 or not of_noise:
             return same, np.zeros_like(same)
         return same, share @ (changes[:, 1] * steeper[:, 0]) < 0.0
 

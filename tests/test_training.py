@@ -226,6 +226,36 @@ def test_what_is_left_to_fall_follows_a_power_law(power):
     assert first <= epoch < max(7, 1.02 * first + 6)
 
 
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_a_target_stops_where_it_is_the_same_at_two_epochs_in_a_row(n_targets):
+    """As if every epoch were compared, though those at which nothing can stop are passed over."""
+    objective, tol = Objective(LOSSES["squared_error"]()), 0.05
+    stops, looks, n_epochs = set(), [], 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((50, 2))
+        with_ones = np.column_stack([X, np.ones(50)])
+        path = np.cumsum(rng.standard_normal((40, n_targets, 3)) / np.arange(1, 41)[:, None, None] ** 1.5, axis=0)
+        block, unit = Block(X, np.zeros((50, n_targets)), None), np.ones(n_targets)
+        stopping = Stopping(Limits(100, tol, 5), block, objective, unit, rng)
+        same_before = np.zeros(n_targets, dtype=bool)
+        for epoch in range(1, 40):
+            models = path[[epoch, epoch // 2, epoch // 4]] if epoch > 1 else path[:1]
+            found, _ = stopping.by_change(lambda models=models: looks.append(0) or models, unit)
+            same = np.zeros(n_targets, dtype=bool)
+            if epoch > 1:
+                last, earlier = 0.5 * np.mean(np.square((models[:-1] - models[1:]) @ with_ones.T), axis=2)
+                same = last * np.clip(last / earlier, 0.5, 1.0) <= tol / 4.0
+            np.testing.assert_array_equal(found, same & same_before)
+            same_before = same
+            if found.all():
+                break
+        stops.add(epoch)
+        n_epochs += epoch
+    assert len(stops) > 3
+    assert len(looks) < (0.85 if n_targets == 1 else 1.0) * n_epochs
+
+
 @pytest.mark.parametrize("solver", SGD_SOLVERS)
 def test_crossed_levels_in_few_epochs(solver):
     # 20,000 marks that 1,000 people give to 300 others: as sparse and as noisy as such data are
