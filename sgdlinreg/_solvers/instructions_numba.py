@@ -31,7 +31,7 @@ def _fetching(vectors, later, n_columns):
         after = n_columns if mask else builder.add(column, INDEX(vectors.lanes))
         if mask or vectors.lanes * vectors.bits == 8 * WIDEST_BYTES:
             fetch_before(after)
-        elif later:
+        else:
             second = builder.icmp_signed("!=", builder.and_(column, INDEX(vectors.lanes)), INDEX(0))
             with builder.if_then(builder.or_(second, builder.icmp_signed("==", after, n_columns))):
                 fetch_before(after)
@@ -39,21 +39,21 @@ def _fetching(vectors, later, n_columns):
     return fetch
 
 
-def _multiplying(rows: int, n_bytes: int, fetches: bool = True):
+def _multiplying(rows: int, n_bytes: int):
     """Make the instruction that multiplies so many rows, in vectors of so many bytes."""
 
     def multiply_vectors(context: Any, addresses, first, ahead, n_columns, weights, target):
         """Give products of the rows at some addresses with one row of ``weights``, an array of their dtype, padded.
 
-        They start at ``first`` in the array of addresses. If it fetches, then on the way the first half of as many rows
-        whose addresses start at ``ahead``; the other half is fetched when the rows are added.
+        They start at ``first`` in the array of addresses. On the way the first half of as many rows is fetched whose
+        addresses start at ``ahead``; the other half is fetched when the rows are added.
         """
         dtype = weights.dtype
 
         def generate(context, builder, signature, arguments):
             vectors = Vectors(builder, dtype, n_bytes)
             addresses, first, ahead, n_columns, weights, target = arguments
-            later = vectors.elements(context, signature.args[0], addresses, ahead, rows // 2) if fetches else []
+            later = vectors.elements(context, signature.args[0], addresses, ahead, rows // 2)
             addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
             weights = vectors.row_of(context, signature.args[4], weights, target)
             fetch = _fetching(vectors, later, n_columns)
@@ -72,14 +72,14 @@ def _multiplying(rows: int, n_bytes: int, fetches: bool = True):
     return intrinsic(multiply_vectors)
 
 
-def _adding(rows: int, n_bytes: int, fetches: bool = True):
+def _adding(rows: int, n_bytes: int):
     """Make the instruction that adds so many rows, in vectors of so many bytes."""
 
     def add_vectors(context: Any, addresses, first, ahead, n_columns, factors, place, totals, target):
         """Add the rows at some addresses, times as many factors, to one row of ``totals``, padded and of their dtype.
 
-        They start at ``first`` in the array of addresses, and at ``place`` in that of factors. If it fetches, then the
-        second half of as many rows whose addresses start at ``ahead``.
+        They start at ``first`` in the array of addresses, and at ``place`` in that of factors. On the way the second
+        half of as many rows is fetched whose addresses start at ``ahead``.
         """
         dtype = totals.dtype
 
@@ -87,7 +87,7 @@ def _adding(rows: int, n_bytes: int, fetches: bool = True):
             vectors = Vectors(builder, dtype, n_bytes)
             addresses, first, ahead, n_columns, factors, place, totals, target = arguments
             half = builder.add(ahead, INDEX(rows // 2))
-            later = vectors.elements(context, signature.args[0], addresses, half, rows // 2) if fetches else []
+            later = vectors.elements(context, signature.args[0], addresses, half, rows // 2)
             addresses = vectors.elements(context, signature.args[0], addresses, first, rows)
             factors = [
                 vectors.spread(one) for one in vectors.elements(context, signature.args[4], factors, place, rows)
@@ -166,14 +166,10 @@ def _stepping(n_bytes: int):
     return intrinsic(step_of_vectors)
 
 
-multiply_eight: Any = _multiplying(ROWS, SHORT_BYTES, fetches=False)
-multiply_two: Any = _multiplying(PAIR, SHORT_BYTES, fetches=False)
-add_eight: Any = _adding(ROWS, SHORT_BYTES, fetches=False)
-add_two: Any = _adding(PAIR, SHORT_BYTES, fetches=False)
-multiply_eight_and_fetch: Any = _multiplying(ROWS, SHORT_BYTES)
-multiply_two_and_fetch: Any = _multiplying(PAIR, SHORT_BYTES)
-add_eight_and_fetch: Any = _adding(ROWS, SHORT_BYTES)
-add_two_and_fetch: Any = _adding(PAIR, SHORT_BYTES)
+multiply_eight: Any = _multiplying(ROWS, SHORT_BYTES)
+multiply_two: Any = _multiplying(PAIR, SHORT_BYTES)
+add_eight: Any = _adding(ROWS, SHORT_BYTES)
+add_two: Any = _adding(PAIR, SHORT_BYTES)
 multiply_eight_long: Any = _multiplying(ROWS, VECTOR_BYTES)
 multiply_two_long: Any = _multiplying(PAIR, VECTOR_BYTES)
 add_eight_long: Any = _adding(ROWS, VECTOR_BYTES)

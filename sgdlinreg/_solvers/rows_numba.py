@@ -20,12 +20,10 @@ TILE_BYTES = 1 << 20
 """Where LOOKED_UP rows that must be copied take more, only a group and those ahead are looked up at a time."""
 TOGETHER_BYTES = 1 << 13
 """So many bytes of rows are multiplied before they are added: then the first cache still has them."""
-SHORT_ROW_BYTES = 32
-"""Where blocks are fetched, rows up to this size are not fetched one by one as well."""
 BLOCK_ROWS, BLOCK_BYTES = 32, 1536
 """Blocks are fetched for so many rows at a time, or so many bytes: more of them at once would wait for each other."""
 LONG_ROW_BYTES = 256
-"""Rows of this size and more are read in the longest vectors; they are fetched one by one."""
+"""Rows of this size and more are read in the longest vectors."""
 AHEAD_IN_BLOCKS = 16
 """Rows whose blocks are fetched follow so many rows ahead, from there to the first cache."""
 
@@ -75,13 +73,11 @@ class Reading(NamedTuple):
     together : int
         Rows that are multiplied before they are added, a multiple of ROWS.
     ahead : int
-        Rows are fetched so many rows ahead.
+        Rows are fetched so many rows ahead; 0 where they have been copied.
     by_block : bool
         Whether blocks of neighbours are fetched a window ahead, into a cache.
-    by_row : bool
-        Whether rows are fetched one by one.
     long : bool
-        Whether rows are read in the longest vectors, and so fetched in any case: where none are wanted, the own ones.
+        Whether rows are read in the longest vectors.
     narrow : bool
         Whether rows are so short that they are turned into columns.
     """
@@ -89,7 +85,6 @@ class Reading(NamedTuple):
     together: int
     ahead: int
     by_block: bool
-    by_row: bool
     long: bool
     narrow: bool
 
@@ -97,17 +92,17 @@ class Reading(NamedTuple):
     def of(cls, block, order) -> "Reading":
         """Choose for a block and an order of its rows."""
         if block.is_sparse:
-            return cls(GROUP, 0, False, False, False, False)
+            return cls(GROUP, 0, False, False, False)
         row_bytes = max(block.n_features * block.X.itemsize, 1)
         ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // row_bytes))
         by_block = 0 < len(order.slots) * row_bytes <= WINDOW_BYTES and order.stride == 1
         by_block = by_block and block.X.strides[0] == row_bytes
-        by_row = block.X.strides[1] == block.X.itemsize and not (by_block and row_bytes <= SHORT_ROW_BYTES)
         most = min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) if by_block else min(ahead // 2, TOGETHER_BYTES // row_bytes)
         together = max(most // ROWS, 1) * ROWS
-        ahead = AHEAD_IN_BLOCKS if by_block else ahead * by_row
+        copied = block.X.strides[1] != block.X.itemsize
+        ahead = AHEAD_IN_BLOCKS if by_block else 0 if copied else ahead
         narrow = block.n_features <= COLUMNS
-        return cls(together, ahead, by_block, by_row, row_bytes >= LONG_ROW_BYTES, narrow)
+        return cls(together, ahead, by_block, row_bytes >= LONG_ROW_BYTES, narrow)
 
 
 @register_jitable
@@ -214,10 +209,6 @@ def _multiply(reading, left, addresses, k, ahead, n_features, folded, t):
         if left > instructions.PAIR:
             return instructions.multiply_eight_long(addresses, k, ahead, n_features, folded, t)
         return instructions.multiply_two_long(addresses, k, ahead, n_features, folded, t)
-    if reading.by_row:
-        if left > instructions.PAIR:
-            return instructions.multiply_eight_and_fetch(addresses, k, ahead, n_features, folded, t)
-        return instructions.multiply_two_and_fetch(addresses, k, ahead, n_features, folded, t)
     if left > instructions.PAIR:
         return instructions.multiply_eight(addresses, k, ahead, n_features, folded, t)
     return instructions.multiply_two(addresses, k, ahead, n_features, folded, t)
@@ -231,11 +222,6 @@ def _add(reading, left, addresses, k, ahead, n_features, factors, i, partial, t)
             instructions.add_eight_long(addresses, k, ahead, n_features, factors, i, partial, t)
         else:
             instructions.add_two_long(addresses, k, ahead, n_features, factors, i, partial, t)
-    elif reading.by_row:
-        if left > instructions.PAIR:
-            instructions.add_eight_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
-        else:
-            instructions.add_two_and_fetch(addresses, k, ahead, n_features, factors, i, partial, t)
     elif left > instructions.PAIR:
         instructions.add_eight(addresses, k, ahead, n_features, factors, i, partial, t)
     else:
