@@ -130,11 +130,11 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Epochs without progress before stopping, in [1, inf).
 
     shuffle : bool or "full", default=True
-        Order of the rows in an epoch. "full": a new random permutation. True: the same for fewer than 8192 rows; else
-        rows are shuffled in two levels, short blocks of neighbouring rows and inside windows of at least 4096 rows,
-        which reads memory nearly in sequence (sparse data up to 8 MiB and rows of 4 KiB are permuted, too). False: file
-        order, for rows that are in random order already; steps of eta0="auto" are then so short that no order makes
-        them unstable, but sorted rows leave a bias.
+        Order of the rows in an epoch. "full": a new random permutation. True: the same for fewer than 8192 rows
+        (24,576 in dense data up to 2 MiB); else rows are shuffled in two levels, short blocks of neighbouring rows and
+        inside windows of at least 4096 rows, which reads memory nearly in sequence (sparse data up to 8 MiB and rows of
+        4 KiB are permuted, too). False: file order, for rows that are in random order already; steps of eta0="auto" are
+        then so short that no order makes them unstable, but sorted rows leave a bias.
 
     drop_last : bool, default=False
         Whether to leave out the last batch of an epoch where it is shorter than batch_size.

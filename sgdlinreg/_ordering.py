@@ -10,6 +10,8 @@ MANY_ROWS = 1 << 24
 """So many windows even out what longer blocks mix worse, and blocks of a page of memory are found twice as fast."""
 WINDOW_ROWS = 4096
 """Shorter windows are read a little faster where rows are long, but the bias that sorted rows leave grows fast."""
+FEW_WINDOWS = 6
+"""In the cache two levels of fewer windows take longer to make than a permutation, which is read as fast there."""
 SMALL_BYTES, CACHE_BYTES = 2 << 20, 8 << 20
 """Caches hold data of such sizes: dense ones have short blocks, sparse ones blocks of rows that are far apart."""
 NO_ROWS = np.empty(0, dtype=np.intp)
@@ -77,11 +79,11 @@ def epoch_order(
     row_bytes : float
         Mean size of a row of X in bytes.
     shuffle : {True, "full", False}
-        False: file order. "full": a random permutation. True: the same for fewer than 8192 rows or rows of 4 KiB;
-        otherwise two levels: blocks of 16 neighbouring rows (4 in data up to 2 MiB, 64 in data of 2**24 rows; in sparse
-        data up to 8 MiB, 16 rows spread over all) are dealt out to windows of at least 4096 rows, inside which rows
-        are shuffled [1]_. Every window has random blocks from all over the data, one of each stratum. Reading stays
-        near sequential, and convergence is that of a permutation.
+        False: file order. "full": a random permutation. True: the same for fewer than 8192 rows (24,576 in dense data
+        up to 2 MiB) or rows of 4 KiB; otherwise two levels: blocks of 16 neighbouring rows (4 in dense data up to
+        2 MiB, 64 in data of 2**24 rows; in sparse data up to 8 MiB, 16 rows spread over all) are dealt out to windows
+        of at least 4096 rows, inside which rows are shuffled [1]_. Every window has random blocks from all over the
+        data, one of each stratum. Reading stays near sequential, and convergence is that of a permutation.
     rng : numpy.random.Generator
     chosen : ndarray of shape (n_rows,) or None
         The rows that are meant; None for 0 to ``n_rows - 1``.
@@ -97,8 +99,8 @@ def epoch_order(
     Notes
     -----
     All windows are equally long but the last, which takes what is left over and so is longer, never shorter: a short
-    window would make batches of neighbouring rows. Two levels cost 1 ns a row to make (3 to 10 in data up to
-    2 MiB), a permutation 10 or more.
+    window would make batches of neighbouring rows. Two levels cost 0.4 to 1 ns a row to make (3 to 10 in data
+    up to 2 MiB), a permutation 10 or more.
 
     References
     ----------
@@ -107,12 +109,13 @@ def epoch_order(
     chosen = NO_ROWS if chosen is None else chosen
     permuted = rng.permutation if shuffle else np.arange
     n_windows = n_rows // WINDOW_ROWS
-    if n_windows < 2 or shuffle == "full" or (shuffle and row_bytes >= LONG_ROW_BYTES):
+    small = not grouped and n_rows * row_bytes <= SMALL_BYTES
+    if n_windows < (FEW_WINDOWS if small else 2) or shuffle == "full" or (shuffle and row_bytes >= LONG_ROW_BYTES):
         return Order(NO_ROWS, NO_ROWS, permuted(n_rows), chosen)
     bits = BLOCK_BITS
     if not grouped and n_rows >= MANY_ROWS:
         bits = LONG_BLOCK_BITS
-    elif not grouped and n_rows * row_bytes <= SMALL_BYTES:
+    elif small:
         bits = SMALL_BLOCK_BITS
     n_blocks = n_rows >> bits
     spread = bool(shuffle) and grouped and n_rows * row_bytes <= CACHE_BYTES

@@ -86,6 +86,19 @@ def test_full_differs_from_two_levels_only_on_large_data():
     assert not np.array_equal(*large)
 
 
+def test_few_dense_rows_in_the_cache_are_permuted():
+    def is_permutation(n_rows, row_bytes, grouped=False):
+        order = _ordering.epoch_order(n_rows, row_bytes, True, np.random.default_rng(0), grouped=grouped)
+        return np.array_equal(order.rest, np.random.default_rng(0).permutation(n_rows))
+
+    few = _ordering.FEW_WINDOWS * WINDOW_ROWS
+    assert is_permutation(few - 1, 16)
+    assert not is_permutation(few, 16)
+    assert not is_permutation(few - 1, 16, grouped=True)
+    assert is_permutation(2 * WINDOW_ROWS - 1, 800)
+    assert not is_permutation(2 * WINDOW_ROWS, 800)  # beyond the cache
+
+
 def test_blocks_of_small_sparse_data_are_spread_over_all_rows():
     n_rows = 20 * WINDOW_ROWS + 5
     order = _ordering.epoch_order(n_rows, 72, True, np.random.default_rng(0), grouped=True).rows(0, n_rows)
