@@ -10,9 +10,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
-from sgdlinreg._solvers.lanes_numba import LANES, ROWS, WHOLE, first_lanes, lanes_of, load_lanes, sum_of_lanes
+from sgdlinreg._solvers.lanes_numba import LANES, ROWS, WHOLE, lanes_of, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import fetch_blocks
-from sgdlinreg._solvers.losses_numba import loss_slope, loss_value
+from sgdlinreg._solvers.losses_numba import weigh
 from sgdlinreg._solvers.vectors_numba import INDEX, SHORT_BYTES, Vectors
 
 COLUMNS = 4
@@ -124,13 +124,10 @@ def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
             for k in range(begin, end, ROWS):
                 ahead = min(k + reading.ahead, known)
                 columns = columns_of(rows.addresses, k, ahead, X.shape[1], folded)
-                residual = multiply_columns(columns, folded, t) + sums[0, t] - load_lanes(rows.targets[t], k)
-                residual = first_lanes(residual, last - k)  # the others are of a later batch; at 0 there is no loss
-                weight = factor * load_lanes(rows.weights, k)
-                own = weight * loss_slope(loss, residual)
-                slope = slope + own
-                value = value + weight * loss_value(loss, residual)
-                totals = add_to_columns(totals, columns, own)
+                products = multiply_columns(columns, folded, t)
+                slopes, losses = weigh(products, rows, k, last - k, t, sums, factor, loss)
+                slope, value = slope + slopes, value + losses
+                totals = add_to_columns(totals, columns, slopes)
             begin = end
         sums[1, t] += sum_of_lanes(slope)
         sums[2, t] += sum_of_lanes(value)

@@ -8,9 +8,9 @@ from numba.extending import overload, register_jitable
 
 from sgdlinreg._solvers import instructions_numba as instructions
 from sgdlinreg._solvers.columns_numba import COLUMNS, add_narrow
-from sgdlinreg._solvers.lanes_numba import ROWS, first_lanes, lanes_of, load_lanes, store_lanes, sum_of_lanes
+from sgdlinreg._solvers.lanes_numba import ROWS, lanes_of, store_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
-from sgdlinreg._solvers.losses_numba import loss_slope, loss_value
+from sgdlinreg._solvers.losses_numba import loss_slope, loss_value, weigh
 
 GROUP = 256
 """Rows that are worked on in one call, and whose gradient is summed in X's dtype before it goes to a float64 sum."""
@@ -173,10 +173,10 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
     first, last, known, position = group
     folded, partial, addresses = scratch.folded, scratch.partial, rows.addresses
     n_features = X.shape[1]
-    by_block = reading.by_block and position >= 0
     if reading.narrow:
         add_narrow(X, y, rows, group, order, reading, factor, loss, scratch)
         return
+    by_block = reading.by_block and position >= 0
     for begin in range(first, last, reading.together):
         count = min(reading.together, last - begin)
         if by_block:
@@ -187,13 +187,9 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
                 k, left = begin + i, count - i
                 ahead = min(k + reading.ahead, known)
                 products = _multiply(reading, left, addresses, k, ahead, n_features, folded, t)
-                residual = products + scratch.sums[0, t] - load_lanes(rows.targets[t], k)
-                residual = first_lanes(residual, left)  # the others are of a later batch; at 0 there is no loss
-                weight = factor * load_lanes(rows.weights, k)
-                own = weight * loss_slope(loss, residual)
-                store_lanes(scratch.factors, i, own)
-                slope = slope + own
-                value = value + weight * loss_value(loss, residual)
+                slopes, losses = weigh(products, rows, k, left, t, scratch.sums, factor, loss)
+                store_lanes(scratch.factors, i, slopes)
+                slope, value = slope + slopes, value + losses
             scratch.sums[1, t] += sum_of_lanes(slope)
             scratch.sums[2, t] += sum_of_lanes(value)
             for i in range(0, count, ROWS):
