@@ -216,9 +216,8 @@ def train(
             if epoch == 1:
                 rising = Divergence(solver, data.reference, start, rng)
                 stopping = Stopping(limits, data.reference, solver.objective, rising.constant_loss, sampling)
-            model = partial(
-                _coef_of, solver, state
-            )  # made only where it is wanted: of tiny data it takes as long as steps
+            # the model is made where it is wanted only: of tiny data it takes as long as steps
+            model = partial(_coef_of, solver, state)
             rising.check(epoch, losses, model)
             curve.append(float(losses.sum()) / n_targets)
             report(epoch, curve[-1])
