@@ -28,6 +28,11 @@ AHEAD_IN_BLOCKS = 16
 """Rows whose blocks are fetched follow so many rows ahead, from there to the first cache."""
 
 
+def _copied(block) -> bool:
+    """Whether rows are copied when they are looked up: dense ones whose values are not next to each other."""
+    return not block.is_sparse and block.X.strides[1] != block.X.itemsize
+
+
 class Rows(NamedTuple):
     """Rows that have been looked up, and ROWS places more, so that any of them can be the first of as many.
 
@@ -52,7 +57,7 @@ class Rows(NamedTuple):
     @classmethod
     def for_block(cls, block, n_rows: int | None = None) -> "Rows":
         """Make room for some rows of a block, or for as many as are looked up at a time."""
-        copied = not block.is_sparse and block.X.strides[1] != block.X.itemsize
+        copied = _copied(block)
         if n_rows is None:
             few = copied and LOOKED_UP * block.row_bytes > TILE_BYTES
             n_rows = GROUP + AHEAD_ROWS if few else LOOKED_UP
@@ -99,8 +104,7 @@ class Reading(NamedTuple):
         by_block = by_block and block.X.strides[0] == row_bytes
         most = min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) if by_block else min(ahead // 2, TOGETHER_BYTES // row_bytes)
         together = max(most // ROWS, 1) * ROWS
-        copied = block.X.strides[1] != block.X.itemsize
-        ahead = AHEAD_IN_BLOCKS if by_block else 0 if copied else ahead
+        ahead = AHEAD_IN_BLOCKS if by_block else 0 if _copied(block) else ahead
         narrow = block.n_features <= COLUMNS
         return cls(together, ahead, by_block, row_bytes >= LONG_ROW_BYTES, narrow)
 

@@ -99,7 +99,7 @@ class Vectors:
             return parts[0]
         short = ir.VectorType(self.scalar, self.lanes // 2)
         one, other = (self.builder.fptrunc(part, short) for part in parts)
-        return self._shuffled(one, other, range(self.lanes))
+        return self.joined_lanes(one, other)
 
     def in_lanes(self, vectors, count):
         """Join vectors to one of so many float64, with zeros at the end."""
@@ -108,13 +108,9 @@ class Vectors:
             self.builder.fpext(one, ir.VectorType(double, one.type.count)) if self.bits < 64 else one for one in vectors
         ]
         while len(values) > 1:
-            values = [
-                self._shuffled(one, other, range(2 * one.type.count))
-                for one, other in zip(values[::2], values[1::2], strict=True)
-            ]
+            values = [self.joined_lanes(*pair) for pair in zip(values[::2], values[1::2], strict=True)]
         while values[0].type.count < count:
-            zeros = ir.Constant(values[0].type, None)
-            values = [self._shuffled(values[0], zeros, range(2 * zeros.type.count))]
+            values = [self.joined_lanes(values[0], ir.Constant(values[0].type, None))]
         return values[0]
 
     def fetch(self, address, column=None, level=3):
