@@ -17,6 +17,7 @@ leave the order and join every batch instead, where that allows a larger step.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,8 @@ GAP_SHARE = 0.25
 """Share of tol that goes to what plain steps may leave unexplained, and to the stopping rule."""
 EXTREME_GAIN = 0.9
 """Extreme rows join every batch only where the cost falls below this share."""
+HEAVY_TAIL = 200.0
+"""Rows have heavy tails where the largest squared norm in the order is this many times the mean."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Conditioning:
         The other rows; None for all.
     step : float
         The safe step in these coordinates; nan where the step is the user's.
+    heavy_tailed : bool
+        Whether some of the rows in the order have far larger norms than others.
     """
 
     centre: np.ndarray
@@ -65,6 +70,7 @@ class Conditioning:
     extreme_rows: np.ndarray
     regular_rows: np.ndarray | None
     step: float
+    heavy_tailed: bool = False
     _units: np.ndarray = field(init=False, repr=False)
     """The scale, and 1 for the intercept."""
     _origin: np.ndarray = field(init=False, repr=False)
@@ -174,6 +180,19 @@ def _choose_extreme(norms, eigenvalue, batch_size):
     return n_best, norm
 
 
+class RowsAndStep(NamedTuple):
+    """What follows from the norms of rows; as in `Conditioning`."""
+
+    extreme_rows: np.ndarray
+    regular_rows: np.ndarray | None
+    step: float
+    heavy_tailed: bool
+
+
+def _heavy_tailed(largest, norms) -> bool:
+    return bool(largest > HEAVY_TAIL * norms.mean())
+
+
 def rows_and_step(norms, eigenvalue, batch_size, in_order, curvature=0.0):
     """Choose the rows that join every batch, and the step.
 
@@ -191,9 +210,7 @@ def rows_and_step(norms, eigenvalue, batch_size, in_order, curvature=0.0):
 
     Returns
     -------
-    extreme : ndarray of intp
-    regular : ndarray of intp, or None for all rows
-    step : float
+    RowsAndStep
     """
     n_rows = len(norms)
     extreme, regular, norm = np.empty(0, np.intp), None, 0.0
@@ -207,7 +224,7 @@ def rows_and_step(norms, eigenvalue, batch_size, in_order, curvature=0.0):
         others = norms if regular is None else norms[regular]
         largest = np.add.reduceat(others, np.arange(0, len(others), batch_size)).max() / batch_size
         step = min(step, 1.0 / (largest + norms[extreme].sum() / n_rows + curvature))
-    return extreme, regular, step
+    return RowsAndStep(extreme, regular, step, _heavy_tailed(norm, norms))
 
 
 def condition(block, statistics, objective, batch_size, unexplained, rng, in_order=False) -> Conditioning:
@@ -244,11 +261,11 @@ def condition(block, statistics, objective, batch_size, unexplained, rng, in_ord
         eigenvalue = margin * max(values.max(), float(coordinates.intercept))  # centred columns: 1 along the intercept
     else:
         eigenvalue = margin * largest_eigenvalue(Z, coordinates.penalty)
-    extreme, regular, step = rows_and_step(norms, eigenvalue, batch_size, in_order)
+    of_rows = rows_and_step(norms, eigenvalue, batch_size, in_order)
 
     whitener = None
     if whitens:
-        decay = 2 * step * np.ceil(n_rows / batch_size)
+        decay = 2 * of_rows.step * np.ceil(n_rows / batch_size)
         if values.max() > 0.0 and not _plain_steps_do(values, vectors, moment, decay, unexplained):
             whitener = whitener_of(values, vectors, complete)
     if whitener is not None:
@@ -259,14 +276,12 @@ def condition(block, statistics, objective, batch_size, unexplained, rng, in_ord
         eigenvalue = margin * max(
             largest_eigenvalue(np.vstack([again[:, :n_features] @ whitener, curvature]), np.zeros(0)), 1.0
         )
-        extreme, regular, step = rows_and_step(norms, eigenvalue, batch_size, in_order)
+        of_rows = rows_and_step(norms, eigenvalue, batch_size, in_order)
     return Conditioning(
         coordinates.centre,
         coordinates.scale,
         np.empty((n_features, 0)) if whitener is None else whitener,
-        extreme,
-        regular,
-        step,
+        *of_rows,
     )
 
 
@@ -282,5 +297,6 @@ def condition_stream(block, statistics, objective, batch_size, rng) -> tuple[Con
     Z, complete = sample_of(block, norms, coordinates, rng)
     eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * largest_eigenvalue(Z, coordinates.penalty)
     plain = no_conditioning(block.n_features)
-    conditioning = Conditioning(coordinates.centre, coordinates.scale, plain.whitener, plain.extreme_rows, None, np.nan)
-    return conditioning, float(norms.max()), eigenvalue
+    largest = float(norms.max())
+    of_rows = RowsAndStep(plain.extreme_rows, None, np.nan, _heavy_tailed(largest, norms))
+    return Conditioning(coordinates.centre, coordinates.scale, plain.whitener, *of_rows), largest, eigenvalue

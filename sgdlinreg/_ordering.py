@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-BLOCK_BITS, SMALL_BLOCK_BITS, LONG_BLOCK_BITS = 4, 2, 6
-"""Blocks have 16 rows; in small dense data 4, which mixes groups of like rows better; among many rows 64."""
+BLOCK_BITS, SMALL_BLOCK_BITS, LONG_BLOCK_BITS, HEAVY_BLOCK_BITS = 4, 2, 6, 3
+"""Blocks have 16 rows; in small dense data 4, which mixes groups of like rows better; among many rows 64. With heavy
+tails 8: where sorted rows of large norm come together, an average of iterates keeps a bias, a third of that of 16."""
 MANY_ROWS = 1 << 24
 """So many windows even out what longer blocks mix worse, and blocks of a page of memory are found twice as fast."""
 WINDOW_ROWS = 4096
@@ -69,6 +70,7 @@ def epoch_order(
     rng: np.random.Generator,
     chosen: np.ndarray | None = None,
     grouped: bool = False,
+    heavy_tailed: bool = False,
 ) -> Order:
     """Give the order of the rows for one epoch.
 
@@ -81,15 +83,18 @@ def epoch_order(
     shuffle : {True, "full", False}
         False: file order. "full": a random permutation. True: the same for fewer than 8192 rows (24,576 in dense data
         up to 2 MiB) or rows of 4 KiB; otherwise two levels: blocks of 16 neighbouring rows (4 in dense data up to
-        2 MiB, 64 in data of 2**24 rows; in sparse data up to 8 MiB, 16 rows spread over all) are dealt out to windows
-        of at least 4096 rows, inside which rows are shuffled [1]_. Every window has random blocks from all over the
-        data, one of each stratum. Reading stays near sequential, and convergence is that of a permutation.
+        2 MiB, 8 with heavy tails, 64 in data of 2**24 rows; in sparse data up to 8 MiB, 16 rows spread over all) are
+        dealt out to windows of at least 4096 rows, inside which rows are shuffled [1]_. Every window has random blocks
+        from all over the data, one of each stratum. Reading stays near sequential, and convergence is that of a
+        permutation.
     rng : numpy.random.Generator
     chosen : ndarray of shape (n_rows,) or None
         The rows that are meant; None for 0 to ``n_rows - 1``.
     grouped : bool
         Whether rows are likely to come in groups of like ones, as one-hot data do: if small, blocks are not of
         neighbours.
+    heavy_tailed : bool
+        Whether some rows have norms far larger than others, so that few of them belong in a window.
 
     Returns
     -------
@@ -112,13 +117,15 @@ def epoch_order(
     small = not grouped and n_rows * row_bytes <= SMALL_BYTES
     if n_windows < (FEW_WINDOWS if small else 2) or shuffle == "full" or (shuffle and row_bytes >= LONG_ROW_BYTES):
         return Order(NO_ROWS, NO_ROWS, permuted(n_rows), chosen)
-    bits = BLOCK_BITS
-    if not grouped and n_rows >= MANY_ROWS:
-        bits = LONG_BLOCK_BITS
-    elif small:
-        bits = SMALL_BLOCK_BITS
-    n_blocks = n_rows >> bits
     spread = bool(shuffle) and grouped and n_rows * row_bytes <= CACHE_BYTES
+    bits = BLOCK_BITS
+    if small:
+        bits = SMALL_BLOCK_BITS
+    elif heavy_tailed and not spread:
+        bits = HEAVY_BLOCK_BITS
+    elif not grouped and n_rows >= MANY_ROWS:
+        bits = LONG_BLOCK_BITS
+    n_blocks = n_rows >> bits
     stride = n_blocks if spread else 1
     if shuffle and not spread:  # blocks that are spread have rows of all strata
         starts = _deal(n_blocks, n_windows, rng) << bits

@@ -115,8 +115,9 @@ def condition_with_past(
     others = metric.T @ ((1.0 - share) * earlier + penalty) @ metric
     eigenvalue = np.linalg.eigvalsh(others + share * metric.T @ again @ metric)[-1]
     eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * max(float(eigenvalue), 1.0)
-    extreme, regular, step = rows_and_step(share * norms, eigenvalue, batch_size, in_order, eigenvalue)
-    conditioning = Conditioning(coordinates.centre, coordinates.scale, whitener, extreme, regular, share * step)
+    of_rows = rows_and_step(share * norms, eigenvalue, batch_size, in_order, eigenvalue)
+    of_rows = of_rows._replace(step=share * of_rows.step)
+    conditioning = Conditioning(coordinates.centre, coordinates.scale, whitener, *of_rows)
     curvature = np.zeros((0, 0)) if past is None else (before / weight) * (earlier + penalty)
     return conditioning, curvature, Past(before + weight, coordinates.centre, coordinates.scale, moment, known)
 

@@ -139,6 +139,16 @@ def test_few_extreme_rows_join_every_batch():
     assert len(measured(block_of(*make_problem(5, n_rows=2000)[:2])).extreme_rows) == 0
 
 
+@pytest.mark.parametrize(("sigma", "batch_size", "heavy"), [(1.25, 1, True), (1.25, 16, False), (0.5, 1, False)])
+def test_heavy_tails_are_told_by_the_rows_in_the_order(sigma, batch_size, heavy):
+    X = np.random.default_rng(0).lognormal(0.0, sigma, (50_000, 1))
+    found = measured(block_of(X, X[:, 0]), batch_size=batch_size)
+    norms = np.square((X - X.mean()) / X.std()).ravel() + 1.0
+    in_order = norms if found.regular_rows is None else norms[found.regular_rows]
+    assert found.heavy_tailed is heavy is bool(in_order.max() > 200 * norms.mean())
+    assert (norms.max() > 200 * norms.mean()) == (sigma > 1.0)  # with batches of 16 the largest rows leave the order
+
+
 def test_collinear_columns_are_whitened():
     rng = np.random.default_rng(6)
     base = rng.standard_normal((500, 1))

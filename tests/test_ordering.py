@@ -72,6 +72,17 @@ def test_blocks_among_many_rows_are_longer(monkeypatch):
     assert len(np.unique(np.diff(blocks))) > 10  # from everywhere
 
 
+@pytest.mark.parametrize("many_rows", [1 << 24, LARGE])
+def test_blocks_of_rows_with_heavy_tails_are_shorter(monkeypatch, many_rows):
+    monkeypatch.setattr(_ordering, "MANY_ROWS", many_rows)
+    order = _ordering.epoch_order(LARGE, BIG_ROW, True, np.random.default_rng(0), heavy_tailed=True)
+    rows = order.rows(0, LARGE)
+    np.testing.assert_array_equal(np.sort(rows), np.arange(LARGE))
+    blocks, counts = np.unique(rows[:WINDOW_ROWS] // 8, return_counts=True)
+    np.testing.assert_array_equal(counts, 8)
+    assert len(blocks) == WINDOW_ROWS // 8
+
+
 def test_batches_of_two_levels_mix_rows_from_everywhere():
     order = epoch_order(LARGE, BIG_ROW, True, np.random.default_rng(0))
     batches = order[: len(order) // 32 * 32].reshape(-1, 32)

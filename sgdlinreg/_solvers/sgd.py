@@ -219,9 +219,9 @@ class SGD:
 
     def _order(self, state, block, rng):
         """Rows of the epoch in order, and how many of them are used."""
-        regular = state.conditioning.regular_rows
+        regular, heavy_tailed = state.conditioning.regular_rows, state.conditioning.heavy_tailed
         n_rows = block.n_rows if regular is None else len(regular)
-        order = epoch_order(n_rows, state.row_bytes, self.options.shuffle, rng, regular, block.is_sparse)
+        order = epoch_order(n_rows, state.row_bytes, self.options.shuffle, rng, regular, block.is_sparse, heavy_tailed)
         if self.options.drop_last and n_rows > state.batch_size:
             n_rows = n_rows // state.batch_size * state.batch_size
         return order, n_rows
