@@ -24,6 +24,7 @@ import numpy as np
 from sgdlinreg._coordinates import (
     SAMPLE_MARGIN,
     largest_eigenvalue,
+    largest_values,
     norms_and_moment,
     rows_of_largest,
     sample_of,
@@ -170,8 +171,7 @@ def _choose_extreme(norms, eigenvalue, batch_size):
     n_rows = len(norms)
     candidates = [batch_size // 8, batch_size // 4, batch_size // 2] + [batch_size * 2**i for i in range(5)]
     candidates = [0] + [h for h in candidates if 0 < h < n_rows / 4]
-    n_ranked = candidates[-1] + 1
-    ranked = np.sort(np.partition(norms, n_rows - n_ranked)[n_rows - n_ranked :])[::-1]
+    ranked = largest_values(norms, candidates[-1] + 1)
     best, n_best, norm = None, 0, ranked[0]
     for n_extreme in candidates:
         cost = (ranked[n_extreme] + (batch_size - 1) * eigenvalue) * (1.0 + n_extreme / batch_size)

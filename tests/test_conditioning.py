@@ -4,7 +4,7 @@ import pytest
 from sgdlinreg import _blocks, _coordinates
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._conditioning import condition, no_conditioning, safe_step
-from sgdlinreg._coordinates import rows_of_largest
+from sgdlinreg._coordinates import largest_values, rows_of_largest
 from sgdlinreg._objective import LOSSES, Objective
 from sgdlinreg._stability import largest_stable_step
 from sgdlinreg._statistics import ColumnStatistics, column_statistics, target_statistics
@@ -208,6 +208,13 @@ def test_no_conditioning_changes_nothing():
 def test_merge_with_nothing():
     statistics = ColumnStatistics(2.0, np.ones(1), np.ones(1), np.ones(1, dtype=bool))
     assert statistics.merge(None) is statistics
+
+
+@pytest.mark.parametrize("n_largest", [1, 3, 40, 999])
+@pytest.mark.parametrize("n_different", [1, 7, 10**6])
+def test_largest_values_are_those_of_a_sort(n_largest, n_different):
+    values = np.random.default_rng(0).integers(n_different, size=999).astype(np.float32)
+    np.testing.assert_array_equal(largest_values(values, n_largest), np.sort(values)[::-1][:n_largest])
 
 
 def test_rows_of_equal_norm_are_told_apart_by_their_place():
