@@ -42,7 +42,9 @@ class NumPyArrays:
 
     def with_ones(self, array: np.ndarray) -> np.ndarray:
         """Append a column of ones."""
-        return np.column_stack([array, np.ones(len(array))])
+        extended = np.ones((len(array), array.shape[1] + 1))
+        extended[:, :-1] = array
+        return extended
 
     def solve_lower(self, lower: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Solve ``lower @ u = right`` with a lower triangular matrix."""

@@ -78,8 +78,10 @@ class Conditioning:
     """The centre, and 0 for the intercept."""
 
     def __post_init__(self):
-        object.__setattr__(self, "_units", np.append(self.scale, 1.0))
-        object.__setattr__(self, "_origin", np.append(self.centre, 0.0))
+        units, origin = np.ones(len(self.scale) + 1), np.zeros(len(self.scale) + 1)
+        units[:-1], origin[:-1] = self.scale, self.centre
+        object.__setattr__(self, "_units", units)
+        object.__setattr__(self, "_origin", origin)
 
     def to_scaled(self, coef: np.ndarray) -> np.ndarray:
         """Coefficients on x -> coefficients on z, both (..., n_features + 1), the intercept last."""

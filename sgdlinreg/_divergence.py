@@ -30,7 +30,7 @@ class Divergence:
         """Check one epoch. ``losses`` may be a mean over noisy iterates; then what ``model`` gives is looked at."""
         if not all_finite(losses):
             raise self.error(epoch, "is not finite")
-        if epoch > 1 and (losses > self.limit).any():
+        if epoch > 1 and np.count_nonzero(losses > self.limit):
             self.check_model(epoch, self.solver.objective.value(model(), self.block))
 
     def check_model(self, epoch, losses):

@@ -107,7 +107,7 @@ class Stopping:
         if self.limits.tol is None:
             return nowhere, nowhere
         noise_is_due = self.n_compared % EPOCHS_OF_NOISE == EPOCHS_OF_NOISE - 1
-        if self.compares and self.passed_over is None and not noise_is_due and not self.in_a_row.any():
+        if self.compares and self.passed_over is None and not noise_is_due and not np.count_nonzero(self.in_a_row):
             self.passed_over = models, losses
             self.n_compared += 1
             return nowhere, nowhere

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sgdlinreg._arrays import all_finite
 from sgdlinreg._blocks import Block
 from sgdlinreg._conditioning import GAP_SHARE, condition, condition_stream, no_conditioning, safe_step
 from sgdlinreg._objective import Objective
@@ -112,6 +113,7 @@ class SGD:
             state.coef = state.coef.copy()
             state.coef[:, -1] = state.targets.mean
             state.started_at_mean = True
+        state.scaled = None
         if not state.marks:
             state.marks = [Mark(state.n_steps, state.coef, state.coef_sum)]
         self.steps.take_sample(block, rng)
@@ -175,9 +177,10 @@ class SGD:
         state = state.copy()
         full_batch = n_batches == 1
         before_step = state.coef if full_batch else None  # where it is measured
-        moving = np.zeros((3, *state.coef.shape))
-        moving[0], moving[2] = state.coef, state.velocity
-        moving = state.conditioning.to_scaled(moving)
+        if state.scaled is None:
+            moving = state.conditioning.to_scaled(np.array([state.coef, np.zeros_like(state.coef), state.velocity]))
+        else:
+            moving = state.scaled.copy()
         scaled = Iterate(*moving)
         memory = state.memory
         if len(memory.anchor):
@@ -206,6 +209,7 @@ class SGD:
             state.coef, coef_sum, state.velocity = state.conditioning.to_raw(moving)
             state.coef_sum = state.coef_sum + coef_sum
             state.marks = averaging.add_mark(state.marks, Mark(state.n_steps, state.coef, state.coef_sum))
+        state.scaled = moving
         if state.past is not None:
             state.settle(n_batches)
         penalty = self.objective.penalty(state.coef if before_step is None else before_step)
@@ -214,7 +218,7 @@ class SGD:
             rose = before is not None and np.any(state.losses > before)
             state.since_restart = 0 if rose else state.since_restart + 1
             if rose:
-                state.velocity = np.zeros_like(state.velocity)
+                state.velocity, state.scaled = np.zeros_like(state.velocity), None
         return state
 
     def _order(self, state, block, rng):
@@ -298,14 +302,14 @@ class SGD:
     def finish(self, state):
         """Drop the coordinates, which hold row numbers of data that are gone, and how small steps had become."""
         state = state.copy()
-        state.conditioning, state.memory, state.since_restart = None, NO_MEMORY, 0
+        state.conditioning, state.scaled, state.memory, state.since_restart = None, None, NO_MEMORY, 0
         state.step_scale = np.ones(len(state.step_scale))
         return state
 
 
 def _check_range(statistics: ColumnStatistics, name: str) -> None:
-    too_large = np.flatnonzero(~np.isfinite(statistics.squares))
-    if len(too_large):
+    if not all_finite(statistics.squares):
+        too_large = int(np.argmin(np.isfinite(statistics.squares)))
         raise ValueError(
-            f"The squares of column {too_large[0]} of {name} overflow float64: its values are too large. Rescale it."
+            f"The squares of column {too_large} of {name} overflow float64: its values are too large. Rescale it."
         )

@@ -44,6 +44,9 @@ class State:
         Factor on the step of each target.
     batch_size, row_bytes, step_size, conditioning, losses
         Of the last block.
+    scaled : ndarray of shape (3, n_targets, n_features + 1) or None
+        What an `Iterate` holds after the last block, in the coordinates of its conditioning; None where those have
+        changed.
     """
 
     coef: np.ndarray
@@ -69,6 +72,7 @@ class State:
     step_size: float = np.nan
     conditioning: Conditioning | None = None
     losses: np.ndarray | None = None
+    scaled: np.ndarray | None = None
 
     def copy(self) -> "State":
         """Give a state with the same values."""
@@ -80,5 +84,5 @@ class State:
         """Make the mean iterate of the second half of a block the model, and what the next block goes on from."""
         if n_batches > 1:
             self.coef = mean_between(*self.marks[-2:])
-            self.velocity = np.zeros_like(self.velocity)
+            self.velocity, self.scaled = np.zeros_like(self.velocity), None
         self.marks = [Mark(self.n_steps, self.coef, self.coef_sum)]
