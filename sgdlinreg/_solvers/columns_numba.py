@@ -62,12 +62,12 @@ def _multiply_columns(context: Any, columns, weights, target):
     def generate(context, builder, signature, arguments):
         own, wide = Vectors(builder, dtype), Vectors(builder, types.float64, 8 * ROWS)
         start = own.row_of(context, signature.args[1], *arguments[1:])
-        products = wide.zero
+        products = [wide.zero, wide.zero]  # which need not wait for each other
         for k in range(COLUMNS):
             weight = builder.load(builder.bitcast(own.at(start, INDEX(k)), own.scalar.as_pointer()))
             weight = builder.fpext(weight, ir.DoubleType()) if dtype.bitwidth < 64 else weight
-            products = wide.fma(builder.extract_value(arguments[0], k), wide.spread(weight), products)
-        return products
+            products[k % 2] = wide.fma(builder.extract_value(arguments[0], k), wide.spread(weight), products[k % 2])
+        return builder.fadd(*products)
 
     return LANES(columns, weights, types.intp), generate
 

@@ -128,16 +128,16 @@ class Vectors:
     def sums(self, values):
         """Sum of the lanes of each of some vectors, in one vector or more; there is a power of two of them.
 
-        Halves are added up for pairs of vectors at a time, which takes a third of the instructions of one by one.
+        Neighbours are added up for pairs of vectors at a time, which takes a third of the instructions of one by one:
+        single lanes at first, which need not be moved far, then lanes that hold the sums of as many vectors.
         """
-        width = self.lanes
-        while width > 1:
-            half = width // 2
-            pairs = list(zip(values[::2], values[1::2], strict=True)) if len(values) > 1 else [(values[0], values[0])]
-            n_lanes = values[0].type.count * (2 if len(values) > 1 else 1)
-            lower = [lane for lane in range(n_lanes) if lane % width < half]
-            values = [self._halves_added(one, other, lower, half) for one, other in pairs]
-            width = half
+        group, lanes = 1, self.lanes
+        while lanes > 1:
+            n_together = min(len(values), 2)
+            values = [
+                self._neighbours_added(values[k : k + n_together], group) for k in range(0, len(values), n_together)
+            ]
+            group, lanes = group * n_together, lanes // 2
         return values
 
     def joined_lanes(self, one, other):
@@ -157,9 +157,16 @@ class Vectors:
         right = [lane + 2 for lane in left]
         return [self._shuffled(of_two[k], of_two[k + 2], lanes) for lanes in (left, right) for k in (0, 1)]
 
-    def _halves_added(self, one, other, lower, half):
-        """Add the lanes at ``lower`` of two vectors and those ``half`` further."""
-        parts = (self._shuffled(one, other, [lane + by for lane in lower]) for by in (0, half))
+    def _neighbours_added(self, vectors, group):
+        """Add every second group of lanes to the one before; those of two vectors take turns."""
+        count = vectors[0].type.count
+        even = [
+            start + k * count + lane
+            for start in range(0, count, 2 * group)
+            for k in range(len(vectors))
+            for lane in range(group)
+        ]
+        parts = (self._shuffled(vectors[0], vectors[-1], [lane + by for lane in even]) for by in (0, group))
         return self.builder.fadd(*parts)
 
     def _shuffled(self, one, other, lanes):
