@@ -109,7 +109,7 @@ def row_norms(Z):
 
 
 def largest_values(values, n_largest):
-    """Give the largest values, in descending order.
+    """Give the largest values, in descending order, NaN first.
 
     The least of as many maxima of parts is a bound for them, so that few values are sorted: a tenth of the time of
     a partition.
@@ -117,7 +117,7 @@ def largest_values(values, n_largest):
     n_parts = len(values) // PART
     if 0 < n_largest <= n_parts:
         maxima = values[: n_parts * PART].reshape(PART, n_parts).max(axis=0)
-        values = values[values >= np.partition(maxima, n_parts - n_largest)[n_parts - n_largest]]
+        values = values[~(values < np.partition(maxima, n_parts - n_largest)[n_parts - n_largest])]
     return np.sort(np.partition(values, len(values) - n_largest)[len(values) - n_largest :])[::-1]
 
 

@@ -214,7 +214,9 @@ def test_merge_with_nothing():
 @pytest.mark.parametrize("n_different", [1, 7, 10**6])
 def test_largest_values_are_those_of_a_sort(n_largest, n_different):
     values = np.random.default_rng(0).integers(n_different, size=999).astype(np.float32)
-    np.testing.assert_array_equal(largest_values(values, n_largest), np.sort(values)[::-1][:n_largest])
+    for replaced in ([], [3], range(0, 999, 20)):
+        values[replaced] = np.nan
+        np.testing.assert_array_equal(largest_values(values, n_largest), np.sort(values)[::-1][:n_largest])
 
 
 def test_rows_of_equal_norm_are_told_apart_by_their_place():
