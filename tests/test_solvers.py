@@ -176,6 +176,46 @@ def test_update_leaves_the_old_state_as_it_was(name):
     assert pickle.dumps(first) == again
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(batch_size=16),
+        Options(batch_size=16, momentum=0.5, average=False),
+        Options(batch_size="full"),
+        Options(batch_size=16, eta0=0.01),
+    ],
+)
+def test_an_epoch_goes_on_as_from_the_coefficients_of_the_one_before(options):
+    """Accelerated full batches lose their velocity where the objective rises, which happens here."""
+    X, y, _ = make_problem(3, n_rows=100, n_targets=2)
+    block = Block(X * np.logspace(-1.0, 1.0, 7) + 5.0, y, None)
+    solver = make_solver("numba", "squared_error", Objective(SQUARED(), 0.01), options)
+    start, ready = solver.prepare(solver.init(7, 2, None), block, np.random.default_rng(0), Visit.ALL)
+    on, anew, lengths = start, start, []
+    rng, same_rng = np.random.default_rng(1), np.random.default_rng(1)
+    for _ in range(30):
+        anew = anew.copy()
+        anew.scaled = None
+        on, anew = solver.update(on, ready, rng), solver.update(anew, ready, same_rng)
+        lengths.append(on.since_restart)
+        for name in ("coef", "coef_sum", "velocity"):
+            one, other = getattr(on, name), getattr(anew, name)
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12 * np.abs(anew.coef).max())
+    assert (np.diff(lengths) < 0).any() == (options.batch_size == "full")
+
+
+def test_rows_of_heavy_tailed_data_are_read_in_shorter_blocks():
+    bits = []
+    for sigma in (1.25, 0.5):
+        X = np.random.default_rng(0).lognormal(0.0, sigma, (300_000, 1))
+        solver = make_solver("numba", "squared_error", Objective(SQUARED()), Options(batch_size=1))
+        state, ready = solver.prepare(
+            solver.init(1, 1, None), Block(X, X.copy(), None), np.random.default_rng(0), Visit.ALL
+        )
+        bits.append(solver._order(state, ready, np.random.default_rng(0))[0].bits)
+    assert bits == [3, 4]
+
+
 def test_state_is_numpy_at_the_boundary():
     X, y, _ = make_problem(4)
     _, _, state = run("numba", Block(X, y[:, None], None), Objective(SQUARED()), Options())
