@@ -71,7 +71,7 @@ class Block(NamedTuple):
         """Mean size of a row of X; of CSR in float64 with int32 indices, so that all types follow the same path."""
         if isinstance(self.X, CSR):
             return 12.0 * self.X.data.shape[0] / max(1, self.n_rows)
-        return float(self.n_features * self.dtype.itemsize)
+        return float(self.X.shape[1] * dtype_of(self.X).itemsize)
 
     @property
     def is_sparse(self) -> bool:
@@ -138,6 +138,14 @@ def take_rows(X: Any, rows: np.ndarray | slice, dense: bool = False) -> Any:
     whole: Any = as_scipy(X) if isinstance(X, CSR) else X
     taken: Any = arrays_of(whole).take(whole[rows]).astype(np.float64)
     return taken.toarray() if dense and sparse.issparse(taken) else taken
+
+
+def with_ones(X: Any) -> Any:
+    """Append a column of ones to a panel, dense, on a device or SciPy CSR."""
+    if sparse.issparse(X):
+        return sparse.hstack([X, np.ones((X.shape[0], 1))], format="csr")
+    there: Any = arrays_of(X)
+    return there.with_ones(X)
 
 
 def squared(X: Any) -> Any:

@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from sgdlinreg._arrays import arrays_of, times
-from sgdlinreg._blocks import mean_over_rows, panels, squared, take_rows, views
+from sgdlinreg._blocks import mean_over_rows, panels, squared, take_rows, views, with_ones
 from sgdlinreg._objective import Objective
 from sgdlinreg._statistics import ColumnStatistics
 
@@ -40,13 +40,8 @@ class Coordinates(NamedTuple):
 
     def rows(self, X):
         """Rows of X in these coordinates, with a last column of ones for the intercept."""
-        Z: Any = self.features(X)
-        if not self.intercept:
-            return Z
-        if sparse.issparse(Z):
-            return sparse.hstack([Z, np.ones((X.shape[0], 1))], format="csr")
-        there: Any = arrays_of(X)
-        return there.with_ones(Z)
+        Z = self.features(X)
+        return with_ones(Z) if self.intercept else Z
 
 
 def raw_coordinates(n_features: int, objective: Objective) -> Coordinates:
@@ -103,7 +98,7 @@ def _compiled_norms(block, coordinates, whitener, norms, y_mean):
 def row_norms(Z):
     """Squared norm of every row."""
     if isinstance(Z, np.ndarray):
-        return np.einsum("ij,ij->i", Z, Z)  # for few columns several times faster than sums of squares
+        return np.square(Z) @ np.ones(Z.shape[1])  # for few columns several times faster than sums along rows
     there: Any = arrays_of(Z)
     return there.take(squared(Z).sum(axis=1))
 
@@ -132,6 +127,39 @@ def rows_of_largest(norms, n_largest):
     return np.sort(np.concatenate([above, equal]))
 
 
+class MeasuredRows(NamedTuple):
+    """What steps depend on.
+
+    Attributes
+    ----------
+    norms : ndarray of shape (n_rows,)
+        Weighted squared norms of the rows.
+    moment : ndarray of shape (n_features, n_targets)
+        X'y / n.
+    Z : ndarray or SciPy CSR array
+        Rows whose Z'Z is the second moment or an unbiased estimate of it.
+    complete : bool
+        Whether these are all rows.
+    """
+
+    norms: np.ndarray
+    moment: np.ndarray
+    Z: Any
+    complete: bool
+
+
+def measured_rows(block, coordinates, rng) -> MeasuredRows:
+    """Measure rows in some coordinates: all of a small block at once, others in a pass and a sample."""
+    n_random, n_extreme = _sizes_of_sample(block)
+    if block.n_rows > n_random + n_extreme:
+        norms, moment = norms_and_moment(block, coordinates)
+        return MeasuredRows(norms, moment, *sample_of(block, norms, coordinates, rng))
+    Z, root = _rows_times_roots(block, slice(None), np.full(block.n_rows, 1.0 / block.n_rows), coordinates)
+    deviations = root[:, None] * (block.y - mean_over_rows(block.y, block.sample_weight))
+    moment = times(Z.T, deviations)[: block.n_features]
+    return MeasuredRows(block.n_rows * row_norms(Z), moment, Z, True)
+
+
 def sample_of(block, norms, coordinates, rng):
     """Take rows whose Z'Z is the second moment or an unbiased estimate of it, and say whether they are all rows.
 
@@ -141,8 +169,7 @@ def sample_of(block, norms, coordinates, rng):
     n_rows = block.n_rows
     chosen: np.ndarray | slice = slice(None)
     complete, weight = True, np.full(n_rows, 1.0 / n_rows)
-    n_random = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE * block.n_features)
-    n_extreme = min(SAMPLE_EXTREME, n_rows // 8)
+    n_random, n_extreme = _sizes_of_sample(block)
     if n_rows > n_random + n_extreme:
         extreme = rows_of_largest(norms, n_extreme)
         drawn = np.sort(rng.choice(n_rows - n_extreme, n_random, replace=False))
@@ -150,11 +177,21 @@ def sample_of(block, norms, coordinates, rng):
         complete, chosen = False, np.concatenate([extreme, drawn])
         weight = np.full(n_extreme + n_random, (n_rows - n_extreme) / (n_rows * n_random))
         weight[:n_extreme] = 1.0 / n_rows
+    return _rows_times_roots(block, chosen, weight, coordinates)[0], complete
+
+
+def _sizes_of_sample(block) -> tuple[int, int]:
+    """How many random rows a sample has, and how many of largest norm; smaller blocks are taken whole."""
+    return max(SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE * block.n_features), min(SAMPLE_EXTREME, block.n_rows // 8)
+
+
+def _rows_times_roots(block, chosen, weight, coordinates):
+    """Give some rows in these coordinates, times the root of their weight, and those roots."""
     if block.sample_weight is not None:
         weight = weight * block.sample_weight[chosen]
     Z = coordinates.rows(take_rows(block.X, chosen))
     root = np.sqrt(weight)
-    return (sparse.diags_array(root) @ Z if sparse.issparse(Z) else root[:, None] * Z), complete
+    return (sparse.diags_array(root) @ Z if sparse.issparse(Z) else root[:, None] * Z), root
 
 
 def largest_eigenvalue(Z, penalty) -> float:

@@ -7,7 +7,7 @@ from sgdlinreg._blocks import Block
 from sgdlinreg._solvers.base import IterativeSolver, Solver
 from sgdlinreg._stability import largest_stable_step, surely_diverges
 
-EPS = float(np.finfo(float).eps)
+EPS, LARGEST = float(np.finfo(float).eps), float(np.finfo(float).max)
 DIVERGED = 1.1
 """A fit has diverged where its objective is this many times that of the constant model and that of the start."""
 
@@ -18,20 +18,21 @@ class Divergence:
     def __init__(self, solver, block, start, rng):
         self.solver, self.block, self.rng = solver, block, rng
         self.constant_loss = solver.objective.constant_value(block)
-        self.rounding = EPS * np.einsum("ij,ij->j", block.y, block.y) / block.n_rows
+        self.rounding = EPS * np.vecdot(block.y.T, block.y.T) / block.n_rows
         if start.any():
             at_start = solver.objective.value(start, block)
         else:
             at_start = solver.objective.value_of_constant(0.0, block)
         # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
-        self.limit = DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding
+        self.limit = np.minimum(DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding, LARGEST)
 
     def check(self, epoch, losses, model):
         """Check one epoch. ``losses`` may be a mean over noisy iterates; then what ``model`` gives is looked at."""
+        if np.count_nonzero(losses <= (self.limit if epoch > 1 else LARGEST)) == len(losses):  # finite ones, then
+            return
         if not all_finite(losses):
             raise self.error(epoch, "is not finite")
-        if epoch > 1 and np.count_nonzero(losses > self.limit):
-            self.check_model(epoch, self.solver.objective.value(model(), self.block))
+        self.check_model(epoch, self.solver.objective.value(model(), self.block))
 
     def check_model(self, epoch, losses):
         """Check the objective of the model after an epoch."""

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sgdlinreg._arrays import times
-from sgdlinreg._blocks import Block, mean_over_rows, panels, views
+from sgdlinreg._blocks import Block, mean_over_rows, panels
 
 CONSTANT_ROWS = 1 << 14
 """Rows of y whose losses are copied at a time: they stay in the cache."""
@@ -203,8 +203,10 @@ class Objective:
     def value_of_constant(self, constant: np.ndarray | float, block: Block) -> np.ndarray:
         """Loss of a model that predicts ``constant`` for every row, shape (n_targets,)."""
         total = np.zeros(block.n_targets)
-        for _, y, weight in views(Block(block.y, block.y, block.sample_weight), CONSTANT_ROWS):
-            total += weight @ self.loss.value(constant - y)
+        for start in range(0, block.n_rows, CONSTANT_ROWS):
+            rows = slice(start, start + CONSTANT_ROWS)
+            losses = self.loss.value(constant - block.y[rows])
+            total += np.add.reduce(losses) if block.sample_weight is None else block.sample_weight[rows] @ losses
         return total / block.total_weight
 
     def gradient(self, coef: np.ndarray, block: Block) -> np.ndarray:

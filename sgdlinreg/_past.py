@@ -12,7 +12,14 @@ import numpy as np
 
 from sgdlinreg._blocks import Block
 from sgdlinreg._conditioning import MAX_WHITENED, Conditioning, rows_and_step, whitener_of
-from sgdlinreg._coordinates import SAMPLE_MARGIN, Coordinates, norms_and_moment, sample_of, scaled_coordinates
+from sgdlinreg._coordinates import (
+    SAMPLE_MARGIN,
+    Coordinates,
+    measured_rows,
+    norms_and_moment,
+    sample_of,
+    scaled_coordinates,
+)
 from sgdlinreg._objective import Objective
 
 
@@ -96,8 +103,8 @@ def condition_with_past(
     """
     n_features = block.n_features
     coordinates = scaled_coordinates(statistics, objective)
-    norms, _ = norms_and_moment(block, coordinates)
-    new, complete = _moment(block, norms, coordinates, rng)
+    _, _, Z, complete = measured_rows(block, coordinates, rng)
+    new = _moment(block, Z)
     penalty = np.diag(np.append(coordinates.penalty, 0.0))
     earlier, before = np.zeros_like(new), 0.0
     if past is not None:
@@ -109,7 +116,7 @@ def condition_with_past(
     whitener = whitener_of(values, vectors, known)
 
     norms, _ = norms_and_moment(block, coordinates, whitener)
-    again, _ = (new, True) if complete else _moment(block, norms, coordinates, rng)
+    again = new if complete else _moment(block, sample_of(block, norms, coordinates, rng)[0])
     metric = np.zeros((n_features + 1, whitener.shape[1] + 1))
     metric[:-1, :-1], metric[-1, -1] = whitener, 1.0
     others = metric.T @ ((1.0 - share) * earlier + penalty) @ metric
@@ -122,9 +129,8 @@ def condition_with_past(
     return conditioning, curvature, Past(before + weight, coordinates.centre, coordinates.scale, moment, known)
 
 
-def _moment(block, norms, coordinates, rng) -> tuple[np.ndarray, bool]:
-    """Second moment of [z, 1], from all rows or a sample, and whether it is of all rows."""
-    Z, complete = sample_of(block, norms, coordinates, rng)
+def _moment(block, Z) -> np.ndarray:
+    """Second moment of [z, 1], from rows times the roots of their weights."""
     moment = np.zeros((block.n_features + 1, block.n_features + 1))
     moment[: Z.shape[1], : Z.shape[1]] = Z.T @ Z
-    return moment, complete
+    return moment

@@ -6,7 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from sgdlinreg._blocks import Block, take_rows
+from sgdlinreg._arrays import read_only
+from sgdlinreg._blocks import Block, take_rows, with_ones
 from sgdlinreg._conditioning import GAP_SHARE
 from sgdlinreg._objective import Objective, SquaredError
 from sgdlinreg._statistics import target_statistics
@@ -70,19 +71,21 @@ class Stopping:
         self.constant_loss = constant_loss
         self.best = np.full(block.n_targets, np.inf)
         self.in_a_row = np.zeros(block.n_targets, dtype=int)
+        self.nowhere = read_only(np.zeros(block.n_targets, dtype=bool))
         self.n_compared = 0
-        self.compares = False
         self.passed_over: tuple[Callable[[], np.ndarray], np.ndarray] | None = None
         self.n_epochs = 0
         self.objectives: list[np.ndarray] = []
 
     @cached_property
     def probe(self):
-        """Rows on which models are compared, y there, and the share of each row."""
+        """Rows on which models are compared, with a last column of ones, y there, and the share of each row."""
         weight = np.ones(len(self.rows)) if self.block.sample_weight is None else self.block.sample_weight[self.rows]
-        return take_rows(self.block.X, self.rows), self.block.y[self.rows], weight / weight.sum()
+        return with_ones(take_rows(self.block.X, self.rows)), self.block.y[self.rows], weight / weight.sum()
 
-    def by_change(self, models: Callable[[], np.ndarray], losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def by_change(
+        self, models: Callable[[], np.ndarray], losses: np.ndarray, n_models: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Compare the predictions of models of different ages.
 
         Parameters
@@ -91,6 +94,8 @@ class Stopping:
             Gives the model, that of half as many steps and so on; as many as there are, at most three.
         losses : ndarray of shape (n_targets,)
             Objective of the model.
+        n_models : int
+            How many models there are; nothing is said of a single one.
 
         Returns
         -------
@@ -103,19 +108,15 @@ class Stopping:
         over, and compared only if the next one is found the same: this changes nothing, and a comparison takes as long
         as an epoch of tiny data.
         """
-        nowhere = np.zeros(len(losses), dtype=bool)
-        if self.limits.tol is None:
+        nowhere = self.nowhere
+        if self.limits.tol is None or n_models < 2:
             return nowhere, nowhere
         noise_is_due = self.n_compared % EPOCHS_OF_NOISE == EPOCHS_OF_NOISE - 1
-        if self.compares and self.passed_over is None and not noise_is_due and not np.count_nonzero(self.in_a_row):
+        if self.passed_over is None and not noise_is_due and not np.count_nonzero(self.in_a_row):
             self.passed_over = models, losses
             self.n_compared += 1
             return nowhere, nowhere
-        self.compares = True  # from the second epoch on there are models of two ages
-        compared = models()
-        if len(compared) < 2:
-            return nowhere, nowhere
-        same, turned = self._compare(compared, losses, self.limits.tol, noise_is_due)
+        same, turned = self._compare(models(), losses, self.limits.tol, noise_is_due)
         if self.passed_over is not None and same.any():
             earlier_models, earlier_losses = self.passed_over
             earlier, _ = self._compare(earlier_models(), earlier_losses, self.limits.tol, False)
@@ -150,12 +151,11 @@ class Stopping:
         if not self.objective.is_least_squares:
             unit = OTHER_LOSSES * np.minimum(losses, unit)
         elif len(worth) > 1:
-            # where nothing changed, 0 / 0 is not used; `train` ignores what NumPy says about it
-            falls = np.minimum(np.maximum(worth[0] / worth[1], SMALLEST_FALL), 1.0)
-            following = worth[0] * np.where(worth[1] > 0.0, falls, 1.0)
+            # where nothing changed, 0 / 0 is not a number, and left out; `train` ignores what NumPy says about it
+            following = worth[0] * np.fmin(np.fmax(worth[0] / worth[1], SMALLEST_FALL), 1.0)
         same = following <= GAP_SHARE * tol * unit
         if len(models) < 3 or not of_noise:
-            return same, np.zeros_like(same)
+            return same, self.nowhere
         return same, share @ (changes[:, 1] * steeper[:, 0]) < 0.0
 
     def by_fall(self, objective: Callable[[], np.ndarray]) -> np.ndarray:
@@ -174,12 +174,11 @@ class Stopping:
         several times too much.
         """
         self.n_epochs += 1
-        nowhere = np.zeros(len(self.constant_loss), dtype=bool)
         if self.limits.tol is None or self.n_epochs % 2:
-            return nowhere
+            return self.nowhere
         self.objectives.append(objective())
         if self.n_epochs % FIRST_LOOK:
-            return nowhere
+            return self.nowhere
         third = self.n_epochs // FIRST_LOOK
         first, second, last = (self.objectives[third * k - 1] for k in (1, 2, 3))
         fall = np.abs(second - last)
@@ -193,7 +192,7 @@ class Stopping:
     def by_progress(self, losses: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
         """Which targets have not come down by ``tol * unit`` for n_iter_no_change epochs."""
         if self.limits.tol is None:
-            return np.zeros(len(losses), dtype=bool)
+            return self.nowhere
         still = losses > self.best - self.limits.tol * unit
         self.best = np.minimum(self.best, losses)
         return self._count(still, self.limits.n_iter_no_change)
@@ -209,8 +208,7 @@ class Stopping:
 
 def _predictions(X, models: np.ndarray) -> np.ndarray:
     """Predictions of models (n_models, n_targets, n_features + 1): (n_rows, n_models, n_targets)."""
-    flat = models.reshape(-1, models.shape[2])
-    return (X @ flat[:, :-1].T + flat[:, -1]).reshape(X.shape[0], *models.shape[:2])
+    return (X @ models.reshape(-1, models.shape[2]).T).reshape(X.shape[0], *models.shape[:2])
 
 
 class Validation:

@@ -219,15 +219,15 @@ def train(
             # the model is made where it is wanted only: of tiny data it takes as long as steps
             model = partial(_coef_of, solver, state)
             rising.check(epoch, losses, model)
-            curve.append(float(losses.sum()) / n_targets)
+            curve.append(float(np.add.reduce(losses)) / n_targets)
             report(epoch, curve[-1])
             scores = validation.score(np.where(stopped[:, None], coef, model())) if validation else None
             if limits.early_stopping and scores is not None:
                 stalled = hindered = stopping.by_progress(-scores, 1.0)
-            elif solver.compares_models(state):
-                stalled, hindered = stopping.by_change(partial(solver.models, state), losses)
+            elif n_models := solver.n_models(state):
+                stalled, hindered = stopping.by_change(partial(solver.models, state), losses, n_models)
                 if sparse_squares:
-                    stalled |= stopping.by_fall(partial(_value_of, solver, state, data.reference))
+                    stalled = stalled | stopping.by_fall(partial(_value_of, solver, state, data.reference))
             else:
                 share = GAP_SHARE if solver.options.eta0 == "auto" else 1.0
                 stalled = hindered = stopping.by_progress(losses, share * rising.constant_loss)
@@ -246,13 +246,13 @@ def train(
             raise rising.error(epoch, "is not finite")
         if limits.early_stopping and validation:
             coef = validation.best_coef
-        suspicious = np.any(losses > rising.constant_loss)
+        suspicious = np.count_nonzero(losses > rising.constant_loss)
         final = solver.objective.value(coef, data.reference) if suspicious else losses
         rising.check_model(epoch, final)
         if suspicious and solver.options.eta0 == "auto" and not limits.early_stopping:
             coef = _shrunk(coef, final, rising.constant_loss, solver.objective, data.reference)
     converged = bool(stopped.all()) or limits.tol is None
-    worse = bool(np.any(final > WORSE * rising.constant_loss + rising.rounding))
+    worse = np.count_nonzero(final > WORSE * rising.constant_loss + rising.rounding) > 0
     return TrainingResult.of(
         solver.finish(state),
         fitted._replace(coef=coef),

@@ -193,7 +193,7 @@ def test_an_epoch_goes_on_as_from_the_coefficients_of_the_one_before(options):
     start, ready = solver.prepare(solver.init(7, 2, None), block, np.random.default_rng(0), Visit.ALL)
     on, anew, lengths = start, start, []
     rng, same_rng = np.random.default_rng(1), np.random.default_rng(1)
-    for _ in range(30):
+    for _ in range(12):  # full batches have converged after 14: then rounding decides what rises
         anew = anew.copy()
         anew.scaled = None
         on, anew = solver.update(on, ready, rng), solver.update(anew, ready, same_rng)

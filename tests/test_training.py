@@ -241,7 +241,7 @@ def test_a_target_stops_where_it_is_the_same_at_two_epochs_in_a_row(n_targets):
         same_before = np.zeros(n_targets, dtype=bool)
         for epoch in range(1, 40):
             models = path[[epoch, epoch // 2, epoch // 4]] if epoch > 1 else path[:1]
-            found, _ = stopping.by_change(lambda models=models: looks.append(0) or models, unit)
+            found, _ = stopping.by_change(lambda models=models: looks.append(0) or models, unit, len(models))
             same = np.zeros(n_targets, dtype=bool)
             if epoch > 1:
                 last, earlier = 0.5 * np.mean(np.square((models[:-1] - models[1:]) @ with_ones.T), axis=2)

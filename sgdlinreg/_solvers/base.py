@@ -169,8 +169,8 @@ class Solver(Protocol):
 class IterativeSolver(Solver, Protocol):
     """A solver whose passes are epochs."""
 
-    def compares_models(self, state: Any) -> bool:
-        """Whether models of different ages differ by what is still to learn rather than by noise."""
+    def n_models(self, state: Any) -> int:
+        """How many models of different ages there are yet, which differ by what is still to learn; 0 if by noise."""
 
     def models(self, state: Any) -> np.ndarray:
         """Coefficients of the model and, where they are compared, those of half and a quarter as many steps.

@@ -245,7 +245,7 @@ class SGD:
         first = self._first_averaged(state) - 1 - state.n_steps
         if 0 < first < n_batches:
             cuts.append(int(first))
-        return [0, *sorted(cut for cut in cuts if cut), n_batches]
+        return [0, *sorted(cut for cut in cuts if cut), n_batches] if cuts else [0, n_batches]
 
     def solve(self, state):
         """There is nothing but steps."""
@@ -259,7 +259,7 @@ class SGD:
         """Give the model as it was after shares of the steps, (n_ages, n_targets, n_features + 1)."""
         coefs = np.array([self._mean_iterate(state, state.n_steps * age) for age in ages])
         if self._closes_intercept(state) and state.columns is not None and state.targets is not None:
-            coefs[:, :, -1] = state.targets.mean - coefs[:, :, :-1] @ state.columns.mean
+            coefs[:, :, -1] = state.targets.mean - np.dot(coefs[:, :, :-1], state.columns.mean)
         return coefs
 
     def _mean_iterate(self, state: State, n_steps: float) -> np.ndarray:
@@ -283,16 +283,16 @@ class SGD:
         means = state.columns.mean if state.columns is not None and self._closes_intercept(state) else None
         return Fitted(self.models(state)[0], means, summary)
 
-    def compares_models(self, state):
+    def n_models(self, state):
         """Models change smoothly where they are averages or the batches are full, and the step is ours."""
         full_batch = state.batch_size >= state.n_rows
-        return self.auto_step and (state.averaged or (full_batch and self.steps.slowing(state) is None))
+        smoothly = self.auto_step and (state.averaged or (full_batch and self.steps.slowing(state) is None))
+        return min(max(len(state.marks) - 1, 1), len(AGES)) if smoothly else 0
 
     def models(self, state):
         """Give the model and those of half and a quarter as many steps."""
         if self._made[0] is not state:
-            ages = AGES[: max(len(state.marks) - 1, 1)] if self.compares_models(state) else AGES[:1]
-            self._made = state, self._models(state, ages)
+            self._made = state, self._models(state, AGES[: self.n_models(state) or 1])
         return self._made[1]
 
     def slow_down(self, state, targets):

@@ -32,7 +32,7 @@ class NumbaKernel(CPUKernel):
         self.n_jobs = n_jobs
         if n_jobs is not None:
             effective_n_jobs(n_jobs)  # what makes no sense is told before any work
-        self._of_last_epoch: tuple[tuple, Any, Any] = (None,) * 4, None, None
+        self._of_last_epoch: tuple[Any, ...] = (None,) * 6
 
     @cached_property
     def n_threads(self) -> int:
@@ -59,10 +59,10 @@ class NumbaKernel(CPUKernel):
 
     def _ready(self, block, order, objective, conditioning, memory) -> tuple[Scratch, tuple]:
         """Give memory for the kernel, and its arguments that are the same in every epoch over a block."""
-        about = block, objective, conditioning, memory
+        *last, ready = self._of_last_epoch
+        same = block is last[0] and objective is last[1] and conditioning is last[2] and memory is last[3]
         form = len(order.slots), order.stride
-        last, last_form, ready = self._of_last_epoch
-        if form != last_form or any(one is not other for one, other in zip(about, last, strict=True)):
+        if not same or form != last[4]:
             ready = (
                 Scratch.for_block(block, conditioning),
                 (
@@ -77,7 +77,7 @@ class NumbaKernel(CPUKernel):
                     objective.fit_intercept,
                 ),
             )
-            self._of_last_epoch = about, form, ready
+            self._of_last_epoch = block, objective, conditioning, memory, form, ready
         return ready
 
     def run_batches(

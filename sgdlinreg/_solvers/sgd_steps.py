@@ -34,6 +34,7 @@ class Steps:
         self.options = options
         self.auto_step = options.eta0 == "auto"
         self.sample: tuple[Any, np.ndarray, np.ndarray] | None = None
+        self._last: tuple[tuple, np.ndarray | None, np.ndarray] = (), None, np.empty(0)
 
     def take_sample(self, block, rng) -> None:
         """Keep some rows of a block: with automatic steps the curvature of other losses is measured on them."""
@@ -62,8 +63,13 @@ class Steps:
         return self.auto_step and full_batch and smooth and self.options.learning_rate == "constant"
 
     def sizes(self, state, n_batches, n_rows):
-        """Step of every batch and target, (n_batches, n_targets)."""
+        """Step of every batch and target, (n_batches, n_targets); the same array as long as nothing changes it."""
         options = self.options
+        constant = self.sample is None and is_constant(options.learning_rate)
+        about = state.step_size, state.batch_size, n_batches, n_rows
+        last, last_scale, sizes = self._last
+        if constant and state.step_scale is last_scale and about == last:
+            return sizes
         scale = state.step_size * state.step_scale
         if self.sample is not None:
             penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0)
@@ -76,6 +82,7 @@ class Steps:
             sizes *= step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)[:, None]
         if self.auto_step and n_rows % state.batch_size:
             sizes[-1] *= (n_rows % state.batch_size) / state.batch_size
+        self._last = about, state.step_scale, sizes
         return sizes
 
     def _curvature(self, X, y, weight, coef) -> np.ndarray:
