@@ -61,21 +61,30 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
         y = validate_data(estimator, X="no_validation", y=y, multi_output=True, y_numeric=True)
         check_consistent_length(X, y)
         return _weighted(X, y, sample_weight)
-    of_X: Any = {"accept_sparse": "csr", "dtype": FLOATS, "reset": reset, "ensure_all_finite": finite}
-    if _is_checked(y):
-        X = validate_data(estimator, X, **of_X)
-        check_consistent_length(X, y)
+    if _is_plain(y, 1, FLOATS[:1]):
+        X = _check_host(estimator, X, reset, finite)
+        if X.shape[0] != len(y):
+            check_consistent_length(X, y)
     else:
+        of_X: Any = {"accept_sparse": "csr", "dtype": FLOATS, "reset": reset, "ensure_all_finite": finite}
         X, y = validate_data(estimator, X, y, multi_output=True, y_numeric=True, **of_X)
     return _weighted(X, y, sample_weight)
 
 
-def _is_checked(y) -> bool:
-    """Whether scikit-learn's check of y, a tenth of a small fit, would give it back as it is."""
-    if type(y) is not np.ndarray or y.ndim != 1 or y.dtype != np.float64:
+def _check_host(estimator, X, reset, finite):
+    """Check rows in the memory of the CPU."""
+    if hasattr(estimator, "feature_names_in_") or not _is_plain(X, 2, FLOATS, finite):
+        return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=reset, ensure_all_finite=finite)
+    _check_n_features(estimator, X, reset=reset)
+    return X
+
+
+def _is_plain(array, n_dimensions, dtypes, finite=True) -> bool:
+    """Whether scikit-learn's check of an array, which takes a tenth of a small fit, would give it back as it is."""
+    if type(array) is not np.ndarray or array.ndim != n_dimensions or not array.size or array.dtype not in dtypes:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        return all_finite(y)
+        return not finite or all_finite(array)
 
 
 def _check_tensor(estimator, X, reset, finite):
@@ -249,4 +258,4 @@ def check_new_rows(estimator, X):
     X = local(X)
     if is_tensor(X):
         return _check_tensor(estimator, X, reset=False, finite=True)
-    return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=False)
+    return _check_host(estimator, X, reset=False, finite=True)

@@ -1,6 +1,7 @@
 """What scikit-learn asks of an estimator, and the company it keeps there."""
 
 import pickle
+import warnings
 from types import SimpleNamespace
 
 import joblib
@@ -177,6 +178,42 @@ def test_feature_names():
     assert list(model.feature_names_in_) == list("abcdefg")
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame[list("gfedcba")])
+
+
+def test_feature_names_are_forgotten_with_data_that_have_none():
+    pandas = pytest.importorskip("pandas")
+    X, y, _ = make_problem(9)
+    model = MiniBatchSGDRegressor().fit(pandas.DataFrame(X, columns=list("abcdefg")), y)
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        model.predict(X)
+    assert not hasattr(model.fit(X, y), "feature_names_in_")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda X: X[:, :6],
+        lambda X: X[:0],
+        lambda X: X[0],
+        lambda X: X[None],
+        lambda X: np.where(X > 2.0, np.nan, X),
+    ],
+    ids=["columns", "empty", "1d", "3d", "nan"],
+)
+def test_errors_for_plain_arrays_are_those_of_scikit_learn(spoil, dtype):
+    """Whose check plain arrays are not given to where it would find nothing."""
+    X, y, _ = make_problem(9)
+    X = X.astype(dtype)
+    messages = []
+    for model in (MiniBatchSGDRegressor(), LinearRegression()):
+        with pytest.raises(ValueError, match="[A-Z]") as error:  # what it says is compared below
+            model.fit(X, y).predict(spoil(X))
+        messages.append(str(error.value).replace(type(model).__name__, "Estimator"))
+    assert messages[0] == messages[1]
 
 
 # scikit-learn's own tests of SGDRegressor and LinearRegression, run on ours with their defaults spelled out
