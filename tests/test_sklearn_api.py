@@ -210,7 +210,7 @@ def test_errors_for_plain_arrays_are_those_of_scikit_learn(spoil, dtype):
     X = X.astype(dtype)
     messages = []
     for model in (MiniBatchSGDRegressor(), LinearRegression()):
-        with pytest.raises(ValueError, match="[A-Z]") as error:  # what it says is compared below
+        with pytest.raises(ValueError, match=r"[A-Z]") as error:  # what it says is compared below
             model.fit(X, y).predict(spoil(X))
         messages.append(str(error.value).replace(type(model).__name__, "Estimator"))
     assert messages[0] == messages[1]

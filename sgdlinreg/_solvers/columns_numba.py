@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
-from sgdlinreg._solvers.lanes_numba import LANES, ROWS, WHOLE, lanes_of, sum_of_lanes
+from sgdlinreg._solvers.lanes_numba import LANES, PAIR, ROWS, WHOLE, lanes_of, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import fetch_blocks
 from sgdlinreg._solvers.losses_numba import weigh
 from sgdlinreg._solvers.vectors_numba import INDEX, SHORT_BYTES, Vectors
@@ -20,30 +20,38 @@ COLUMNS = 4
 TUPLE: Any = types.UniTuple(LANES, COLUMNS)
 
 
-def _columns_of(context: Any, addresses, first, ahead, n_columns, like):
-    """Read the eight rows at some addresses: their columns, and zeros for those beyond the last one.
+def _turning(n_rows: int):
+    """Make the instruction that reads so many rows, at most eight."""
 
-    Those whose addresses start at ``ahead`` are fetched: they wait in the second cache, and a step would wait for them.
-    ``like`` is an array of the rows' dtype.
-    """
-    dtype = like.dtype
+    def columns_of_rows(context: Any, addresses, first, ahead, n_columns, like):
+        """Give the columns of the rows at some addresses: zeros for rows and columns that are not there.
 
-    def generate(context, builder, signature, arguments):
-        vectors = Vectors(builder, dtype, COLUMNS * dtype.bitwidth // 8)
-        mask = vectors.mask(arguments[3])
-        addresses, later = (
-            vectors.elements(context, signature.args[0], arguments[0], place, ROWS) for place in arguments[1:3]
-        )
-        for address in later:
-            vectors.fetch(address)
-        rows = [vectors.load(vectors.at(address, INDEX(0)), mask) for address in addresses]
-        pairs = [vectors.joined_lanes(one, other) for one, other in zip(rows[:COLUMNS], rows[COLUMNS:], strict=True)]
-        columns = vectors.turned(pairs)
-        if dtype.bitwidth < 64:
-            columns = [builder.fpext(column, WHOLE) for column in columns]
-        return context.make_tuple(builder, TUPLE, columns)
+        As many rows, whose addresses start at ``ahead``, are fetched: they wait in the second cache, and a step would
+        wait for them. ``like`` is an array of the rows' dtype.
+        """
+        dtype = like.dtype
 
-    return TUPLE(addresses, *[types.intp] * 3, like), generate
+        def generate(context, builder, signature, arguments):
+            vectors = Vectors(builder, dtype, COLUMNS * dtype.bitwidth // 8)
+            mask = vectors.mask(arguments[3])
+            addresses, later = (
+                vectors.elements(context, signature.args[0], arguments[0], place, n_rows) for place in arguments[1:3]
+            )
+            for address in later:
+                vectors.fetch(address)
+            rows = [vectors.load(vectors.at(address, INDEX(0)), mask) for address in addresses]
+            rows += [vectors.zero] * (ROWS - n_rows)
+            pairs = [
+                vectors.joined_lanes(one, other) for one, other in zip(rows[:COLUMNS], rows[COLUMNS:], strict=True)
+            ]
+            columns = vectors.turned(pairs)
+            if dtype.bitwidth < 64:
+                columns = [builder.fpext(column, WHOLE) for column in columns]
+            return context.make_tuple(builder, TUPLE, columns)
+
+        return TUPLE(addresses, *[types.intp] * 3, like), generate
+
+    return intrinsic(columns_of_rows)
 
 
 def _no_columns(context: Any):
@@ -102,7 +110,8 @@ def _add_sums(context: Any, columns, totals, target):
     return types.void(columns, totals, types.intp), generate
 
 
-columns_of: Any = intrinsic(_columns_of)
+columns_of_eight: Any = _turning(ROWS)
+columns_of_two: Any = _turning(PAIR)
 no_columns: Any = intrinsic(_no_columns)
 multiply_columns: Any = intrinsic(_multiply_columns)
 add_to_columns: Any = intrinsic(_add_to_columns)
@@ -123,7 +132,10 @@ def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
                 fetch_blocks(X, y, order, position + begin - first, end - begin)
             for k in range(begin, end, ROWS):
                 ahead = min(k + reading.ahead, known)
-                columns = columns_of(rows.addresses, k, ahead, X.shape[1], folded)
+                if last - k > PAIR:
+                    columns = columns_of_eight(rows.addresses, k, ahead, X.shape[1], folded)
+                else:
+                    columns = columns_of_two(rows.addresses, k, ahead, X.shape[1], folded)
                 products = multiply_columns(columns, folded, t)
                 slopes, losses = weigh(products, rows, k, last - k, t, sums, factor, loss)
                 slope, value = slope + slopes, value + losses

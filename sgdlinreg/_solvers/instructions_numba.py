@@ -10,11 +10,8 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from sgdlinreg._solvers.lanes_numba import LANES, ROWS
+from sgdlinreg._solvers.lanes_numba import LANES, PAIR, ROWS
 from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, SHORT_BYTES, VECTOR_BYTES, WIDEST_BYTES, Vectors
-
-PAIR = 2
-"""Rows that are worked on together where no more are left of a batch."""
 
 
 def _fetching(vectors, later, n_columns):

@@ -16,6 +16,8 @@ from sgdlinreg._solvers.vectors_numba import spread
 
 ROWS = 8
 """Rows that are worked on together."""
+PAIR = 2
+"""Rows that are worked on together where no more are left of a batch."""
 WHOLE = ir.VectorType(ir.DoubleType(), ROWS)
 COUNTS = ir.VectorType(ir.IntType(64), ROWS)
 

@@ -8,7 +8,7 @@ from numba.extending import overload, register_jitable
 
 from sgdlinreg._solvers import instructions_numba as instructions
 from sgdlinreg._solvers.columns_numba import COLUMNS, add_narrow
-from sgdlinreg._solvers.lanes_numba import ROWS, lanes_of, store_lanes, sum_of_lanes
+from sgdlinreg._solvers.lanes_numba import PAIR, ROWS, lanes_of, store_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
 from sgdlinreg._solvers.losses_numba import loss_slope, loss_value, weigh
 
@@ -206,10 +206,10 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
 def _multiply(reading, left, addresses, k, ahead, n_features, folded, t):
     """Choose the instruction for the next rows, of which so many are left."""
     if reading.long:
-        if left > instructions.PAIR:
+        if left > PAIR:
             return instructions.multiply_eight_long(addresses, k, ahead, n_features, folded, t)
         return instructions.multiply_two_long(addresses, k, ahead, n_features, folded, t)
-    if left > instructions.PAIR:
+    if left > PAIR:
         return instructions.multiply_eight(addresses, k, ahead, n_features, folded, t)
     return instructions.multiply_two(addresses, k, ahead, n_features, folded, t)
 
@@ -218,11 +218,11 @@ def _multiply(reading, left, addresses, k, ahead, n_features, folded, t):
 def _add(reading, left, addresses, k, ahead, n_features, factors, i, partial, t):
     """Choose the instruction for the next rows, of which so many are left."""
     if reading.long:
-        if left > instructions.PAIR:
+        if left > PAIR:
             instructions.add_eight_long(addresses, k, ahead, n_features, factors, i, partial, t)
         else:
             instructions.add_two_long(addresses, k, ahead, n_features, factors, i, partial, t)
-    elif left > instructions.PAIR:
+    elif left > PAIR:
         instructions.add_eight(addresses, k, ahead, n_features, factors, i, partial, t)
     else:
         instructions.add_two(addresses, k, ahead, n_features, factors, i, partial, t)
