@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 from sgdlinreg._objective import proximal
 from sgdlinreg._solvers.compiling_numba import FAST, compiled
@@ -86,15 +86,20 @@ class Share(NamedTuple):
     """Which share of the work on a batch one call does.
 
     length is the number of rows of the batch that the positions are a part of, 0 where they are whole batches; stop its
-    end. adds says whether rows are added to the sums, steps whether the sums become steps, plain whether these are
-    plain, which are taken in ``scratch.plain``.
+    end. adds says whether rows are added to the sums, steps whether the sums become steps.
     """
 
     length: int = 0
     stop: int = 0
     adds: bool = True
     steps: bool = True
-    plain: bool = False
+
+
+class Plain(NamedTuple):
+    """All work on batches of at most GROUP rows, with plain steps, which are taken in ``scratch.plain``.
+
+    A type of its own, so that nothing else is compiled with them: a short batch takes a tenth longer otherwise.
+    """
 
 
 class Penalty(NamedTuple):
@@ -107,6 +112,29 @@ class Penalty(NamedTuple):
 
 
 _proximal = register_jitable(proximal)
+
+
+def is_plain(share):  # pragma: no cover - the compiled form is below
+    """Whether steps are plain: known when the kernel is compiled."""
+    return isinstance(share, Plain)
+
+
+def parts_of(share):  # pragma: no cover - the compiled form is below
+    """Give the parts of a `Share`; those of the whole work where steps are plain."""
+    return Share() if isinstance(share, Plain) else share
+
+
+@overload(is_plain)
+def _is_plain(share):
+    return (lambda share: True) if share.instance_class is Plain else (lambda share: False)
+
+
+@overload(parts_of)
+def _parts_of(share):
+    whole = Share()
+    if share.instance_class is Plain:
+        return lambda share: whole
+    return lambda share: share
 
 
 @register_jitable
@@ -167,16 +195,17 @@ def run_batches(
 
     Scale and centre are folded into the weights, so that rows are used as they lie in memory.
     """
+    plain, part = is_plain(share), parts_of(share)
     n_targets, n_features = coef.shape[0], coef.shape[1] - 1
-    n_rows, n_extreme = y.shape[0], scratch.extreme.numbers.shape[0]
-    regular = (n_rows - n_extreme) / n_rows
+    n_rows, n_extreme = y.shape[0], 0 if plain else scratch.extreme.numbers.shape[0]
+    regular = 1.0 if plain else (n_rows - n_extreme) / n_rows
     folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
     rows, span = scratch.rows, scratch.span
-    if share.length == 0:
+    if part.length == 0:
         _clear(scratch)
-    if share.plain:
+    if plain:
         _begin_plainly(scratch.plain, coef)
-    if share.adds and (share.length == 0 or positions[1] == share.stop):
+    if part.adds and (part.length == 0 or positions[1] == part.stop):
         gather(X, y, weight, scratch.extreme, n_extreme)
     intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
     for t in range(n_targets):
@@ -184,9 +213,9 @@ def run_batches(
     for batch in range(step_sizes.shape[0]):
         first = positions[0] + batch * batch_size
         stop = min(first + batch_size, positions[1])
-        length = share.length if share.length else stop - first
-        joined = share.adds and (share.length == 0 or stop == share.stop)  # by the extreme rows
-        n_groups = (stop - first + GROUP - 1) // GROUP
+        length = part.length if part.length else stop - first
+        joined = part.adds and (part.length == 0 or stop == part.stop)  # by the extreme rows
+        n_groups = 1 if plain else (stop - first + GROUP - 1) // GROUP
         n_extreme_groups = (n_extreme + GROUP - 1) // GROUP if joined else 0
         for number in range(n_groups + n_extreme_groups):
             if number:
@@ -203,7 +232,7 @@ def run_batches(
                 factor, source = 1.0 / n_rows, scratch.extreme
                 group = (begin, min(begin + GROUP, n_extreme), n_extreme, -1)
             add_rows(X, y, source, group, order, reading, factor, loss, scratch)
-        if not share.steps:
+        if not part.steps:
             _flush(partial, gradient)
             continue
         for t in range(n_targets):
@@ -211,7 +240,7 @@ def run_batches(
             slope, step_size = slopes[t], step_sizes[batch, t]
             batch_losses[t] = slopes[t] = 0.0
             offset = coef[t, n_features]
-            if share.plain:
+            if plain:
                 offset -= step_plainly(
                     reading, n_features, step_size, slope, penalty.l2, scratch.around, partial, scratch.plain, folded, t
                 )
@@ -237,7 +266,7 @@ def run_batches(
                 coef_sum[t, j] += coef[t, j]
                 gradient[t, j] = 0.0
             intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
-    if share.plain:
+    if plain:
         _end_plainly(scratch.plain, coef, coef_sum)
 
 

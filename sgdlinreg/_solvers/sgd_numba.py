@@ -12,7 +12,7 @@ from sgdlinreg._arrays import read_only
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._objective import LOSSES
 from sgdlinreg._solvers.base import CPUKernel
-from sgdlinreg._solvers.batches_numba import Penalty, Scratch, Share, run_batches
+from sgdlinreg._solvers.batches_numba import Penalty, Plain, Scratch, Share, run_batches
 from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_steps
 from sgdlinreg._solvers.rows_numba import GROUP, Reading
 
@@ -114,7 +114,7 @@ class NumbaKernel(CPUKernel):
         if not large:
             plain = alone and batch_size <= GROUP and not conditioning.whitener.shape[1]
             plain = plain and not len(conditioning.extreme_rows)
-            run(positions, step_sizes, Share(plain=plain), scratch)
+            run(positions, step_sizes, Plain() if plain else Share(), scratch)
             return losses
         scratches = [Scratch.for_block(block, conditioning) for _ in range(PARTS)]
         over_parts = map if self.n_threads == 1 else self.pool.map
