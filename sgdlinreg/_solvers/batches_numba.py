@@ -56,8 +56,9 @@ class Scratch(NamedTuple):
         shape = n_targets, padded(block.n_features, dtype.itemsize)
         extreme = Rows.for_block(block, n_extreme)
         extreme.numbers[:] = conditioning.extreme_rows
-        around = np.zeros((2, shape[1]))
-        around[:, : block.n_features] = conditioning.centre, 1.0 / conditioning.scale
+        around = np.zeros((3, shape[1]))
+        around[:2, : block.n_features] = conditioning.centre, 1.0 / conditioning.scale
+        around[2] = around[0] * around[1]
         return cls(
             np.zeros(shape, dtype),
             np.zeros(shape, dtype),
@@ -239,16 +240,15 @@ def run_batches(
             losses[t] += length * batch_losses[t]
             slope, step_size = slopes[t], step_sizes[batch, t]
             batch_losses[t] = slopes[t] = 0.0
-            offset = coef[t, n_features]
             if plain:
-                offset -= step_plainly(
+                offset = coef[t, n_features]
+                if fit_intercept:
+                    offset -= step_size * slope
+                    coef[t, n_features] = offset
+                    coef_sum[t, n_features] += offset
+                intercepts[t] = offset - step_plainly(
                     reading, n_features, step_size, slope, penalty.l2, scratch.around, partial, scratch.plain, folded, t
                 )
-                if fit_intercept:
-                    coef[t, n_features] -= step_size * slope
-                    offset -= step_size * slope
-                    coef_sum[t, n_features] += coef[t, n_features]
-                intercepts[t] = offset
                 continue
             for j in range(n_features):
                 total = np.float64(partial[t, j]) + gradient[t, j]

@@ -126,12 +126,14 @@ def _stepping(n_bytes: int):
             own, wide = Vectors(builder, dtype, n_bytes), Vectors(builder, types.float64, n_bytes)
             n_columns, target = arguments[0], arguments[9]
             step_size, slope, l2 = (wide.spread(value) for value in arguments[1:4])
-            centre, inverse_scale = (wide.row_of(context, signature.args[4], arguments[4], INDEX(k)) for k in (0, 1))
+            centre, inverse_scale, ratio = (
+                wide.row_of(context, signature.args[4], arguments[4], INDEX(k)) for k in range(3)
+            )
             rows = [wide.row_of(context, signature.args[k], arguments[k], target) for k in (6, 7)]
             sums, folded = (own.row_of(context, signature.args[k], arguments[k], target) for k in (5, 8))
 
             def step(total, column, carried):
-                c, inverse = (wide.load(wide.at(start, column)) for start in (centre, inverse_scale))
+                c, inverse, r = (wide.load(wide.at(start, column)) for start in (centre, inverse_scale, ratio))
                 places = [wide.at(row, column) for row in rows]
                 coef, coef_sum = (wide.load(place) for place in places)
                 # what does not wait for the rows is computed on the side
@@ -141,8 +143,7 @@ def _stepping(n_bytes: int):
                 coef = wide.fma(builder.fneg(back), gradient, coef)
                 wide.store(coef, places[0])
                 wide.store(builder.fadd(coef_sum, coef), places[1])
-                weight = builder.fmul(coef, inverse)
-                return weight, [wide.fma(c, weight, carried[0])]
+                return builder.fmul(coef, inverse), [wide.fma(r, coef, carried[0])]
 
             def body(column, mask, carried):
                 total = own.load(own.at(sums, column))
