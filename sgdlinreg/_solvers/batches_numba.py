@@ -223,7 +223,7 @@ def run_batches(
                 _flush(partial, gradient)
             if number < n_groups:
                 start = first + number * GROUP
-                count, factor, source = min(GROUP, stop - start), regular / length, rows
+                count, factor, source = length if plain else min(GROUP, stop - start), regular / length, rows
                 begin, changed = look_up_group(order, start, count, positions[1], span, rows.numbers)
                 if changed:
                     gather(X, y, weight, rows, span[1] - span[0])

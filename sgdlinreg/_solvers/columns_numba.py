@@ -123,14 +123,15 @@ def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
     """Do what `rows_numba.add_rows` does with dense rows of at most COLUMNS columns."""
     first, last, known, position = group
     folded, sums = scratch.folded, scratch.sums
+    fetches = reading.by_block and position >= 0
     for t in range(folded.shape[0]):
         slope, value, totals = lanes_of(0.0), lanes_of(0.0), no_columns()
-        begin = first
-        while begin < last:
-            end = min(begin + reading.together, last)
-            if reading.by_block and position >= 0 and t == 0:
-                fetch_blocks(X, y, order, position + begin - first, end - begin)
-            for k in range(begin, end, ROWS):
+        k = first
+        while k < last:
+            end = min(k + reading.together, last)
+            if fetches and t == 0:
+                fetch_blocks(X, y, order, position + k - first, end - k)
+            while k < end:  # a range would count its steps first
                 ahead = min(k + reading.ahead, known)
                 if last - k > PAIR:
                     columns = columns_of_eight(rows.addresses, k, ahead, X.shape[1], folded)
@@ -140,7 +141,7 @@ def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
                 slopes, losses = weigh(products, rows, k, last - k, t, sums, factor, loss)
                 slope, value = slope + slopes, value + losses
                 totals = add_to_columns(totals, columns, slopes)
-            begin = end
+                k += ROWS
         sums[1, t] += sum_of_lanes(slope)
         sums[2, t] += sum_of_lanes(value)
         add_sums(totals, scratch.partial, t)
