@@ -88,7 +88,7 @@ class Conditioning:
     def to_scaled(self, coef: np.ndarray) -> np.ndarray:
         """Coefficients on x -> coefficients on z, both (..., n_features + 1), the intercept last."""
         scaled = coef * self._units
-        scaled[..., -1] += np.dot(coef, self._origin)  # of few numbers in a third of the time of ``@``
+        scaled[..., -1] += np.dot(coef, self._origin)  # with several rows faster than ``@``
         return scaled
 
     def to_raw(self, scaled: np.ndarray) -> np.ndarray:
@@ -138,8 +138,8 @@ def safe_step(norm: float, eigenvalue: float, batch_size: int, n_rows: float) ->
     return 1.0 / (eigenvalue + max(norm - eigenvalue, 0.0) / batch_size * without_replacement)
 
 
-def eigen_of(moment) -> tuple[np.ndarray, np.ndarray]:
-    """Do what np.linalg.eigh does, for a small matrix in half the time.
+def _eigenvectors_of(moment) -> tuple[np.ndarray, np.ndarray]:
+    """Do what np.linalg.eigh does, with a small matrix in half the time.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _spectrum(Z, penalty) -> tuple[np.ndarray, np.ndarray]:
     if Z.shape[0] < Z.shape[1]:
         _, singular, vectors = np.linalg.svd(Z, full_matrices=False)
         return singular**2, vectors.T
-    return eigen_of(Z.T @ Z)
+    return _eigenvectors_of(Z.T @ Z)
 
 
 def _plain_steps_do(values, vectors, moment, decay, allowed) -> bool:

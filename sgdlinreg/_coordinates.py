@@ -98,7 +98,7 @@ def _compiled_norms(block, coordinates, whitener, norms, y_mean):
 def row_norms(Z):
     """Squared norm of every row."""
     if isinstance(Z, np.ndarray):
-        return np.square(Z) @ np.ones(Z.shape[1])  # for few columns several times faster than sums along rows
+        return np.vecdot(Z, Z)  # copies nothing, and for few columns is twice as fast as sums of squares
     there: Any = arrays_of(Z)
     return there.take(squared(Z).sum(axis=1))
 

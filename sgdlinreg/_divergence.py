@@ -28,8 +28,8 @@ class Divergence:
 
     def check(self, epoch, losses, model):
         """Check one epoch. ``losses`` may be a mean over noisy iterates; then what ``model`` gives is looked at."""
-        if np.count_nonzero(losses <= (self.limit if epoch > 1 else LARGEST)) == len(losses):  # finite ones, then
-            return
+        if np.count_nonzero(losses <= (self.limit if epoch > 1 else LARGEST)) == len(losses):
+            return  # what is not finite is not below either
         if not all_finite(losses):
             raise self.error(epoch, "is not finite")
         self.check_model(epoch, self.solver.objective.value(model(), self.block))

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from sgdlinreg import _blocks, _coordinates
+from sgdlinreg import _blocks, _coordinates, _statistics
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._conditioning import condition, no_conditioning, safe_step
 from sgdlinreg._coordinates import largest_values, rows_of_largest
 from sgdlinreg._objective import LOSSES, Objective
 from sgdlinreg._stability import largest_stable_step
-from sgdlinreg._statistics import ColumnStatistics, column_statistics, target_statistics
+from sgdlinreg._statistics import ColumnStatistics, column_statistics, measure, target_statistics
 
 from .helpers import as_csr, make_problem
 
@@ -63,6 +63,38 @@ def test_compiled_passes_measure_the_same(monkeypatch, dtype, weighted):
     np.testing.assert_allclose(norms, w * (1.0 + (Z**2).sum(axis=1)), rtol=1e-10)
     error = w[:, None] * (y - np.average(y, axis=0, weights=weight))
     np.testing.assert_allclose(moment, Z.T @ error / len(y), rtol=1e-9, atol=1e-9 * np.abs(y).max())
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_columns_of_x_and_y_measured_together(monkeypatch, dtype, weighted):
+    X, y, weight = make_problem(0, weighted=weighted, n_targets=2)
+    block = block_of((X + 1e3).astype(dtype), y - 1e6, weight)
+    together = measure(block, with_columns=True)
+    monkeypatch.setattr(_statistics, "JOINED_VALUES", 0)
+    apart = measure(block, with_columns=True)
+    for one, other in ((together.columns, apart.columns), (together.targets, apart.targets)):
+        assert one.total_weight == other.total_weight
+        np.testing.assert_array_equal(one.complete, other.complete)
+        np.testing.assert_allclose(one.mean, other.mean, rtol=1e-14)
+        np.testing.assert_allclose(one.variance, other.variance, rtol=1e-12)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_small_blocks_are_measured_as_others_are(fit_intercept, sparse, weighted):
+    X, y, weight = make_problem(2, weighted=weighted, n_targets=2)
+    block, objective = block_of(X, y, weight, sparse), Objective(SQUARED, 0.1, fit_intercept=fit_intercept)
+    coordinates = _coordinates.scaled_coordinates(column_statistics(block), objective)
+    found = _coordinates.measured_rows(block, coordinates, None)
+    norms, moment = _coordinates.norms_and_moment(block, coordinates)
+    Z, complete = _coordinates.sample_of(block, norms, coordinates, None)
+    assert found.complete
+    assert complete
+    np.testing.assert_allclose(found.norms, norms, rtol=1e-13)
+    np.testing.assert_allclose(found.moment, moment, rtol=1e-11, atol=1e-13 * np.abs(y).max())
+    assert abs(found.Z - Z).max() == 0.0
 
 
 def test_statistics_of_parts_merge_to_those_of_the_whole(monkeypatch):
