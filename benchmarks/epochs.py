@@ -132,7 +132,7 @@ def rows_of(problem, dtype, n_rows, seconds, read):
 
 
 def main():
-    parser = environment.make_parser("epochs", __doc__, repeats=5)
+    parser = environment.make_parser("epochs", __doc__, repeats=7)
     parser.add_argument("--shapes", help="n x d with commas between, instead of the default ones")
     parser.add_argument("--largest", action="store_true", help="1e8 rows instead: 4 GB on disk, 13 GB of memory")
     args = parser.parse_args()

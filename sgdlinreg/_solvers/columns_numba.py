@@ -10,6 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
+from sgdlinreg._solvers.instructions_numba import stepping
 from sgdlinreg._solvers.lanes_numba import LANES, PAIR, ROWS, WHOLE, lanes_of, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import fetch_blocks
 from sgdlinreg._solvers.losses_numba import weigh
@@ -97,12 +98,11 @@ def _add_sums(context: Any, columns, totals, target):
     dtype = totals.dtype
 
     def generate(context, builder, signature, arguments):
-        vectors = Vectors(builder, dtype, SHORT_BYTES)  # steps read such ones: of a part stored alone they would wait
+        vectors = Vectors(builder, dtype, COLUMNS * dtype.bitwidth // 8)
         columns = [builder.extract_value(arguments[0], k) for k in range(COLUMNS)]
         sums = Vectors(builder, types.float64, 8 * ROWS).sums(columns)[0]
         if dtype.bitwidth < 64:
-            sums = builder.fptrunc(sums, ir.VectorType(ir.FloatType(), COLUMNS))
-            sums = vectors.joined_lanes(sums, ir.Constant(sums.type, None))
+            sums = builder.fptrunc(sums, vectors.type)
         place = vectors.at(vectors.row_of(context, signature.args[1], *arguments[1:]), INDEX(0))
         vectors.store(builder.fadd(vectors.load(place), sums), place)
         return context.get_dummy_value()
@@ -116,6 +116,7 @@ no_columns: Any = intrinsic(_no_columns)
 multiply_columns: Any = intrinsic(_multiply_columns)
 add_to_columns: Any = intrinsic(_add_to_columns)
 add_sums: Any = intrinsic(_add_sums)
+step_of_columns: Any = stepping(SHORT_BYTES, COLUMNS)
 
 
 @register_jitable(forceinline=True)

@@ -87,16 +87,15 @@ class Vectors:
 
     def parts_of(self, value):
         """Cut a vector into vectors of this type, which may be of a longer dtype."""
-        count = value.type.count // self.lanes
-        if count == 1:
+        if value.type == self.type:
             return [value]
-        lanes = (range(k * self.lanes, (k + 1) * self.lanes) for k in range(count))
+        lanes = (range(k * self.lanes, (k + 1) * self.lanes) for k in range(value.type.count // self.lanes))
         return [self.builder.fpext(self._shuffled(value, value, part), self.type) for part in lanes]
 
     def joined(self, parts):
         """Give the vector of this type that has been cut into parts."""
         if len(parts) == 1:
-            return parts[0]
+            return parts[0] if parts[0].type == self.type else self.builder.fptrunc(parts[0], self.type)
         short = ir.VectorType(self.scalar, self.lanes // 2)
         one, other = (self.builder.fptrunc(part, short) for part in parts)
         return self.joined_lanes(one, other)
