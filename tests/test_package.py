@@ -211,6 +211,33 @@ def test_runs_without_compilation():
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"NUMBA_DISABLE_JIT": "1"})
 
 
+@pytest.mark.parametrize("parameters", [{}, {"eta0": 0.01}, {"penalty": "l2", "alpha": 0.1}])
+@pytest.mark.parametrize("n_features", [2, 6, 40])
+def test_plain_steps_without_compilation_are_those_with_it(n_features, parameters):
+    program = (
+        "import sys, numpy as np\n"
+        "from sgdlinreg import MiniBatchSGDRegressor\n"
+        "rng = np.random.default_rng(0)\n"
+        f"X = rng.standard_normal((200, {n_features})) + 1.0\n"
+        "y = X.sum(axis=1) + rng.standard_normal(200)\n"
+        f"model = MiniBatchSGDRegressor(solver='numba', max_iter=2, tol=None, random_state=0, **{parameters!r})\n"
+        "print([*model.fit(X, y).coef_.tolist(), float(model.intercept_)])\n"
+    )
+    found = [
+        ast.literal_eval(
+            subprocess.run(
+                [sys.executable, "-c", program],
+                check=True,
+                capture_output=True,
+                text=True,
+                env=os.environ | {"NUMBA_DISABLE_JIT": flag},
+            ).stdout
+        )
+        for flag in "01"
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-10)
+
+
 def test_runs_where_compiled_kernels_can_be_written_nowhere():
     """As in a container with a read-only root and no home."""
     program = (

@@ -19,8 +19,8 @@ class Scratch(NamedTuple):
     ----------
     folded, partial : ndarray of shape (n_targets, padded n_features)
         Weights on raw rows and sums over rows, in X's dtype; zeros in the columns that fill up the last vector.
-    around : ndarray of shape (2, padded n_features)
-        Centre and inverse scale.
+    around : ndarray of shape (3, padded n_features)
+        Centre, inverse scale, and their product.
     plain : ndarray of shape (2, n_targets, padded n_features)
         Coefficients and their sums, while steps are plain.
     gradient : ndarray of shape (n_targets, n_features + 1)

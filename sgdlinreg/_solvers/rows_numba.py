@@ -256,13 +256,13 @@ def step_plainly(
     reading, n_features, step_size, slope, l2, around, sums, plain, folded, t
 ):  # pragma: no cover - compiled below
     """Take the plain step of target ``t`` and set its weights on raw rows; gives what the centre takes off."""
-    centre, inverse_scale = around
+    centre, inverse_scale, ratio = around
     gradient = sums[t] - centre * slope + l2 * plain[0, t] * inverse_scale
     plain[0, t] -= step_size * gradient * inverse_scale
     plain[1, t] += plain[0, t]
     sums[t] = 0
     folded[t] = plain[0, t] * inverse_scale
-    return centre @ (plain[0, t] * inverse_scale)
+    return ratio @ plain[0, t]
 
 
 @overload(step_plainly, jit_options={"forceinline": True})
