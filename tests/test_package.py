@@ -46,10 +46,11 @@ FLOORS = [
     {"_objective", "_solvers.base", "_solvers.averaging", "_solvers.triangle", "_solvers.residuals", "_statistics"}
     | {"_solvers.products_numba", "_solvers.rows_numba", "_namespaces"}
     | {"_solvers.graphs_torch", "_solvers.rows_torch", "_solvers.tiles_triton"},
-    {"_solvers.batches_torch", "_solvers.kernels_triton", "_solvers.staging"},
+    {"_solvers.batches_torch", "_solvers.kernels_triton", "_solvers.staging"}
+    | {"_solvers.scratch_numba", "_solvers.share_numba"},
     {"_solvers.sgd_triton"},
     {"_coordinates", "_solvers.sgd_reference", "_solvers.lazy_numba", "_solvers.moments"}
-    | {"_solvers.batches_numba", "_solvers.wide"},
+    | {"_solvers.batches_numba", "_solvers.narrow_numba", "_solvers.wide"},
     {"_conditioning", "_solvers.solution", "_solvers.sgd_numba"},
     {"_solvers.exact_products"},
     {"_stopping", "_stability", "_past", "_solvers.normal_equation", "_solvers.transfer"},

@@ -3,104 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from sgdlinreg._objective import proximal
 from sgdlinreg._solvers.compiling_numba import FAST, compiled
 from sgdlinreg._solvers.lookup_numba import look_up_group
-from sgdlinreg._solvers.rows_numba import GROUP, Rows, add_rows, gather, step_plainly
-from sgdlinreg._solvers.vectors_numba import padded
-
-
-class Scratch(NamedTuple):
-    """Memory for the kernel, which allocates none: then numba need not count references, which takes longer than steps.
-
-    Attributes
-    ----------
-    folded, partial : ndarray of shape (n_targets, padded n_features)
-        Weights on raw rows and sums over rows, in X's dtype; zeros in the columns that fill up the last vector.
-    around : ndarray of shape (3, padded n_features)
-        Centre, inverse scale, and their product.
-    plain : ndarray of shape (2, n_targets, padded n_features)
-        Coefficients and their sums, while steps are plain.
-    gradient : ndarray of shape (n_targets, n_features + 1)
-    sums : ndarray of shape (3, n_targets)
-        Intercepts on raw rows; sums of derivatives and of losses.
-    inner : ndarray of shape (rank,)
-        A gradient in whitened coordinates.
-    factors : ndarray of shape (GROUP,)
-        Of the rows that are worked on, in the gradient; in X's dtype.
-    rows, extreme : Rows
-        Those that have been looked up, and those that join every batch.
-    span : ndarray of shape (2,), intp
-        The position of the first of ``rows``, and the one after the last.
-    """
-
-    folded: np.ndarray
-    partial: np.ndarray
-    around: np.ndarray
-    plain: np.ndarray
-    gradient: np.ndarray
-    sums: np.ndarray
-    inner: np.ndarray
-    factors: np.ndarray
-    rows: Rows
-    extreme: Rows
-    span: np.ndarray
-
-    @classmethod
-    def for_block(cls, block, conditioning) -> "Scratch":
-        """Make what a block needs."""
-        dtype = block.dtype
-        n_targets, n_extreme = block.n_targets, len(conditioning.extreme_rows)
-        shape = n_targets, padded(block.n_features, dtype.itemsize)
-        extreme = Rows.for_block(block, n_extreme)
-        extreme.numbers[:] = conditioning.extreme_rows
-        around = np.zeros((3, shape[1]))
-        around[:2, : block.n_features] = conditioning.centre, 1.0 / conditioning.scale
-        around[2] = around[0] * around[1]
-        return cls(
-            np.zeros(shape, dtype),
-            np.zeros(shape, dtype),
-            around,
-            np.zeros((2, *shape)),
-            np.zeros((n_targets, block.n_features + 1)),
-            np.zeros((3, n_targets)),
-            np.zeros(conditioning.whitener.shape[1]),
-            np.zeros(GROUP, dtype),
-            Rows.for_block(block),
-            extreme,
-            np.zeros(2, np.intp),
-        )
-
-    def clear(self) -> None:
-        """Forget what a part of a large batch has left."""
-        _clear(self)
-
-    def add_to(self, other: "Scratch") -> None:
-        """Add the sums to those of another."""
-        other.gradient[:] += self.gradient
-        other.sums[1:] += self.sums[1:]
-
-
-class Share(NamedTuple):
-    """Which share of the work on a batch one call does.
-
-    length is the number of rows of the batch that the positions are a part of, 0 where they are whole batches; stop its
-    end. adds says whether rows are added to the sums, steps whether the sums become steps.
-    """
-
-    length: int = 0
-    stop: int = 0
-    adds: bool = True
-    steps: bool = True
-
-
-class Plain(NamedTuple):
-    """All work on batches of at most GROUP rows, with plain steps, which are taken in ``scratch.plain``.
-
-    A type of its own, so that nothing else is compiled with them: a short batch takes a tenth longer otherwise.
-    """
+from sgdlinreg._solvers.rows_numba import GROUP, add_rows, gather, step_plainly
+from sgdlinreg._solvers.scratch_numba import begin_plainly, clear_scratch, end_plainly
+from sgdlinreg._solvers.share_numba import is_plain, parts_of
 
 
 class Penalty(NamedTuple):
@@ -113,57 +23,6 @@ class Penalty(NamedTuple):
 
 
 _proximal = register_jitable(proximal)
-
-
-def is_plain(share):  # pragma: no cover - the compiled form is below
-    """Whether steps are plain: known when the kernel is compiled."""
-    return isinstance(share, Plain)
-
-
-def parts_of(share):  # pragma: no cover - the compiled form is below
-    """Give the parts of a `Share`; those of the whole work where steps are plain."""
-    return Share() if isinstance(share, Plain) else share
-
-
-@overload(is_plain)
-def _is_plain(share):
-    return (lambda share: True) if share.instance_class is Plain else (lambda share: False)
-
-
-@overload(parts_of)
-def _parts_of(share):
-    whole = Share()
-    if share.instance_class is Plain:
-        return lambda share: whole
-    return lambda share: share
-
-
-@register_jitable
-def _clear(scratch):
-    """Forget sums, rows that have been looked up, and what overflow may have left in padding."""
-    scratch.gradient[:] = 0.0
-    scratch.sums[:] = 0.0
-    scratch.span[:] = 0
-    scratch.folded[:] = 0.0
-    scratch.partial[:] = 0.0
-
-
-@register_jitable
-def _begin_plainly(plain, coef):
-    """Bring what plain steps work on into whole vectors: parts of them are not read as fast after being stored."""
-    plain[:] = 0.0
-    for t in range(coef.shape[0]):
-        for j in range(coef.shape[1] - 1):
-            plain[0, t, j] = coef[t, j]
-
-
-@register_jitable
-def _end_plainly(plain, coef, coef_sum):
-    """Bring the result of plain steps back."""
-    for t in range(coef.shape[0]):
-        for j in range(coef.shape[1] - 1):
-            coef[t, j] = plain[0, t, j]
-            coef_sum[t, j] += plain[1, t, j]
 
 
 @compiled(**FAST)
@@ -203,9 +62,9 @@ def run_batches(
     folded, partial, gradient = scratch.folded, scratch.partial, scratch.gradient
     rows, span = scratch.rows, scratch.span
     if part.length == 0:
-        _clear(scratch)
+        clear_scratch(scratch)
     if plain:
-        _begin_plainly(scratch.plain, coef)
+        begin_plainly(scratch.plain, coef)
     if part.adds and (part.length == 0 or positions[1] == part.stop):
         gather(X, y, weight, scratch.extreme, n_extreme)
     intercepts, slopes, batch_losses = scratch.sums[0], scratch.sums[1], scratch.sums[2]
@@ -267,7 +126,7 @@ def run_batches(
                 gradient[t, j] = 0.0
             intercepts[t] = _fold(coef[t], centre, inverse_scale, folded[t])
     if plain:
-        _end_plainly(scratch.plain, coef, coef_sum)
+        end_plainly(scratch.plain, coef, coef_sum)
 
 
 @register_jitable

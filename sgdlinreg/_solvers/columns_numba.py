@@ -10,14 +10,22 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
-from sgdlinreg._solvers.instructions_numba import stepping
-from sgdlinreg._solvers.lanes_numba import LANES, PAIR, ROWS, WHOLE, lanes_of, sum_of_lanes
+from sgdlinreg._solvers.lanes_numba import (
+    COLUMNS,
+    FOUR,
+    LANES,
+    PAIR,
+    ROWS,
+    WHOLE,
+    lanes_of,
+    load_four,
+    store_lanes,
+    sum_of_lanes,
+)
 from sgdlinreg._solvers.lookup_numba import fetch_blocks
 from sgdlinreg._solvers.losses_numba import weigh
-from sgdlinreg._solvers.vectors_numba import INDEX, SHORT_BYTES, Vectors
+from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, Vectors
 
-COLUMNS = 4
-"""Rows with more columns are not turned."""
 TUPLE: Any = types.UniTuple(LANES, COLUMNS)
 
 
@@ -64,21 +72,18 @@ def _no_columns(context: Any):
     return TUPLE(), generate
 
 
-def _multiply_columns(context: Any, columns, weights, target):
-    """Give the products of rows, turned into columns, with one row of ``weights``, which is padded."""
-    dtype = weights.dtype
+def _multiply_columns(context: Any, columns, weights):
+    """Give the products of rows, turned into columns, with the weights of the columns."""
 
     def generate(context, builder, signature, arguments):
-        own, wide = Vectors(builder, dtype), Vectors(builder, types.float64, 8 * ROWS)
-        start = own.row_of(context, signature.args[1], *arguments[1:])
+        wide = Vectors(builder, types.float64, 8 * ROWS)
         products = [wide.zero, wide.zero]  # which need not wait for each other
         for k in range(COLUMNS):
-            weight = builder.load(builder.bitcast(own.at(start, INDEX(k)), own.scalar.as_pointer()))
-            weight = builder.fpext(weight, ir.DoubleType()) if dtype.bitwidth < 64 else weight
-            products[k % 2] = wide.fma(builder.extract_value(arguments[0], k), wide.spread(weight), products[k % 2])
+            weight = wide.spread(builder.extract_element(arguments[1], FLAG(k)))
+            products[k % 2] = wide.fma(builder.extract_value(arguments[0], k), weight, products[k % 2])
         return builder.fadd(*products)
 
-    return LANES(columns, weights, types.intp), generate
+    return LANES(columns, FOUR), generate
 
 
 def _add_to_columns(context: Any, totals, columns, factors):
@@ -93,21 +98,14 @@ def _add_to_columns(context: Any, totals, columns, factors):
     return TUPLE(totals, columns, LANES), generate
 
 
-def _add_sums(context: Any, columns, totals, target):
-    """Add the sum over rows of each column to one row of ``totals``, which is padded."""
-    dtype = totals.dtype
+def _sums_of_columns(context: Any, columns):
+    """Give the sum over rows of each column."""
 
     def generate(context, builder, signature, arguments):
-        vectors = Vectors(builder, dtype, COLUMNS * dtype.bitwidth // 8)
         columns = [builder.extract_value(arguments[0], k) for k in range(COLUMNS)]
-        sums = Vectors(builder, types.float64, 8 * ROWS).sums(columns)[0]
-        if dtype.bitwidth < 64:
-            sums = builder.fptrunc(sums, vectors.type)
-        place = vectors.at(vectors.row_of(context, signature.args[1], *arguments[1:]), INDEX(0))
-        vectors.store(builder.fadd(vectors.load(place), sums), place)
-        return context.get_dummy_value()
+        return Vectors(builder, types.float64, 8 * ROWS).sums(columns)[0]
 
-    return types.void(columns, totals, types.intp), generate
+    return FOUR(columns), generate
 
 
 columns_of_eight: Any = _turning(ROWS)
@@ -115,34 +113,44 @@ columns_of_two: Any = _turning(PAIR)
 no_columns: Any = intrinsic(_no_columns)
 multiply_columns: Any = intrinsic(_multiply_columns)
 add_to_columns: Any = intrinsic(_add_to_columns)
-add_sums: Any = intrinsic(_add_sums)
-step_of_columns: Any = stepping(SHORT_BYTES, COLUMNS)
+sums_of_columns: Any = intrinsic(_sums_of_columns)
+
+
+@register_jitable(forceinline=True)
+def weigh_columns(X, y, rows, group, order, reading, factor, loss, t, weights, intercept):
+    """Give the sums, one for each of eight rows, of slopes, of losses, and of rows times slopes, for one target.
+
+    ``weights`` are those of the columns, on raw rows; the other arguments are those of `rows_numba.add_rows`.
+    """
+    first, last, known, position = group
+    fetches = reading.by_block and position >= 0 and t == 0
+    slope, value, totals = lanes_of(0.0), lanes_of(0.0), no_columns()
+    k = first
+    while k < last:
+        end = min(k + reading.together, last)
+        if fetches:
+            fetch_blocks(X, y, order, position + k - first, end - k)
+        while k < end:  # a range would count its steps first
+            ahead = min(k + reading.ahead, known)
+            if last - k > PAIR:
+                columns = columns_of_eight(rows.addresses, k, ahead, X.shape[1], X)
+            else:
+                columns = columns_of_two(rows.addresses, k, ahead, X.shape[1], X)
+            products = multiply_columns(columns, weights)
+            slopes, losses = weigh(products, rows, k, last - k, t, intercept, factor, loss)
+            slope, value = slope + slopes, value + losses
+            totals = add_to_columns(totals, columns, slopes)
+            k += ROWS
+    return slope, value, totals
 
 
 @register_jitable(forceinline=True)
 def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
     """Do what `rows_numba.add_rows` does with dense rows of at most COLUMNS columns."""
-    first, last, known, position = group
-    folded, sums = scratch.folded, scratch.sums
-    fetches = reading.by_block and position >= 0
-    for t in range(folded.shape[0]):
-        slope, value, totals = lanes_of(0.0), lanes_of(0.0), no_columns()
-        k = first
-        while k < last:
-            end = min(k + reading.together, last)
-            if fetches and t == 0:
-                fetch_blocks(X, y, order, position + k - first, end - k)
-            while k < end:  # a range would count its steps first
-                ahead = min(k + reading.ahead, known)
-                if last - k > PAIR:
-                    columns = columns_of_eight(rows.addresses, k, ahead, X.shape[1], folded)
-                else:
-                    columns = columns_of_two(rows.addresses, k, ahead, X.shape[1], folded)
-                products = multiply_columns(columns, folded, t)
-                slopes, losses = weigh(products, rows, k, last - k, t, sums, factor, loss)
-                slope, value = slope + slopes, value + losses
-                totals = add_to_columns(totals, columns, slopes)
-                k += ROWS
+    partial, sums = scratch.partial, scratch.sums
+    for t in range(partial.shape[0]):
+        weights = load_four(scratch.folded[t], 0)
+        slope, value, totals = weigh_columns(X, y, rows, group, order, reading, factor, loss, t, weights, sums[0, t])
         sums[1, t] += sum_of_lanes(slope)
         sums[2, t] += sum_of_lanes(value)
-        add_sums(totals, scratch.partial, t)
+        store_lanes(partial[t], 0, load_four(partial[t], 0) + sums_of_columns(totals))

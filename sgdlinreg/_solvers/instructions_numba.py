@@ -110,11 +110,8 @@ def _adding(rows: int, n_bytes: int):
     return intrinsic(add_vectors)
 
 
-def stepping(n_bytes: int, n_lanes: int | None = None):
-    """Make the instruction that takes a plain step, in vectors of so many bytes: those in which rows are added.
-
-    With ``n_lanes`` there are no more columns than that, and X's dtype is in one vector of so many.
-    """
+def _stepping(n_bytes: int):
+    """Make the instruction that takes a plain step, in vectors of so many bytes: those in which rows are added."""
 
     def step_of_vectors(context: Any, n_columns, step_size, slope, l2, around, sums, coef, coef_sum, folded, target):
         """Do what `rows_numba.step_plainly` does.
@@ -126,9 +123,8 @@ def stepping(n_bytes: int, n_lanes: int | None = None):
         dtype = folded.dtype
 
         def generate(context, builder, signature, arguments):
-            own_bytes = n_lanes * dtype.bitwidth // 8 if n_lanes else n_bytes
-            own, wide = Vectors(builder, dtype, own_bytes), Vectors(builder, types.float64, n_bytes)
-            n_columns, target = INDEX(n_lanes) if n_lanes else arguments[0], arguments[9]
+            own, wide = Vectors(builder, dtype, n_bytes), Vectors(builder, types.float64, n_bytes)
+            n_columns, target = arguments[0], arguments[9]
             step_size, slope, l2 = (wide.spread(value) for value in arguments[1:4])
             centre, inverse_scale, ratio = (
                 wide.row_of(context, signature.args[4], arguments[4], INDEX(k)) for k in range(3)
@@ -176,5 +172,5 @@ multiply_eight_long: Any = _multiplying(ROWS, VECTOR_BYTES)
 multiply_two_long: Any = _multiplying(PAIR, VECTOR_BYTES)
 add_eight_long: Any = _adding(ROWS, VECTOR_BYTES)
 add_two_long: Any = _adding(PAIR, VECTOR_BYTES)
-step_of_vectors: Any = stepping(SHORT_BYTES)
-step_of_long_vectors: Any = stepping(VECTOR_BYTES)
+step_of_vectors: Any = _stepping(SHORT_BYTES)
+step_of_long_vectors: Any = _stepping(VECTOR_BYTES)

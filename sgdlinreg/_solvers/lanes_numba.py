@@ -1,6 +1,6 @@
-"""A value of compiled code that is eight numbers, one for each of the rows that are worked on together.
+"""Values of compiled code that are eight numbers, one for each row that is worked on, or four, one for each column.
 
-It knows the arithmetic that losses are written in, so that their text serves it, too; a comparison gives ones and
+They know the arithmetic that losses are written in, so that their text serves them, too; a comparison gives ones and
 zeros.
 """
 
@@ -18,43 +18,46 @@ ROWS = 8
 """Rows that are worked on together."""
 PAIR = 2
 """Rows that are worked on together where no more are left of a batch."""
+COLUMNS = 4
+"""Columns that are worked on together where there are no more."""
 WHOLE = ir.VectorType(ir.DoubleType(), ROWS)
-COUNTS = ir.VectorType(ir.IntType(64), ROWS)
 
 
 class LanesType(types.Type):
-    """Type of eight float64."""
+    """Type of some float64."""
 
-    def __init__(self):
-        super().__init__("Lanes")
+    def __init__(self, count):
+        self.vector = ir.VectorType(ir.DoubleType(), count)
+        super().__init__(f"Lanes({count})")
 
 
-LANES = LanesType()
+LANES, FOUR = LanesType(ROWS), LanesType(COLUMNS)
 
 
 @register_model(LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, WHOLE)
+        super().__init__(dmm, fe_type, fe_type.vector)
 
 
 @lower_cast(types.Number, LanesType)
 @lower_cast(types.Boolean, LanesType)
 def _spread_number(context, builder, kind, to, value):
-    return spread(builder, context.cast(builder, value, kind, types.float64), WHOLE)
+    return spread(builder, context.cast(builder, value, kind, types.float64), to.vector)
 
 
 def _compared(sign):
     def compare(builder, left, right):
-        return builder.uitofp(builder.fcmp_ordered(sign, left, right), WHOLE)
+        return builder.uitofp(builder.fcmp_ordered(sign, left, right), left.type)
 
     return compare
 
 
 def _absolute(builder, value):
-    name = f"llvm.fabs.v{ROWS}f64"
+    name = f"llvm.fabs.v{value.type.count}f64"
     known = builder.module.globals.get(name)
-    return builder.call(known or ir.Function(builder.module, ir.FunctionType(WHOLE, [WHOLE]), name), [value])
+    kind = ir.FunctionType(value.type, [value.type])
+    return builder.call(known or ir.Function(builder.module, kind, name), [value])
 
 
 OPERATIONS = {
@@ -75,8 +78,9 @@ def _define(operation, generate):
     @infer_global(operation)
     class _Template(AbstractTemplate):
         def generic(self, args, kws):
-            if LANES in args and all(isinstance(one, LanesType | types.Number | types.Boolean) for one in args):
-                return signature(LANES, *[LANES] * n_arguments)
+            lanes = {one for one in args if isinstance(one, LanesType)}
+            if len(lanes) == 1 and all(isinstance(one, LanesType | types.Number | types.Boolean) for one in args):
+                return signature(*lanes, *[*lanes] * n_arguments)
             return None
 
     @lower_builtin(operation, *[LanesType] * n_arguments)
@@ -101,8 +105,9 @@ def _first_lanes(context: Any, lanes, count):
     """Give the first lanes, and zeros after them."""
 
     def generate(context, builder, sig, arguments):
-        places = ir.Constant(COUNTS, list(range(ROWS)))
-        kept = builder.icmp_signed("<", places, spread(builder, arguments[1], COUNTS))
+        counts = ir.VectorType(ir.IntType(64), ROWS)
+        places = ir.Constant(counts, list(range(ROWS)))
+        kept = builder.icmp_signed("<", places, spread(builder, arguments[1], counts))
         return builder.select(kept, arguments[0], ir.Constant(WHOLE, None))
 
     return LANES(lanes, types.intp), generate
@@ -112,7 +117,7 @@ def _sum_of_lanes(context: Any, lanes):
     """Add up the lanes, halves to halves."""
 
     def generate(context, builder, sig, arguments):
-        value, width = arguments[0], ROWS
+        value, width = arguments[0], arguments[0].type.count
         while width > 1:
             width //= 2
             halves = (
@@ -131,24 +136,31 @@ def _place(context, builder, kind, array, index):
     return builder.gep(data, [index]), kind.dtype.bitwidth
 
 
-def _load_lanes(context: Any, array, index):
-    """Read eight numbers in a row of a contiguous array of float64."""
+def _loading(lanes: LanesType):
+    """Make the instruction that reads lanes."""
 
-    def generate(context, builder, sig, arguments):
-        place, _ = _place(context, builder, sig.args[0], *arguments)
-        return builder.load(builder.bitcast(place, WHOLE.as_pointer()), align=8)
+    def load_lanes(context: Any, array, index):
+        """Read as many numbers in a row of a contiguous array."""
 
-    return LANES(array, types.intp), generate
+        def generate(context, builder, sig, arguments):
+            place, bits = _place(context, builder, sig.args[0], *arguments)
+            kind = ir.VectorType(place.type.pointee, lanes.vector.count)
+            value = builder.load(builder.bitcast(place, kind.as_pointer()), align=bits // 8)
+            return builder.fpext(value, lanes.vector) if bits == 32 else value
+
+        return lanes(array, types.intp), generate
+
+    return intrinsic(load_lanes)
 
 
 def _store_lanes(context: Any, array, index, lanes):
-    """Write eight numbers, in the array's dtype."""
+    """Write lanes to a contiguous array, in its dtype."""
 
     def generate(context, builder, sig, arguments):
         place, bits = _place(context, builder, sig.args[0], *arguments[:2])
         value = arguments[2]
         if bits == 32:
-            value = builder.fptrunc(value, ir.VectorType(ir.FloatType(), ROWS))
+            value = builder.fptrunc(value, ir.VectorType(ir.FloatType(), value.type.count))
         builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=bits // 8)
         return context.get_dummy_value()
 
@@ -158,5 +170,6 @@ def _store_lanes(context: Any, array, index, lanes):
 lanes_of: Any = intrinsic(_lanes_of)
 first_lanes: Any = intrinsic(_first_lanes)
 sum_of_lanes: Any = intrinsic(_sum_of_lanes)
-load_lanes: Any = intrinsic(_load_lanes)
+load_lanes: Any = _loading(LANES)
+load_four: Any = _loading(FOUR)
 store_lanes: Any = intrinsic(_store_lanes)

@@ -28,9 +28,9 @@ def _loss_slope(loss, residual):
 
 
 @register_jitable(forceinline=True)
-def weigh(products, rows, k, left, t, sums, factor, loss):
+def weigh(products, rows, k, left, t, intercept, factor, loss):
     """Give the weighted slopes and losses of eight rows from ``k`` on, of which so many are left."""
-    residual = products + (sums[0, t] - load_lanes(rows.targets[t], k))
+    residual = products + (intercept - load_lanes(rows.targets[t], k))
     residual = first_lanes(residual, left)  # the others are of a later batch; at 0 there is no loss
     weight = factor * load_lanes(rows.weights, k)
     return weight * loss_slope(loss, residual), weight * loss_value(loss, residual)

@@ -7,8 +7,8 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from sgdlinreg._solvers import instructions_numba as instructions
-from sgdlinreg._solvers.columns_numba import COLUMNS, add_narrow, step_of_columns
-from sgdlinreg._solvers.lanes_numba import PAIR, ROWS, lanes_of, store_lanes, sum_of_lanes
+from sgdlinreg._solvers.columns_numba import add_narrow
+from sgdlinreg._solvers.lanes_numba import COLUMNS, PAIR, ROWS, lanes_of, store_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import AHEAD_BYTES, AHEAD_ROWS, WINDOW_BYTES, fetch_blocks
 from sgdlinreg._solvers.losses_numba import loss_slope, loss_value, weigh
 
@@ -191,7 +191,7 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
                 k, left = begin + i, count - i
                 ahead = min(k + reading.ahead, known)
                 products = _multiply(reading, left, addresses, k, ahead, n_features, folded, t)
-                slopes, losses = weigh(products, rows, k, left, t, scratch.sums, factor, loss)
+                slopes, losses = weigh(products, rows, k, left, t, scratch.sums[0, t], factor, loss)
                 store_lanes(scratch.factors, i, slopes)
                 slope, value = slope + slopes, value + losses
             scratch.sums[1, t] += sum_of_lanes(slope)
@@ -271,8 +271,6 @@ def _step_plainly(reading, n_features, step_size, slope, l2, around, sums, plain
 
 
 def _step_in_vectors(reading, n_features, step_size, slope, l2, around, sums, plain, folded, t):
-    if reading.narrow:
-        return step_of_columns(n_features, step_size, slope, l2, around, sums, plain[0], plain[1], folded, t)
     if reading.long:
         return instructions.step_of_long_vectors(
             n_features, step_size, slope, l2, around, sums, plain[0], plain[1], folded, t

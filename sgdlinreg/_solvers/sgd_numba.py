@@ -12,9 +12,12 @@ from sgdlinreg._arrays import read_only
 from sgdlinreg._blocks import CSR, Block
 from sgdlinreg._objective import LOSSES
 from sgdlinreg._solvers.base import CPUKernel
-from sgdlinreg._solvers.batches_numba import Penalty, Plain, Scratch, Share, run_batches
+from sgdlinreg._solvers.batches_numba import Penalty, run_batches
 from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_steps
+from sgdlinreg._solvers.narrow_numba import is_narrow, run_narrow
 from sgdlinreg._solvers.rows_numba import GROUP, Reading
+from sgdlinreg._solvers.scratch_numba import Scratch
+from sgdlinreg._solvers.share_numba import Plain, Share
 
 NO_WEIGHTS = read_only(np.empty(0))
 PARTS = 8
@@ -83,40 +86,49 @@ class NumbaKernel(CPUKernel):
     def run_batches(
         self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
     ):
-        """Run the kernel.
-
-        Large batches are summed in parts, as many for any number of threads, and the sums added in their order: the
-        result does not depend on ``n_jobs``.
-        """
+        """Run the kernel that is made for such steps."""
         X, y = block.X, block.y
         weight = NO_WEIGHTS if block.sample_weight is None else block.sample_weight
         large = min(batch_size, positions[1] - positions[0]) * block.row_bytes >= LARGE_BATCH_BYTES
         # steps along the gradient of their batch alone; the velocity of a full batch is used again
         alone = momentum[0] == 0.0 and objective.is_smooth and not len(memory.curvature) and len(step_sizes) > 1
+        losses = np.zeros(len(iterate.coef))
         runs = runs_of_equal_steps(step_sizes, objective.l2 > 0.0) if block.is_sparse and alone and not large else []
         if 0 < len(runs) <= MAX_RUNS:
-            losses = np.zeros(len(iterate.coef))
             for start, stop in runs:
                 part = (positions[0] + start * batch_size, min(positions[0] + stop * batch_size, positions[1]))
                 steps = step_sizes[start:stop]
                 losses += run_lazily(X, y, weight, order, part, steps, batch_size, objective, conditioning, iterate)
             return losses
-        losses = np.zeros(len(iterate.coef))
         scratch, fixed = self._ready(block, order, objective, conditioning, memory)
-        moving = (iterate.coef, iterate.coef_sum, iterate.velocity, losses)
+        plain = alone and batch_size <= GROUP and not conditioning.whitener.shape[1]
+        plain = plain and not len(conditioning.extreme_rows) and not large
+        if plain and is_narrow(fixed[0], len(losses)):
+            like = fixed[0], objective.loss, objective.l2, objective.fit_intercept, scratch
+            run_narrow(
+                X, y, weight, order, positions, step_sizes, batch_size, *like, iterate.coef, iterate.coef_sum, losses
+            )
+            return losses
         momentum = (float(momentum[0]), bool(momentum[1]))
+        moving = iterate.coef, iterate.coef_sum, iterate.velocity, losses
 
         def run(positions, step_sizes, share, scratch):
             run_batches(
                 X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, momentum, scratch, *moving
             )
 
-        if not large:
-            plain = alone and batch_size <= GROUP and not conditioning.whitener.shape[1]
-            plain = plain and not len(conditioning.extreme_rows)
+        if large:
+            scratches = [Scratch.for_block(block, conditioning) for _ in range(PARTS)]
+            self._run_in_parts(run, positions, step_sizes, batch_size, scratch, scratches)
+        else:
             run(positions, step_sizes, Plain() if plain else Share(), scratch)
-            return losses
-        scratches = [Scratch.for_block(block, conditioning) for _ in range(PARTS)]
+        return losses
+
+    def _run_in_parts(self, run, positions, step_sizes, batch_size, scratch, scratches):
+        """Sum each batch in parts, as many for any number of threads, and add the sums in their order.
+
+        So the result does not depend on ``n_jobs``.
+        """
         over_parts = map if self.n_threads == 1 else self.pool.map
         for number in range(len(step_sizes)):
             first = positions[0] + number * batch_size
@@ -130,4 +142,3 @@ class NumbaKernel(CPUKernel):
             for own in scratches:
                 own.add_to(scratch)
             run((stop, stop), step_size, steps, scratch)
-        return losses
