@@ -24,7 +24,7 @@ from sgdlinreg._solvers.lanes_numba import (
 )
 from sgdlinreg._solvers.lookup_numba import fetch_blocks
 from sgdlinreg._solvers.losses_numba import weigh
-from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, Vectors
+from sgdlinreg._solvers.vectors_numba import FLAG, INDEX, Vectors, spread
 
 TUPLE: Any = types.UniTuple(LANES, COLUMNS)
 
@@ -72,6 +72,18 @@ def _no_columns(context: Any):
     return TUPLE(), generate
 
 
+def _less_centre(context: Any, columns, centre):
+    """Take the centre off columns."""
+
+    def generate(context, builder, signature, arguments):
+        columns, centre = arguments
+        centres = (spread(builder, builder.extract_element(centre, FLAG(k)), WHOLE) for k in range(COLUMNS))
+        moved = [builder.fsub(builder.extract_value(columns, k), one) for k, one in enumerate(centres)]
+        return context.make_tuple(builder, TUPLE, moved)
+
+    return TUPLE(columns, FOUR), generate
+
+
 def _multiply_columns(context: Any, columns, weights):
     """Give the products of rows, turned into columns, with the weights of the columns."""
 
@@ -84,6 +96,15 @@ def _multiply_columns(context: Any, columns, weights):
         return builder.fadd(*products)
 
     return LANES(columns, FOUR), generate
+
+
+def _no_centre(context: Any):
+    """Give four zeros, which cost nothing."""
+
+    def generate(context, builder, signature, arguments):
+        return ir.Constant(FOUR.vector, None)
+
+    return FOUR(), generate
 
 
 def _add_to_columns(context: Any, totals, columns, factors):
@@ -110,6 +131,8 @@ def _sums_of_columns(context: Any, columns):
 
 columns_of_eight: Any = _turning(ROWS)
 columns_of_two: Any = _turning(PAIR)
+less_centre: Any = intrinsic(_less_centre)
+no_centre: Any = intrinsic(_no_centre)
 no_columns: Any = intrinsic(_no_columns)
 multiply_columns: Any = intrinsic(_multiply_columns)
 add_to_columns: Any = intrinsic(_add_to_columns)
@@ -117,10 +140,11 @@ sums_of_columns: Any = intrinsic(_sums_of_columns)
 
 
 @register_jitable(forceinline=True)
-def weigh_columns(X, y, rows, group, order, reading, factor, loss, t, weights, intercept):
+def weigh_columns(X, y, rows, group, order, reading, factor, loss, t, weights, intercept, centre):
     """Give the sums, one for each of eight rows, of slopes, of losses, and of rows times slopes, for one target.
 
-    ``weights`` are those of the columns, on raw rows; the other arguments are those of `rows_numba.add_rows`.
+    ``weights`` are those of columns that ``centre`` has been taken off; the other arguments are those of
+    `rows_numba.add_rows`.
     """
     first, last, known, position = group
     fetches = reading.by_block and position >= 0 and t == 0
@@ -136,6 +160,7 @@ def weigh_columns(X, y, rows, group, order, reading, factor, loss, t, weights, i
                 columns = columns_of_eight(rows.addresses, k, ahead, X.shape[1], X)
             else:
                 columns = columns_of_two(rows.addresses, k, ahead, X.shape[1], X)
+            columns = less_centre(columns, centre)
             products = multiply_columns(columns, weights)
             slopes, losses = weigh(products, rows, k, last - k, t, intercept, factor, loss)
             slope, value = slope + slopes, value + losses
@@ -149,8 +174,9 @@ def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
     """Do what `rows_numba.add_rows` does with dense rows of at most COLUMNS columns."""
     partial, sums = scratch.partial, scratch.sums
     for t in range(partial.shape[0]):
-        weights = load_four(scratch.folded[t], 0)
-        slope, value, totals = weigh_columns(X, y, rows, group, order, reading, factor, loss, t, weights, sums[0, t])
+        slope, value, totals = weigh_columns(
+            X, y, rows, group, order, reading, factor, loss, t, load_four(scratch.folded[t], 0), sums[0, t], no_centre()
+        )
         sums[1, t] += sum_of_lanes(slope)
         sums[2, t] += sum_of_lanes(value)
         store_lanes(partial[t], 0, load_four(partial[t], 0) + sums_of_columns(totals))

@@ -37,8 +37,8 @@ def run_narrow(
     losses,
 ):
     """Do what `sgd_reference.run_batches` does, for plain steps of one target along batches of at most GROUP rows."""
-    rows, span, around, plain = scratch.rows, scratch.span, scratch.around, scratch.plain
-    centre, inverse_scale, ratio = load_four(around[0], 0), load_four(around[1], 0), load_four(around[2], 0)
+    rows, span, plain = scratch.rows, scratch.span, scratch.plain
+    centre, inverse_scale = load_four(scratch.around[0], 0), load_four(scratch.around[1], 0)
     begin_plainly(plain, coef)
     features, features_sum = load_four(plain[0, 0], 0), load_four(plain[1, 0], 0)
     offset, offset_sum, loss_sum = coef[0, -1], 0.0, lanes_of(0.0)
@@ -50,17 +50,16 @@ def run_narrow(
         if changed:
             gather(X, y, weight, rows, span[1] - span[0])
         group = (begin, begin + length, span[1] - span[0], first)
-        weights, intercept = features * inverse_scale, offset - sum_of_lanes(features * ratio)
         slopes, values, totals = weigh_columns(
-            X, y, rows, group, order, reading, 1.0 / length, loss, 0, weights, intercept
+            X, y, rows, group, order, reading, 1.0 / length, loss, 0, features * inverse_scale, offset, centre
         )
         loss_sum = loss_sum + length * values
-        slope, step_size = sum_of_lanes(slopes), step_sizes[batch, 0]
-        gradient = sums_of_columns(totals) - centre * slope + l2 * features * inverse_scale
+        step_size = step_sizes[batch, 0]
+        gradient = sums_of_columns(totals) + l2 * features * inverse_scale
         features = features - step_size * inverse_scale * gradient
         features_sum = features_sum + features
         if fit_intercept:
-            offset -= step_size * slope
+            offset -= step_size * sum_of_lanes(slopes)
             offset_sum += offset
     losses[0] += sum_of_lanes(loss_sum)
     store_lanes(plain[0, 0], 0, features)
