@@ -169,7 +169,6 @@ def weigh_columns(X, y, rows, group, order, reading, factor, loss, t, weights, i
     return slope, value, totals
 
 
-@register_jitable(forceinline=True)
 def add_narrow(X, y, rows, group, order, reading, factor, loss, scratch):
     """Do what `rows_numba.add_rows` does with dense rows of at most COLUMNS columns."""
     partial, sums = scratch.partial, scratch.sums

@@ -9,13 +9,13 @@ from sgdlinreg._solvers.columns_numba import sums_of_columns, weigh_columns
 from sgdlinreg._solvers.compiling_numba import FAST, compiled
 from sgdlinreg._solvers.lanes_numba import lanes_of, load_four, store_lanes, sum_of_lanes
 from sgdlinreg._solvers.lookup_numba import look_up_group
-from sgdlinreg._solvers.rows_numba import gather
+from sgdlinreg._solvers.rows_numba import NarrowReading, gather
 from sgdlinreg._solvers.scratch_numba import begin_plainly, end_plainly
 
 
 def is_narrow(reading, n_targets: int) -> bool:
     """Whether `run_narrow` takes the plain steps. It cannot do so without a compiler."""
-    return reading.narrow and n_targets == 1 and not config.DISABLE_JIT  # type: ignore[attr-defined]
+    return isinstance(reading, NarrowReading) and n_targets == 1 and not config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
 @compiled(**FAST)

@@ -83,21 +83,18 @@ class Reading(NamedTuple):
         Whether blocks of neighbours are fetched a window ahead, into a cache.
     long : bool
         Whether rows are read in the longest vectors.
-    narrow : bool
-        Whether rows are so short that they are turned into columns.
     """
 
     together: int
     ahead: int
     by_block: bool
     long: bool
-    narrow: bool
 
     @classmethod
     def of(cls, block, order) -> "Reading":
         """Choose for a block and an order of its rows."""
         if block.is_sparse:
-            return cls(GROUP, 0, False, False, False)
+            return cls(GROUP, 0, False, False)
         row_bytes = max(block.n_features * block.X.itemsize, 1)
         ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // row_bytes))
         by_block = 0 < len(order.slots) * row_bytes <= WINDOW_BYTES and order.stride == 1
@@ -105,8 +102,15 @@ class Reading(NamedTuple):
         most = min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) if by_block else min(ahead // 2, TOGETHER_BYTES // row_bytes)
         together = max(most // ROWS, 1) * ROWS
         ahead = AHEAD_IN_BLOCKS if by_block else 0 if _copied(block) else ahead
-        narrow = block.n_features <= COLUMNS
-        return cls(together, ahead, by_block, row_bytes >= LONG_ROW_BYTES, narrow)
+        kind = NarrowReading if block.n_features <= COLUMNS else cls
+        return kind(together, ahead, by_block, row_bytes >= LONG_ROW_BYTES)
+
+
+class NarrowReading(Reading):
+    """How rows are read that are so short that they are turned into columns.
+
+    A type of its own, so that what works on columns is compiled for such rows alone.
+    """
 
 
 @register_jitable
@@ -177,9 +181,6 @@ def _add_dense(X, y, rows, group, order, reading, factor, loss, scratch):
     first, last, known, position = group
     folded, partial, addresses = scratch.folded, scratch.partial, rows.addresses
     n_features = X.shape[1]
-    if reading.narrow:
-        add_narrow(X, y, rows, group, order, reading, factor, loss, scratch)
-        return
     by_block = reading.by_block and position >= 0
     for begin in range(first, last, reading.together):
         count = min(reading.together, last - begin)
@@ -249,7 +250,9 @@ def _add_csr(X, y, rows, group, order, reading, factor, loss, scratch):
 
 @overload(add_rows, jit_options={"forceinline": True})  # short batches spend more on the call than on rows
 def _add_rows(X, y, rows, group, order, reading, factor, loss, scratch):
-    return _add_dense if isinstance(X, types.Array) else _add_csr
+    if not isinstance(X, types.Array):
+        return _add_csr
+    return add_narrow if reading.instance_class is NarrowReading else _add_dense
 
 
 def step_plainly(
