@@ -101,6 +101,23 @@ def test_few_columns_follow_the_reference(dtype, layout, n_features, loss):
             assert_same_path("numba", block, Objective(loss, 0.1), Options(batch_size=batch_size, eta0=eta0))
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("centre", [0.0, 1e3])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"shuffle": False}, {"learning_rate": "invscaling"}, {"average": True}, {"momentum": 0.5}, {"batch_size": 80}],
+)
+def test_few_columns_follow_the_reference_over_options(options, centre, fit_intercept):
+    """One target whose coefficients stay in registers, and what steps that are not plain do with such rows."""
+    pytest.importorskip("numba")
+    X, y, weight = make_problem(7, n_rows=83, n_features=3, weighted=True)
+    block = Block(X + centre * np.arange(3), y[:, None], weight)
+    for alpha in (0.0, 0.2):
+        assert_same_path(
+            "numba", block, Objective(SQUARED(), alpha, fit_intercept), Options(**({"batch_size": 10} | options))
+        )
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_features", [2, 5])
 def test_many_short_rows_follow_the_reference(dtype, n_features):
