@@ -140,7 +140,8 @@ class Objective:
     alpha : float
         Strength of the penalty, 0 for none.
     fit_intercept : bool
-        Whether there is an intercept; if not, the last column of every ``coef`` is 0.
+        Whether there is an intercept; if not, the last column of every ``coef`` stays as it is: 0, or what
+        earlier steps with one have left.
     l1_ratio : float
         Share of the l1 part in the penalty.
     positive : bool

@@ -164,6 +164,22 @@ def test_kernels_follow_the_reference_with_extreme_rows_and_whitening(name, dtyp
     assert_same_path(name, block, Objective(SQUARED()), Options(batch_size=16), n_epochs=2)
 
 
+@pytest.mark.parametrize("name", SGD_SOLVERS)
+@pytest.mark.parametrize("n_features", [3, 7])
+@pytest.mark.parametrize("layout", ["C", "int32"])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_an_intercept_that_is_not_fitted_stays_and_is_averaged(name, n_features, layout, momentum):
+    X, y, _ = make_problem(8, n_features=n_features)
+    options = Options(batch_size=16, eta0=0.01, momentum=momentum)
+    solver = make_solver(name, "squared_error", Objective(SQUARED(), fit_intercept=False), options)
+    start = solver.init(n_features, 1, np.append(np.zeros(n_features), 1.5)[None])
+    rng = np.random.default_rng(0)
+    state, ready = solver.prepare(start, Block(layouts(X)[layout], y[:, None], None), rng, Visit.ALL)
+    state = solver.update(state, ready, rng)
+    assert state.coef[0, -1] == 1.5
+    np.testing.assert_allclose(state.coef_sum[0, -1] / state.n_steps, 1.5, rtol=1e-12)
+
+
 def test_reference_takes_the_textbook_step():
     X, y, weight = make_problem(3, n_targets=2)
     options = Options(batch_size=16, eta0=0.01, shuffle=False)

@@ -32,6 +32,15 @@ def test_diverging_steps_are_an_error_with_advice(solver, eta0, max_iter):
         model.set_params(eta0=20 * stable).fit(X, y)
 
 
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_where_squares_overflow_no_step_is_called_stable(solver):
+    X, y = make_linear(100, random_state=0)
+    with pytest.raises(
+        ValueError, match=r"Squares of X overflow, so that no eta0 is stable; got eta0=0.01. Rescale X."
+    ):
+        MiniBatchSGDRegressor(solver=solver, eta0=0.01, random_state=0).fit(X * 1e160, y)
+
+
 def test_the_numbers_can_still_be_finite():
     X, y = make_linear(100, random_state=0)
     model = MiniBatchSGDRegressor(solver="numba", eta0=1e3, learning_rate="adaptive", batch_size="full", max_iter=3)

@@ -104,7 +104,7 @@ def run_batches(
                 if fit_intercept:
                     offset -= step_size * slope
                     coef[t, n_features] = offset
-                    coef_sum[t, n_features] += offset
+                coef_sum[t, n_features] += offset
                 intercepts[t] = offset - step_plainly(
                     reading, n_features, step_size, slope, penalty.l2, scratch.around, partial, scratch.plain, folded, t
                 )

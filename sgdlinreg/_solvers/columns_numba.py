@@ -143,8 +143,8 @@ sums_of_columns: Any = intrinsic(_sums_of_columns)
 def weigh_columns(X, y, rows, group, order, reading, factor, loss, t, weights, intercept, centre):
     """Give the sums, one for each of eight rows, of slopes, of losses, and of rows times slopes, for one target.
 
-    ``weights`` are those of columns that ``centre`` has been taken off; the other arguments are those of
-    `rows_numba.add_rows`.
+    ``weights`` and ``intercept`` are those of target ``t``, on columns that ``centre`` has been taken off; the other
+    arguments are those of `rows_numba.add_rows`.
     """
     first, last, known, position = group
     fetches = reading.by_block and position >= 0 and t == 0

@@ -93,7 +93,7 @@ for _operation, _generate in OPERATIONS.items():
 
 
 def _lanes_of(context: Any, value):
-    """Put a number into all lanes."""
+    """Put a number into eight lanes."""
 
     def generate(context, builder, sig, arguments):
         return spread(builder, arguments[0], WHOLE)
@@ -102,7 +102,7 @@ def _lanes_of(context: Any, value):
 
 
 def _first_lanes(context: Any, lanes, count):
-    """Give the first lanes, and zeros after them."""
+    """Give the first of eight lanes, and zeros after them."""
 
     def generate(context, builder, sig, arguments):
         counts = ir.VectorType(ir.IntType(64), ROWS)

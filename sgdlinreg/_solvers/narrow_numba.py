@@ -60,7 +60,7 @@ def run_narrow(
         features_sum = features_sum + features
         if fit_intercept:
             offset -= step_size * sum_of_lanes(slopes)
-            offset_sum += offset
+        offset_sum += offset
     losses[0] += sum_of_lanes(loss_sum)
     store_lanes(plain[0, 0], 0, features)
     store_lanes(plain[1, 0], 0, features_sum)

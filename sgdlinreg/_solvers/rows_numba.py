@@ -90,11 +90,11 @@ class Reading(NamedTuple):
     by_block: bool
     long: bool
 
-    @classmethod
-    def of(cls, block, order) -> "Reading":
+    @staticmethod
+    def of(block, order) -> "Reading":
         """Choose for a block and an order of its rows."""
         if block.is_sparse:
-            return cls(GROUP, 0, False, False)
+            return Reading(GROUP, 0, False, False)
         row_bytes = max(block.n_features * block.X.itemsize, 1)
         ahead = max(4, min(AHEAD_ROWS, AHEAD_BYTES // row_bytes))
         by_block = 0 < len(order.slots) * row_bytes <= WINDOW_BYTES and order.stride == 1
@@ -102,7 +102,7 @@ class Reading(NamedTuple):
         most = min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) if by_block else min(ahead // 2, TOGETHER_BYTES // row_bytes)
         together = max(most // ROWS, 1) * ROWS
         ahead = AHEAD_IN_BLOCKS if by_block else 0 if _copied(block) else ahead
-        kind = NarrowReading if block.n_features <= COLUMNS else cls
+        kind = NarrowReading if block.n_features <= COLUMNS else Reading
         return kind(together, ahead, by_block, row_bytes >= LONG_ROW_BYTES)
 
 

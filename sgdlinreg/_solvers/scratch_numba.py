@@ -19,7 +19,7 @@ class Scratch(NamedTuple):
     around : ndarray of shape (3, padded n_features)
         Centre, inverse scale, and their product.
     plain : ndarray of shape (2, n_targets, padded n_features)
-        Coefficients and their sums, while steps are plain.
+        Coefficients and their sums, in whole vectors, before and after plain steps or while they are taken.
     gradient : ndarray of shape (n_targets, n_features + 1)
     sums : ndarray of shape (3, n_targets)
         Intercepts on raw rows; sums of derivatives and of losses.

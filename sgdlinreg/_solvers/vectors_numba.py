@@ -95,7 +95,7 @@ class Vectors:
     def joined(self, parts):
         """Give the vector of this type that has been cut into parts."""
         if len(parts) == 1:
-            return parts[0] if parts[0].type == self.type else self.builder.fptrunc(parts[0], self.type)
+            return parts[0]
         short = ir.VectorType(self.scalar, self.lanes // 2)
         one, other = (self.builder.fptrunc(part, short) for part in parts)
         return self.joined_lanes(one, other)
