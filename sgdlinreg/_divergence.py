@@ -82,7 +82,9 @@ def _advice(solver, block, rng) -> str:
     with np.errstate(all="ignore"):
         stable = largest_stable_step(block, solver.objective, solver.batch_size(block.n_rows), rng)
     if stable == 0.0:
-        return f"Squares of X overflow, so that no eta0 is stable; got eta0={solver.options.eta0}. Rescale X."
+        return (
+            f"Squares of X overflow, so that no eta0 can be called stable; got eta0={solver.options.eta0}. Rescale X."
+        )
     return (
         f"For this data and batch_size the stable range is 0 < eta0 <= {stable:.2g}, about; got "
         f"eta0={solver.options.eta0}. Use eta0='auto', a smaller eta0, or scale the features first, for instance "

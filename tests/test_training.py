@@ -36,7 +36,7 @@ def test_diverging_steps_are_an_error_with_advice(solver, eta0, max_iter):
 def test_where_squares_overflow_no_step_is_called_stable(solver):
     X, y = make_linear(100, random_state=0)
     with pytest.raises(
-        ValueError, match=r"Squares of X overflow, so that no eta0 is stable; got eta0=0.01. Rescale X."
+        ValueError, match=r"Squares of X overflow, so that no eta0 can be called stable; got eta0=0.01. Rescale X."
     ):
         MiniBatchSGDRegressor(solver=solver, eta0=0.01, random_state=0).fit(X * 1e160, y)
 

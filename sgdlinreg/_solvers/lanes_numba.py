@@ -130,10 +130,12 @@ def _sum_of_lanes(context: Any, lanes):
     return types.float64(lanes), generate
 
 
-def _place(context, builder, kind, array, index):
-    """Pointer to the lanes that start at an index of a contiguous array, and its scalar type."""
+def _place(context, builder, kind, where, count):
+    """Pointer to so many numbers of an array from an index on, their vector's type, and the bytes of one."""
+    array, index = where
     data = context.make_array(kind)(context, builder, array).data
-    return builder.gep(data, [index]), kind.dtype.bitwidth
+    vector = ir.VectorType(ir.FloatType() if kind.dtype.bitwidth == 32 else ir.DoubleType(), count)
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer()), vector, kind.dtype.bitwidth // 8
 
 
 def _loading(lanes: LanesType):
@@ -143,10 +145,9 @@ def _loading(lanes: LanesType):
         """Read as many numbers in a row of a contiguous array."""
 
         def generate(context, builder, sig, arguments):
-            place, bits = _place(context, builder, sig.args[0], *arguments)
-            kind = ir.VectorType(place.type.pointee, lanes.vector.count)
-            value = builder.load(builder.bitcast(place, kind.as_pointer()), align=bits // 8)
-            return builder.fpext(value, lanes.vector) if bits == 32 else value
+            place, vector, align = _place(context, builder, sig.args[0], arguments, lanes.vector.count)
+            value = builder.load(place, align=align)
+            return value if vector == lanes.vector else builder.fpext(value, lanes.vector)
 
         return lanes(array, types.intp), generate
 
@@ -157,11 +158,9 @@ def _store_lanes(context: Any, array, index, lanes):
     """Write lanes to a contiguous array, in its dtype."""
 
     def generate(context, builder, sig, arguments):
-        place, bits = _place(context, builder, sig.args[0], *arguments[:2])
         value = arguments[2]
-        if bits == 32:
-            value = builder.fptrunc(value, ir.VectorType(ir.FloatType(), value.type.count))
-        builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=bits // 8)
+        place, vector, align = _place(context, builder, sig.args[0], arguments[:2], value.type.count)
+        builder.store(value if vector == value.type else builder.fptrunc(value, vector), place, align=align)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, lanes), generate

@@ -101,12 +101,26 @@ class NumbaKernel(CPUKernel):
                 losses += run_lazily(X, y, weight, order, part, steps, batch_size, objective, conditioning, iterate)
             return losses
         scratch, fixed = self._ready(block, order, objective, conditioning, memory)
+        reading = fixed[0]
         plain = alone and batch_size <= GROUP and not conditioning.whitener.shape[1]
         plain = plain and not len(conditioning.extreme_rows) and not large
-        if plain and is_narrow(fixed[0], len(losses)):
-            like = fixed[0], objective.loss, objective.l2, objective.fit_intercept, scratch
+        if plain and is_narrow(reading, len(losses)):
             run_narrow(
-                X, y, weight, order, positions, step_sizes, batch_size, *like, iterate.coef, iterate.coef_sum, losses
+                X,
+                y,
+                weight,
+                order,
+                positions,
+                step_sizes,
+                batch_size,
+                reading,
+                objective.loss,
+                objective.l2,
+                objective.fit_intercept,
+                scratch,
+                iterate.coef,
+                iterate.coef_sum,
+                losses,
             )
             return losses
         momentum = (float(momentum[0]), bool(momentum[1]))
