@@ -31,11 +31,11 @@ print(sklearn_done - start, own_done - sklearn_done, time.perf_counter() - befor
 """
 
 
-def run(cache):
+def run(cache, python=sys.executable, variables=os.environ):
     """Seconds of importing scikit-learn, of importing the package, and of the first fit."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env=os.environ | {"NUMBA_CACHE_DIR": cache},
+        [python, "-c", SCRIPT],
+        env=variables | {"NUMBA_CACHE_DIR": cache},
         capture_output=True,
         text=True,
         check=True,
