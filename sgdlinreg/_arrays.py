@@ -14,12 +14,9 @@ HOST_DEVICES = frozenset({"cpu"})
 class NumPyArrays:
     """Rows in the memory of the CPU."""
 
-    subtract = staticmethod(np.subtract)
     multiply = staticmethod(np.multiply)
     matmul = staticmethod(np.matmul)
     amax = staticmethod(np.max)
-    stack = staticmethod(np.stack)
-    concatenate = staticmethod(np.concatenate)
     threads = True
     panel_bytes = 1 << 20
     """Size of a dense float64 panel: it should stay in the second-level cache."""
@@ -61,8 +58,8 @@ class TorchArrays:
     def __init__(self, device):
         torch = sys.modules["torch"]
         self.torch, self.device = torch, device
-        self.subtract, self.multiply, self.matmul = torch.subtract, torch.multiply, torch.matmul
-        self.amax, self.stack, self.concatenate = torch.amax, torch.stack, torch.cat
+        self.multiply, self.matmul = torch.multiply, torch.matmul
+        self.amax = torch.amax
 
     def put(self, array):
         """Bring an array from NumPy to where the rows are; on the CPU it may share memory."""

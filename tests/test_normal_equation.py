@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._blocks import Block
 from sgdlinreg._objective import LOSSES, Objective
+from sgdlinreg._threads import n_threads
 
 from .helpers import as_csr, make_problem, weighted_least_squares
 
@@ -132,11 +134,15 @@ def test_float32():
     np.testing.assert_array_equal(model.coef_, reference.coef_.astype(np.float32))
 
 
-def rational_solution(X, y):
+def rational_solution(X, y, weight):
     """Coefficients of the float64 data in exact arithmetic, the intercept last."""
     rows = [[Fraction(float(v)) for v in (*row, 1.0, target)] for row, target in zip(X, y, strict=True)]
+    weight = [Fraction(float(w)) for w in weight]
     size = X.shape[1] + 1
-    system = [[sum(row[i] * row[j] for row in rows) for j in range(size + 1)] for i in range(size)]
+    system = [
+        [sum(w * row[i] * row[j] for w, row in zip(weight, rows, strict=True)) for j in range(size + 1)]
+        for i in range(size)
+    ]
     for i in range(size):
         for k in range(size):
             if k != i:
@@ -146,19 +152,29 @@ def rational_solution(X, y):
 
 
 @pytest.mark.parametrize("convert", [np.asarray, as_csr])
-@pytest.mark.parametrize("case", ["offset", "collinear", "tube", "units"])
+@pytest.mark.parametrize(
+    "case",
+    ["offset", "offset of y", "weights", "heavy row", "collinear", "tube", "units", "no noise", "no noise, huge"],
+)
 def test_coefficients_are_the_exact_ones_rounded(case, convert):
-    X, y, _ = make_problem(10, n_rows=40, n_features=4)
+    X, y, weight = make_problem(10, n_rows=40, n_features=4, noise=0.0 if "no noise" in case else 0.5)
     if case == "offset":
-        X = X + 1e6
+        X = X + 1e8
+    elif case == "offset of y":
+        y = y + 1e8
+    elif case == "heavy row":
+        weight[0] = 1e14
     elif case == "collinear":
         X[:, 1] = X[:, 0] + 1e-5 * X[:, 1]
     elif case == "tube":
         X[:, 1] = X[:, 0] + 1e-9 * X[:, 1]  # beyond Cholesky
-    else:
+    elif case == "units":
         X = X * 10.0 ** np.linspace(-8, 8, 4)
-    model = exact().fit(convert(X), y)
-    np.testing.assert_allclose([*model.coef_, model.intercept_], rational_solution(X, y), rtol=1e-15)
+    elif "huge" in case:  # squares of y overflow
+        X, y = X * 1e163, y * 1e163
+    weight = weight if case in ("weights", "heavy row") else np.ones(40)
+    model = exact().fit(convert(X), y, weight)
+    np.testing.assert_allclose([*model.coef_, model.intercept_], rational_solution(X, y, weight), rtol=1e-15)
     assert model.factorization_ == ("qr" if case == "tube" else "cholesky")
 
 
@@ -363,3 +379,41 @@ def test_a_constant_target_is_fitted_without_a_warning():
     X[:, 1] = X[:, 0] + 1e-9 * X[:, 1]
     model = exact().fit(X, np.full(301, 0.1))
     np.testing.assert_allclose(model.predict(X), 0.1, rtol=1e-14)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_a_constant_target_is_met_exactly(value, fit_intercept):
+    X, _, weight = make_problem(2, n_rows=50, n_features=3, weighted=True)
+    model = exact(fit_intercept=fit_intercept).fit(X, np.full(50, value), weight)
+    if fit_intercept or not value:
+        np.testing.assert_array_equal([*model.coef_, model.intercept_], [0.0, 0.0, 0.0, value])
+        assert model.best_loss_ == 0.0
+    else:
+        assert model.best_loss_ > 0.0
+
+
+def test_positive_coefficients_keep_their_digits_where_columns_have_an_offset():
+    rng = np.random.default_rng(0)
+    X = np.round(rng.standard_normal((200, 3)) * 1024.0) / 1024.0  # an offset is exact
+    y = X @ [1.0, 2.0, 0.5] + rng.standard_normal(200)
+    plain, offset = (exact(positive=True).fit(X + by, y) for by in (0.0, 2.0**36))
+    np.testing.assert_allclose(offset.coef_, plain.coef_, rtol=1e-13)
+
+
+def test_values_near_the_end_of_the_range_are_an_error():
+    rng = np.random.default_rng(0)
+    X, weight = rng.standard_normal((60, 3)), rng.exponential(size=60)
+    y = X @ [1.0, 2.0, 3.0] + rng.standard_normal(60)
+    X[2:4, 1] = 1e308
+    with pytest.raises(ValueError, match="Rescale them"):
+        exact().fit(X, y, weight)
+
+
+def test_fits_in_threads_do_not_leave_blas_limited():
+    X, y, _ = make_problem(0, n_rows=40_000)
+    before = n_threads()
+    with ThreadPoolExecutor(4) as pool:
+        coefs = list(pool.map(lambda _: exact().fit(X, y).coef_, range(20)))
+    assert n_threads() == before
+    assert all(np.array_equal(coef, coefs[0]) for coef in coefs)

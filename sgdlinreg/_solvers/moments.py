@@ -1,6 +1,5 @@
 """Second moments of [X, y] about their means, in one pass; offsets and units cost no digits."""
 
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,11 +12,12 @@ from sgdlinreg._double_double import DoubleDouble, power_of_two_above, two_sum
 from sgdlinreg._statistics import shift_complete
 from sgdlinreg._threads import map_strips
 
-PANEL_ROWS = 4096
-PANEL_BYTES = 1 << 22
-"""On the CPU a panel has up to 4096 rows and 4 MiB: in the third-level cache, and long enough for BLAS."""
-COMPILED = 1 << 24
-"""Dense data with as many values are multiplied by a compiled kernel, faster by more than importing numba takes."""
+PIECE_ROWS = 4096
+"""Rows multiplied at once: long enough for BLAS, and of more float32 products lose digits."""
+PANEL_BYTES = 1 << 21
+"""Pieces of narrow rows are copied and shifted together, up to this size in float64 on the CPU."""
+ROWS_AT_ONCE = 16
+"""So many rows of a panel are shifted as one: NumPy is slow on short rows."""
 SAMPLE_ROWS = 256
 DENSE_SHARE = 0.1
 """CSR with more values than this share is multiplied in dense panels: that is faster."""
@@ -162,8 +162,8 @@ def _largest_deviation(block, shift, columns):
     largest = np.zeros(len(shift))
     of_X = np.flatnonzero(columns[: block.n_features])
     of_y = np.flatnonzero(columns[block.n_features :])
-    for start in range(0, block.n_rows, PANEL_ROWS):
-        rows = slice(start, start + PANEL_ROWS)
+    for start in range(0, block.n_rows, PIECE_ROWS):
+        rows = slice(start, start + PIECE_ROWS)
         for array, which, offset in ((block.X, of_X, 0), (block.y, of_y, block.n_features)):
             if len(which):
                 part = panel_of(Block(array, block.y, None), rows)[0]
@@ -176,10 +176,31 @@ def _largest_deviation(block, shift, columns):
 def _dense_products(block: Block, dtype, shift, unit):
     """Total weight, mean in two parts, unit and products of a dense block, panel by panel in a few threads."""
     d, size = block.n_features, len(shift)
-    root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
+    there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
     shift = np.concatenate([shift[:d].astype(dtype).astype(np.float64), shift[d:]])
-    sums = (_compiled if _is_large(block) else _by_blas)(block, dtype, shift, unit, root)
-    total = sum(map_strips(sums.strip, block.n_rows, sums.panel_rows, sums.threads))
+    width = -(-(size + 1) // 4) * 4  # BLAS likes multiples of four
+    panel_bytes = PANEL_BYTES if there is NUMPY else there.panel_bytes
+    panel_rows = max(1, panel_bytes // (8 * width * PIECE_ROWS)) * PIECE_ROWS
+    fill = _filling(there, block, dtype, shift, unit, width)
+
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked at in the end
+    def strip(start, stop):
+        n_groups = -(-min(panel_rows, stop - start) // ROWS_AT_ONCE)
+        panel = there.zeros((n_groups * ROWS_AT_ONCE, width), dtype)
+        panel[:, size] = 1.0
+        product, total = there.zeros((width, width), dtype), there.zeros((width, width))
+        for begin in range(start, stop, panel_rows):
+            rows = slice(begin, min(begin + panel_rows, stop))
+            part = fill(panel, rows)
+            n_pieces = (len(part) - 1) // PIECE_ROWS
+            pieces, rest = part[: n_pieces * PIECE_ROWS], part[n_pieces * PIECE_ROWS :]
+            total += there.matmul(rest.T, rest, out=product)
+            if n_pieces:
+                pieces = pieces.reshape(n_pieces, PIECE_ROWS, width)
+                total += there.in_double(there.matmul(pieces.mT, pieces)).sum(0)
+        return there.take(total)
+
+    total = sum(map_strips(strip, block.n_rows, panel_rows, there.threads))
     weight = total[size, size]
     rest = total[size, :size] / weight
     products = total[:size, :size] - rest[:, None] * rest * weight
@@ -189,65 +210,35 @@ def _dense_products(block: Block, dtype, shift, unit):
     return weight, shift, rest * unit, unit, products
 
 
-class _Strips(NamedTuple):
-    """``strip(start, stop)`` gives the products of the columns of [X, y, 1] over these rows, panel by panel."""
+def _filling(there, block: Block, dtype, shift, unit, width: int) -> Callable[[Any, slice], Any]:
+    """Give a function that writes rows of [X, y] into a panel, and gives the part of the panel that they fill.
 
-    strip: Callable[[int, int], np.ndarray]
-    panel_rows: int
-    threads: bool
-
-
-def _is_large(block: Block) -> bool:
-    """Whether the compiled products are used: rows lie one after the other, and importing numba pays."""
-    X: Any = block.X
-    large = isinstance(X, np.ndarray) and X.size >= COMPILED and X.strides[1] == X.itemsize
-    return large and not os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0")
-
-
-def _compiled(block: Block, dtype, shift, unit, root) -> _Strips:
-    from sgdlinreg._solvers.products_numba import Products
-
-    products = Products(block.X, block.y, shift, 1.0 / unit, root, dtype)
-    return _Strips(products.strip, products.panel_rows, True)
-
-
-def _by_blas(block: Block, dtype, shift, unit, root) -> _Strips:
-    there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
+    They are shifted, in their units and times the root of their weights. The column after them holds ones, which become
+    the roots of the weights. The length of the panel is a multiple of ``ROWS_AT_ONCE``.
+    """
     d, size = block.n_features, len(shift)
-    width = -(-(size + 1) // 4) * 4  # BLAS likes multiples of four
-    factor = None if (unit[:d] == 1.0).all() else there.put((1.0 / unit[:d]).astype(dtype))
-    x_shift, plain = there.put(shift[:d].astype(dtype)), bool((unit[d:] == 1.0).all())
     whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
-    panel_rows = min(max(PANEL_BYTES // (8 * width) // 256 * 256, 256), PANEL_ROWS)
-    if there is not NUMPY:
-        panel_rows = max(panel_rows, there.panel_bytes // (8 * width))
+    x_shift = np.zeros((ROWS_AT_ONCE, width), dtype)
+    x_shift[:, :d] = shift[:d]
+    x_shift = there.put(x_shift.ravel())
+    factor = None if (unit[:d] == 1.0).all() else there.put((1.0 / unit[:d]).astype(dtype))
+    root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
 
-    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked at in the end
-    def strip(start, stop):
-        panel = there.zeros((min(panel_rows, stop - start), width), dtype)
-        panel[:, size] = 1.0
-        here, total = there.zeros((width, width), dtype), there.zeros((width, width))
-        for begin in range(start, stop, panel_rows):
-            rows = slice(begin, min(begin + panel_rows, stop))
-            part = panel[: rows.stop - begin]
-            X = whole[rows]
-            there.subtract(X.toarray() if block.is_sparse else X, x_shift, out=part[:, :d])
-            targets = block.y[rows] - shift[d:]
-            part[:, d:size] = there.put(targets if plain else targets / unit[d:])
-            if factor is not None:
-                part[:, :d] *= factor
-            if root is not None:
-                part[:, size] = 1.0
-                part *= there.put(root[rows, None].astype(dtype))
-            whole_pieces = len(part) // PANEL_ROWS * (len(part) > PANEL_ROWS)
-            pieces, rest = part[: whole_pieces * PANEL_ROWS], part[whole_pieces * PANEL_ROWS :]
-            total += there.matmul(rest.T, rest, out=here)
-            if whole_pieces:  # on a device panels are long, and rounding grows with the length of a sum
-                pieces = pieces.reshape(whole_pieces, PANEL_ROWS, width)
-                total += there.in_double(there.matmul(pieces.mT, pieces)).sum(0)
-        return there.take(total)
+    def fill(panel, rows):
+        part = panel[: rows.stop - rows.start]
+        X = whole[rows]
+        part[:, :d] = X.toarray() if block.is_sparse else X
+        grouped = panel.reshape(-1, len(x_shift))
+        grouped -= x_shift
+        part[:, d:size] = there.put((block.y[rows] - shift[d:]) / unit[d:])
+        if factor is not None:
+            part[:, :d] *= factor
+        if root is not None:
+            part[:, size] = 1.0
+            part *= there.put(root[rows, None].astype(dtype))
+        return part
 
-    return _Strips(strip, panel_rows, there.threads)
+    return fill
 
 
 def _sparse_products(csr: CSR, block: Block):

@@ -12,7 +12,6 @@ from sgdlinreg._double_double import DoubleDouble
 from sgdlinreg._inference import Inference
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Options, Visit
-from sgdlinreg._solvers.exact_products import ExactProducts
 from sgdlinreg._solvers.factors import Cholesky, SingularValues, factorise, least_norm, non_negative
 from sgdlinreg._solvers.moments import Moments
 from sgdlinreg._solvers.residuals import Residuals
@@ -29,7 +28,7 @@ from sgdlinreg._solvers.triangle import Triangle
 from sgdlinreg._solvers.wide import Rows
 
 SMALL = 1 << 17
-"""Data of up to this many values are always refined: it takes a millisecond or two."""
+"""Data of up to this many values are always refined: it takes one to three milliseconds."""
 ENOUGH = 1e-9
 """Larger data are refined where the bound on the relative error of the coefficients is above this."""
 ENOUGH_SINGLE = 1e-4
@@ -37,20 +36,10 @@ ENOUGH_SINGLE = 1e-4
 SURE = 1e-6
 """Bound on the error above which a model that could not be refined is warned about."""
 MAX_REFINEMENTS = 3
+ENOUGH_INFERENCE = 1e-12
+"""Standard errors of small data are refined with the coefficients where the bound on the error is above this."""
 SPARSE_TRIANGLE = 1 << 33
 """Operations that the QR decomposition of CSR rows may take, which become dense panels."""
-
-
-class State(NamedTuple):
-    """What is being summed up in the current pass, and what earlier passes gave."""
-
-    work: Rows | Moments | ExactProducts | Triangle | Residuals
-    n_features: int
-    n_targets: int
-    is_sparse: bool = False
-    exact: ExactProducts | None = None
-    moments: Moments | None = None
-    solution: Solution | None = None
 
 
 class Model(NamedTuple):
@@ -71,6 +60,18 @@ class Model(NamedTuple):
     n_refined: int
 
 
+class State(NamedTuple):
+    """What is being summed up in the current pass, and what earlier passes gave."""
+
+    work: Rows | Moments | Triangle | Residuals
+    n_features: int
+    n_targets: int
+    is_sparse: bool = False
+    moments: Moments | None = None
+    solution: Solution | None = None
+    model: Model | None = None
+
+
 class NormalEquation:
     """Least squares, with or without an l2 penalty, from moments that are merged block by block.
 
@@ -82,9 +83,8 @@ class NormalEquation:
     Notes
     -----
     One pass sums up centred moments, n_rows * n_features**2 operations; they are scaled to unit diagonal, so neither
-    offsets nor units cost digits, and factorised by Cholesky. Of small data the products of all columns are summed up
-    in double-double: moments and the residuals of refinements follow from them without another pass, unless what is
-    left about the means is too little. What else follows depends on the reciprocal condition number:
+    offsets nor units cost digits, and factorised by Cholesky. What else follows depends on the reciprocal condition
+    number:
 
     - small data, or a poor one: up to three refinements with residuals in double-double on the data as they are;
     - below 1e-12, or no factor at all: QR of the rows in panels, whose singular values decide the rank of the scaled
@@ -104,7 +104,6 @@ class NormalEquation:
     def __init__(self, objective: Objective, options: Options):
         self.objective = objective
         self.options = options
-        self._made: tuple[State, Model] | None = None
 
     def init(self, n_features, n_targets, coef):
         """No rows yet. There is nothing to start from in a closed form, so ``coef`` is not used."""
@@ -124,9 +123,6 @@ class NormalEquation:
         if n_rows < state.n_features and not self.objective.positive:
             return state, block.on_host()
         _check_memory(state.n_features, state.n_features + state.n_targets)
-        small = n_rows * state.n_features <= SMALL and not self.objective.positive
-        if visit is Visit.ALL and small and ExactProducts.affordable(block):
-            return state._replace(work=ExactProducts.none()), block
         precise = visit is not Visit.ALL or n_rows * state.n_features <= SMALL or is_on_device(block.X)
         moments = Moments.empty(state.n_features, state.n_targets, precise)
         return state._replace(work=moments if work.block is None else moments.add(work.block)), block
@@ -137,8 +133,11 @@ class NormalEquation:
 
     def solve(self, state):
         """Solve with what there is, and say whether another pass over the same rows is wanted."""
-        if isinstance(state.work, ExactProducts):
-            state = state._replace(exact=state.work, work=state.work.moments())
+        state, again = self._advance(state)
+        return state._replace(model=self._make(state)), again
+
+    def _advance(self, state) -> tuple[State, bool]:
+        """Take in the sums of a pass, and choose what another one would sum up, if it is wanted."""
         work = state.work
         if isinstance(work, Moments):
             work.check()
@@ -151,15 +150,10 @@ class NormalEquation:
         if isinstance(work, Moments):
             scaled = scaled_equations(work, self.objective.l2, self.objective.fit_intercept)
             factor = factorise(scaled.gram, work.rounding)
-            size = None if state.exact is None else state.exact.size[: state.n_features]
-            weights = factor.solve(scaled.right)
-            solution = first_solution(scaled, factor, weights, self.objective.fit_intercept, size)
+            solution = first_solution(scaled, factor, factor.solve(scaled.right), self.objective.fit_intercept)
             state = state._replace(moments=work, solution=solution)
-            too_few_digits = state.exact is not None and not state.exact.tell(solution)
             if work.rounded and (factor.error > ENOUGH_SINGLE or not isinstance(factor, Cholesky)):
-                too_few_digits = True
-            if too_few_digits:
-                return state._replace(exact=None, work=Moments.empty(state.n_features, state.n_targets, True)), True
+                return state._replace(work=Moments.empty(state.n_features, state.n_targets, True)), True
             affordable = not state.is_sparse or work.n_rows * len(work.unit) ** 2 <= SPARSE_TRIANGLE
             if not isinstance(factor, Cholesky) and affordable and scaled.n_active:
                 scale = np.concatenate([scaled.scale, scaled.y_unit])
@@ -176,15 +170,10 @@ class NormalEquation:
         solution = state.solution
         if solution.n_refined >= self._refinements(solution):
             return state, False
-        if solution.n_refined == 0:
+        if solution.n_refined == 0 and solution.factor.error > ENOUGH_INFERENCE:
             solution = with_inverse(solution, self.objective.fit_intercept)
-        if state.exact is None:
-            work = Residuals.at(solution.coef, solution.size, state.n_targets)
-            return state._replace(work=work, solution=solution), True
-        while solution.n_refined < self._refinements(solution):
-            residuals = state.exact.residuals(solution.coef, state.n_targets)
-            solution = refined(solution, residuals, self.objective.fit_intercept)
-        return state._replace(solution=solution), False
+        work = Residuals.at(solution.coef, solution.size, state.n_targets)
+        return state._replace(work=work, solution=solution), True
 
     def _refinements(self, solution: Solution) -> int:
         """How many refinements a solution needs, each of which divides its error by the factor's."""
@@ -202,16 +191,11 @@ class NormalEquation:
 
     def losses_of(self, state, block):
         """Objective of each target at the solution."""
-        model = self._model(state)
+        model = state.model
         return 0.5 * model.squares / model.total_weight + self.objective.penalty(model.coef)
 
-    def _model(self, state) -> Model:
-        """Give the model of the passes so far; made once for each state."""
-        if self._made is None or self._made[0] is not state:
-            self._made = state, self._make(state)
-        return self._made[1]
-
     def _make(self, state) -> Model:
+        """Make the model of the passes so far."""
         work = state.work
         if isinstance(work, Rows):
             weight = work.total_weight
@@ -247,7 +231,7 @@ class NormalEquation:
 
     def fitted(self, state):
         """Give the model."""
-        model = self._model(state)
+        model = state.model
         summary = {
             "t_": 2,
             "batch_size_": model.n_rows,

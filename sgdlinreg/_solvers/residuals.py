@@ -14,7 +14,6 @@ PANEL_VALUES = 1 << 16
 """Values of a panel: it and its slices should stay in the cache."""
 FEATURES_FOR_THREADS = 256
 """Below this, operations on a panel are so short that threads wait for each other: one is twice as fast as two."""
-FEW_COLUMNS = 4
 
 
 class Residuals(NamedTuple):
@@ -49,7 +48,7 @@ class Residuals(NamedTuple):
 
     def add(self, block: Block) -> "Residuals":
         """Take in the rows of a block."""
-        panel_rows = SPARSE_PANEL_ROWS if block.is_sparse else min(2048, max(256, PANEL_VALUES // block.n_features))
+        panel_rows = SPARSE_PANEL_ROWS if block.is_sparse else min(8192, max(256, PANEL_VALUES // block.n_features))
         panel_rows = min(panel_rows, block.n_rows)
         bits = slice_bits(2 * max(panel_rows, block.n_features + 1))  # twice as many: two such sums are added up
         there = NUMPY if block.is_sparse else arrays_of(block.X)
@@ -67,12 +66,12 @@ class Residuals(NamedTuple):
                 slices = _slices_of_csr(X, inverse, bits) if room is None else _slices_of(there, X, inverse, bits, room)
                 targets = np.zeros((len(y), n_columns))
                 targets[:, : block.n_targets] = y
-                residual = product_of_slices(there, slices, coef, bits).add(there.put(targets))
+                residual = _product_of_slices(there, slices, coef, bits).add(there.put(targets))
                 part_squares = weight[:, None] * np.square(there.take(residual.high[:, : block.n_targets]))
                 squares = squares + part_squares.sum(axis=0, dtype=np.longdouble)
                 if block.sample_weight is not None:
                     residual = residual.times(there.put(weight[:, None]))
-                part = product_of_slices(there, [one.T for one in slices], residual, bits)
+                part = _product_of_slices(there, [one.T for one in slices], residual, bits)
                 part = DoubleDouble(there.take(part.high), there.take(part.low))
                 gradient = part if gradient is None else gradient.add_all(part)
             return gradient, squares
@@ -105,7 +104,7 @@ def _slices_of_csr(X: Any, inverse: np.ndarray, bits: int) -> tuple[Any, Any, An
     return first, second, rest
 
 
-def product_of_slices(there, slices: Any, right: DoubleDouble, bits: int) -> DoubleDouble:
+def _product_of_slices(there, slices: Any, right: DoubleDouble, bits: int) -> DoubleDouble:
     """Multiply a matrix in slices by a double-double matrix: the three largest products, and their sum, are exact."""
     X1, X2, X3 = slices
     n_rows, n = right.high.shape
@@ -115,16 +114,9 @@ def product_of_slices(there, slices: Any, right: DoubleDouble, bits: int) -> Dou
     leading_slices(cut[2], there.put(size[:, None]), bits, cut[:2])
     cut[2] += right.low.T
     columns = cut.reshape(3 * n, n_rows).T
-    of_1 = _times(there, X1, columns, n)
+    of_1 = X1 @ columns
     cut[1] += cut[2]
-    of_2 = _times(there, X2, columns[:, : 2 * n], n)
+    of_2 = X2 @ columns[:, : 2 * n]
     high, error = two_sum(of_1[:, :n], of_1[:, n : 2 * n] + of_2[:, :n])
-    tail = of_1[:, 2 * n :] + of_2[:, n:] + _times(there, X3, right.high, n)
+    tail = of_1[:, 2 * n :] + of_2[:, n:] + X3 @ right.high
     return DoubleDouble(*two_sum(high, error + tail))
-
-
-def _times(there, left: Any, right: Any, n_columns: int) -> Any:
-    """Matrix product; column by column where there are few, which BLAS does several times faster."""
-    if n_columns > FEW_COLUMNS:
-        return left @ right
-    return there.stack([left @ right[:, column] for column in range(right.shape[1])], 1)

@@ -10,8 +10,8 @@ from sgdlinreg._solvers.moments import Moments
 from sgdlinreg._solvers.residuals import Residuals
 from sgdlinreg._solvers.triangle import Triangle
 
-SMALL_INFERENCE = 1 << 22
-"""Products of values and columns up to which standard errors are refined too."""
+SMALL_INFERENCE = 1 << 17
+"""Products of values and coefficients up to which standard errors may be refined."""
 STUCK = 1e-6
 """Corrections beyond the first that are larger than this, relative to the coefficients, should shrink."""
 LOST_RESIDUALS = 1e-6
@@ -118,10 +118,8 @@ def singular_values(scaled: Scaled, triangle: Triangle) -> SingularValues:
     return SingularValues(rows, targets)
 
 
-def first_solution(
-    scaled: Scaled, factor: Any, weights: np.ndarray, fit_intercept: bool, size: np.ndarray | None = None
-) -> Solution:
-    """Make a solution of weights of the scaled columns, (n_active, n_targets) in units of y; ``size`` may be known."""
+def first_solution(scaled: Scaled, factor: Any, weights: np.ndarray, fit_intercept: bool) -> Solution:
+    """Make a solution of weights of the scaled columns, (n_active, n_targets) in units of y."""
     moments = scaled.moments
     d = moments.n_features
     coef = np.zeros((d + 1, weights.shape[1]))
@@ -129,10 +127,9 @@ def first_solution(
     coef[active] = weights * scaled.y_unit / scaled.scale[active, None]
     if fit_intercept:
         coef[d] = moments.mean[d:] - moments.mean[:d] @ coef[:d]
-    if size is None:
-        size = np.abs(moments.mean[:d])
-        size[active] += scaled.scale[active] / moments.total_weight**0.5
-        size = power_of_two_above(size)
+    size = np.abs(moments.mean[:d])
+    size[active] += scaled.scale[active] / moments.total_weight**0.5
+    size = power_of_two_above(size)
     squares = scaled.residual_squares(weights)  # in units of y, in which they do not overflow
     least = LOST_RESIDUALS * (100.0 if moments.rounded else 1.0)
     lost = bool((squares < least * moments.products.diagonal()[d:]).any())
@@ -147,7 +144,7 @@ def has_standard_errors(solution: Solution) -> bool:
 
 
 def with_inverse(solution: Solution, fit_intercept: bool) -> Solution:
-    """Add the columns of the inverse moments where that is cheap, for standard errors of full precision."""
+    """Add the columns of the inverse moments where that is cheap, so that standard errors are refined too."""
     moments, scaled = solution.scaled.moments, solution.scaled
     d = moments.n_features
     if not has_standard_errors(solution) or moments.n_rows * d * (d + 1) > SMALL_INFERENCE:
