@@ -71,7 +71,7 @@ class Fitted(NamedTuple):
 
 
 class Kernel(Protocol):
-    """Runs the batches of an epoch, one step each; holds no random generator, no schedule and no state."""
+    """Runs the batches of an epoch, one step each, and sums full gradients; holds no random generator, no schedule."""
 
     losses: frozenset[str]
     """Names of the losses that it can minimise."""
@@ -92,9 +92,12 @@ class Kernel(Protocol):
         """Give the block in the form that `run_batches` wants."""
 
     def run_batches(
-        self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
+        self, block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate
     ) -> np.ndarray:
         """Do what `sgd_reference.run_batches` does, where the parameters are described."""
+
+    def gradient_sums(self, block, loss, coef, centre, with_y=True) -> tuple[np.ndarray, np.ndarray]:
+        """Do what `sgd_reference.gradient_sums` does, where the parameters are described."""
 
 
 class CPUKernel:
@@ -164,19 +167,3 @@ class Solver(Protocol):
 
     def finish(self, state: Any) -> Any:
         """Drop what only a running fit needs: what is left is kept with the estimator."""
-
-
-class IterativeSolver(Solver, Protocol):
-    """A solver whose passes are epochs."""
-
-    def n_models(self, state: Any) -> int:
-        """How many models of different ages there are yet, which differ by what is still to learn; 0 if by noise."""
-
-    def models(self, state: Any) -> np.ndarray:
-        """Coefficients of the model and, where they are compared, those of half and a quarter as many steps.
-
-        As many as there are yet, (n_models, n_targets, n_features + 1).
-        """
-
-    def slow_down(self, state: Any, targets: np.ndarray) -> tuple[Any, np.ndarray]:
-        """Take smaller steps for some targets (n_targets,) of bool; returns which of them could."""

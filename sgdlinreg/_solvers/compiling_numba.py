@@ -8,6 +8,8 @@ from numba import njit
 FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}  # no "nnan": it would make isfinite(nan) true
 FAST: Any = {"fastmath": FAST_MATH, "_nrt": False}
 """Options of kernels that allocate nothing, so that numba need not count references, which takes longer than steps."""
+INLINED: Any = {**FAST, "forceinline": True}
+"""Options of what is called in inner loops: a call with a dozen arrays takes longer than a short row."""
 
 
 def compiled(**options: Any) -> Callable[[Callable], Any]:

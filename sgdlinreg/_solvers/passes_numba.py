@@ -21,11 +21,9 @@ def add_deviations(X, weight, shift):
     return sums
 
 
-def norms_and_products(X, right, centre, inverse_scale, norms):
-    """Set the squared norm of every row of ``Z = (X - centre) * inverse_scale``; gives ``Z.T @ right``."""
-    products = np.zeros((right.shape[1], X.shape[1]))
-    _norms_and_products(read_only(X), right, centre, inverse_scale, np.empty(X.shape[1]), norms, products)
-    return products.T
+def row_norms(X, centre, inverse_scale, norms):
+    """Set the squared norm of every row of ``(X - centre) * inverse_scale``."""
+    _row_norms(read_only(X), centre, inverse_scale, norms)
 
 
 @compiled(**FAST)
@@ -39,15 +37,10 @@ def _add_deviations(X, weight, shift, sums):
 
 
 @compiled(**FAST)
-def _norms_and_products(X, right, centre, inverse_scale, row, norms, products):
+def _row_norms(X, centre, inverse_scale, norms):
     for i in range(X.shape[0]):
         norm = 0.0
         for j in range(X.shape[1]):
-            row[j] = (X[i, j] - centre[j]) * inverse_scale[j]
-        for j in range(X.shape[1]):  # a loop that stores nothing has one form, so bits do not depend on addresses
-            norm += row[j] * row[j]
+            value = (X[i, j] - centre[j]) * inverse_scale[j]
+            norm += value * value
         norms[i] = norm
-        for t in range(right.shape[1]):
-            factor = right[i, t]
-            for j in range(X.shape[1]):
-                products[t, j] += factor * row[j]

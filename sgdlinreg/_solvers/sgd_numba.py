@@ -1,45 +1,44 @@
-"""The kernel of solver="numba": which compiled body runs the batches, and in how many threads."""
+"""The kernel of solver="numba": gives compiled code its arrays, and parts of large sums to threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import pairwise, repeat
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from joblib import effective_n_jobs
 
 from sgdlinreg._arrays import read_only
-from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._blocks import CSR
 from sgdlinreg._objective import LOSSES
 from sgdlinreg._solvers.base import CPUKernel
-from sgdlinreg._solvers.batches_numba import Penalty, run_batches
-from sgdlinreg._solvers.lazy_numba import MAX_RUNS, run_lazily, runs_of_equal_steps
-from sgdlinreg._solvers.narrow_numba import is_narrow, run_narrow
-from sgdlinreg._solvers.rows_numba import GROUP, Reading
-from sgdlinreg._solvers.scratch_numba import Scratch
-from sgdlinreg._solvers.share_numba import Plain, Share
+from sgdlinreg._solvers.batches_numba import Folded, Rows, Steps, Sums, add_rows, run_batches, take_step
 
-NO_WEIGHTS = read_only(np.empty(0))
+NO_WEIGHTS = read_only(np.ones(1))
+PANEL = read_only(np.arange(1 << 16, dtype=np.int32))
+"""Order of rows that are read as they come, so many at a time."""
 PARTS = 8
-"""Large batches are summed in so many parts."""
+"""Large sums are made in so many parts, for any number of threads, so that the result does not depend on it."""
 LARGE_BATCH_BYTES = 1 << 24
-"""Batches from this size on are large: below, threads would wait for each other longer than they work."""
+"""Sums over rows of so many bytes are large: below, threads would wait for each other longer than they work."""
+AHEAD, AHEAD_BYTES = 32, 1 << 18
+"""Memory is asked for so many rows ahead, fewer if they are long: they must not be gone again too soon."""
+NOT_AHEAD, SHORT_ROW_BYTES = 1 << 40, 256
+"""Rows up to this size that are read in sequence come by themselves."""
 
 
 class NumbaKernel(CPUKernel):
-    """The compiled kernel: small batches on one core, the parts of large ones in ``n_jobs`` threads."""
+    """The compiled kernel: small batches on one core, the parts of large sums in ``n_jobs`` threads."""
 
     losses = frozenset(LOSSES)
 
     def __init__(self, device="auto", n_jobs=None):
         self.n_jobs = n_jobs
         if n_jobs is not None:
-            effective_n_jobs(n_jobs)  # what makes no sense is told before any work
-        self._of_last_epoch: tuple[Any, ...] = (None,) * 6
+            effective_n_jobs(n_jobs)  # raises a ValueError for 0
 
     @cached_property
     def n_threads(self) -> int:
-        """Threads for large batches."""
+        """Number of threads for large sums."""
         return effective_n_jobs(self.n_jobs)
 
     @cached_property
@@ -51,108 +50,113 @@ class NumbaKernel(CPUKernel):
         """Bring X to NumPy's memory, where passes over it are compiled."""
         return super().place(block, measure)._replace(compiled=True)
 
-    def to_device(self, block):
-        """Give the block with read-only arrays, so that writable and read-only data share one compilation."""
-        X = block.X
-        if isinstance(X, CSR):
-            X = X._replace(data=read_only(X.data), indices=read_only(X.indices), indptr=read_only(X.indptr))
-        else:
-            X = read_only(X)
-        return Block(X, read_only(block.y), None if block.sample_weight is None else read_only(block.sample_weight))
+    def run_batches(self, block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate):
+        """Take one step for every batch."""
+        rows, loss, dtype = _rows_of(block), _of_floats(objective.loss), block.dtype
+        if block.n_rows <= 1 << 31:  # one compilation for both types
+            order = order.astype(np.int32, copy=False)
+        order, step_sizes = read_only(order), read_only(step_sizes)
+        ahead = _ahead(block)
+        steps = Steps(
+            centre=read_only(coordinates.centre),
+            inverse_scale=1.0 / coordinates.scale,
+            l1=float(objective.l1),
+            l2=float(objective.l2),
+            positive=float(objective.positive),
+            is_smooth=bool(objective.is_smooth),
+            fit_intercept=bool(objective.fit_intercept),
+            momentum=float(momentum[0]),
+            nesterov=bool(momentum[1]),
+        )
+        if not _is_large(block, min(batch_size, len(order))):
+            sums = _zero_sums(iterate.coef, dtype)
+            folded = _folded(iterate.coef, dtype)
+            run_batches(rows, order, step_sizes, batch_size, ahead, loss, steps, folded, sums, iterate)
+            return sums.losses
 
-    def _ready(self, block, order, objective, conditioning, memory) -> tuple[Scratch, tuple]:
-        """Give memory for the kernel, and its arguments that are the same in every epoch over a block."""
-        *last, ready = self._of_last_epoch
-        same = block is last[0] and objective is last[1] and conditioning is last[2] and memory is last[3]
-        form = len(order.slots), order.stride
-        if not same or form != last[4]:
-            ready = (
-                Scratch.for_block(block, conditioning),
-                (
-                    Reading.of(block, order),
-                    conditioning.centre,
-                    1.0 / conditioning.scale,
-                    conditioning.whitener,
-                    memory.curvature,
-                    memory.anchor,
-                    objective.loss,
-                    Penalty(objective.l1, objective.l2, float(objective.positive), not objective.is_smooth),
-                    objective.fit_intercept,
-                ),
-            )
-            self._of_last_epoch = block, objective, conditioning, memory, form, ready
-        return ready
+        losses = np.zeros(block.n_targets)
+        for step_size, start in zip(step_sizes, range(0, len(order), batch_size), strict=True):
+            stop = min(start + batch_size, len(order))
+            folded = _folded(coordinates.to_raw(iterate.coef), dtype)
 
-    def run_batches(
-        self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
-    ):
-        """Run the kernel that is made for such steps."""
-        X, y = block.X, block.y
-        weight = NO_WEIGHTS if block.sample_weight is None else block.sample_weight
-        large = min(batch_size, positions[1] - positions[0]) * block.row_bytes >= LARGE_BATCH_BYTES
-        # steps along the gradient of their batch alone; the velocity of a full batch is used again
-        alone = momentum[0] == 0.0 and objective.is_smooth and not len(memory.curvature) and len(step_sizes) > 1
-        losses = np.zeros(len(iterate.coef))
-        runs = runs_of_equal_steps(step_sizes, objective.l2 > 0.0) if block.is_sparse and alone and not large else []
-        if 0 < len(runs) <= MAX_RUNS:
-            for start, stop in runs:
-                part = (positions[0] + start * batch_size, min(positions[0] + stop * batch_size, positions[1]))
-                steps = step_sizes[start:stop]
-                losses += run_lazily(X, y, weight, order, part, steps, batch_size, objective, conditioning, iterate)
-            return losses
-        scratch, fixed = self._ready(block, order, objective, conditioning, memory)
-        reading = fixed[0]
-        plain = alone and batch_size <= GROUP and not conditioning.whitener.shape[1]
-        plain = plain and not len(conditioning.extreme_rows) and not large
-        if plain and is_narrow(reading, len(losses)):
-            run_narrow(
-                X,
-                y,
-                weight,
-                order,
-                positions,
-                step_sizes,
-                batch_size,
-                reading,
-                objective.loss,
-                objective.l2,
-                objective.fit_intercept,
-                scratch,
-                iterate.coef,
-                iterate.coef_sum,
-                losses,
-            )
-            return losses
-        momentum = (float(momentum[0]), bool(momentum[1]))
-        moving = iterate.coef, iterate.coef_sum, iterate.velocity, losses
+            def add_part(start, stop, sums, folded=folded):
+                add_rows(rows, order, start, stop, ahead, loss, folded, sums)
 
-        def run(positions, step_sizes, share, scratch):
-            run_batches(
-                X, y, weight, order, positions, step_sizes, batch_size, share, *fixed, momentum, scratch, *moving
-            )
-
-        if large:
-            scratches = [Scratch.for_block(block, conditioning) for _ in range(PARTS)]
-            self._run_in_parts(run, positions, step_sizes, batch_size, scratch, scratches)
-        else:
-            run(positions, step_sizes, Plain() if plain else Share(), scratch)
+            sums = self._sum_in_parts(add_part, start, stop, _zero_sums(iterate.coef, dtype))
+            take_step(stop - start, step_size, steps, sums, iterate)
+            losses += sums.losses
         return losses
 
-    def _run_in_parts(self, run, positions, step_sizes, batch_size, scratch, scratches):
-        """Sum each batch in parts, as many for any number of threads, and add the sums in their order.
+    def gradient_sums(self, block, loss, coef, centre, with_y=True):
+        """Sum the loss and its gradient over all rows, in float64."""
+        rows, loss = _rows_of(block), _of_floats(loss)
+        if not with_y:
+            rows = rows._replace(y=read_only(np.zeros(block.n_targets)), y_step=0)
+        raw = coef.copy()
+        raw[:, -1] -= coef[:, :-1] @ centre
+        folded = _folded(raw, np.float64)
+        ahead = NOT_AHEAD if block.row_bytes <= SHORT_ROW_BYTES else _ahead(block)
 
-        So the result does not depend on ``n_jobs``.
-        """
-        over_parts = map if self.n_threads == 1 else self.pool.map
-        for number in range(len(step_sizes)):
-            first = positions[0] + number * batch_size
-            stop = min(first + batch_size, positions[1])
-            step_size = step_sizes[number : number + 1]
-            adds, steps = (Share(stop - first, stop, one, not one) for one in (True, False))
-            for own in (scratch, *scratches):
-                own.clear()
-            cuts = np.linspace(first, stop, PARTS + 1).astype(int).tolist()
-            list(over_parts(run, pairwise(cuts), repeat(step_size), repeat(adds), scratches))
-            for own in scratches:
-                own.add_to(scratch)
-            run((stop, stop), step_size, steps, scratch)
+        def add_part(start, stop, sums):
+            for first in range(start, stop, len(PANEL)):
+                order = PANEL[: block.n_rows - first]  # what is asked for ahead must be there
+                panel = rows._replace(first_row=first)
+                add_rows(panel, order, 0, min(len(order), stop - first), ahead, loss, folded, sums)
+
+        sums = _zero_sums(coef, np.float64)
+        if _is_large(block, block.n_rows):
+            sums = self._sum_in_parts(add_part, 0, block.n_rows, sums)
+        else:
+            add_part(0, block.n_rows, sums)
+        sums.gradient[:, :-1] -= np.outer(sums.gradient[:, -1], centre)
+        return sums.losses, sums.gradient
+
+    def _sum_in_parts(self, add_part, start, stop, total):
+        """Call ``add_part(start, stop, sums)`` for parts of a range, in threads, and add their sums in order."""
+
+        def sum_part(bounds):
+            sums = Sums(*map(np.zeros_like, total))
+            add_part(*bounds, sums)
+            return sums
+
+        bounds = pairwise(np.linspace(start, stop, PARTS + 1).astype(int).tolist())
+        for sums in map(sum_part, bounds) if self.n_threads == 1 else self.pool.map(sum_part, bounds):
+            total.losses[:] += sums.losses
+            total.gradient[:] += sums.gradient
+        return total
+
+
+def _is_large(block, n_rows) -> bool:
+    return n_rows * block.row_bytes >= LARGE_BATCH_BYTES
+
+
+def _ahead(block) -> int:
+    """Return how many rows ahead memory is asked for."""
+    return int(max(4, min(AHEAD, AHEAD_BYTES // max(1.0, block.row_bytes))))
+
+
+def _rows_of(block) -> Rows:
+    """Return read-only views, so that writable and read-only data share one compilation."""
+    X, weight = block.X, block.sample_weight
+    if isinstance(X, CSR):
+        X = X._replace(data=read_only(X.data), indices=read_only(X.indices), indptr=read_only(X.indptr))
+    else:
+        X = read_only(X)
+    y = read_only(block.y.reshape(-1))
+    weighted = weight is not None
+    return Rows(X, y, read_only(weight) if weighted else NO_WEIGHTS, block.n_targets, int(weighted), first_row=0)
+
+
+def _of_floats(loss):
+    """Return a loss with its numbers as floats, so that an integer compiles nothing."""
+    return type(loss)(*map(float, loss))
+
+
+def _folded(coef, dtype) -> Folded:
+    """Return coefficients on x as compiled code wants them."""
+    return Folded(coef[:, :-1].astype(dtype, order="C"), coef[:, -1].copy())
+
+
+def _zero_sums(coef, dtype) -> Sums:
+    n_targets, n_columns = coef.shape
+    return Sums(np.zeros(n_targets), np.zeros(coef.shape), np.zeros(n_columns - 1, dtype))

@@ -1,8 +1,9 @@
-"""The batches of an epoch in NumPy: slow, short, and what the other kernels are tested against."""
+"""The two operations of a kernel in NumPy: slow, short, and what the other kernels are tested against."""
 
 import numpy as np
 
-from sgdlinreg._blocks import take_rows
+from sgdlinreg._arrays import times
+from sgdlinreg._blocks import panels, take_rows
 from sgdlinreg._objective import LOSSES, proximal
 from sgdlinreg._solvers.base import CPUKernel
 
@@ -13,28 +14,28 @@ class ReferenceKernel(CPUKernel):
     losses = frozenset(LOSSES)
 
     def run_batches(self, *args):
-        """Run the kernel."""
+        """Take one step for every batch."""
         return run_batches(*args)
 
+    def gradient_sums(self, *args, **kwargs):
+        """Sum the loss and its gradient over all rows."""
+        return gradient_sums(*args, **kwargs)
 
-def run_batches(block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate):
+
+def run_batches(block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate):
     """Take one step for every ``batch_size`` rows of ``order``.
 
     Parameters
     ----------
     block : Block
         Weights of mean one.
-    order : Order
-        The rows of the epoch.
-    positions : tuple of int
-        First position in the order, and the one after the last; the last batch may be short.
+    order : ndarray of shape (n_rows,), int32 or int64
+        Numbers of the rows to use, batch after batch; the last batch may be short.
     step_sizes : ndarray of shape (n_batches, n_targets)
     batch_size : int
     objective : Objective
-    conditioning : Conditioning
-        The coordinates, and the extreme rows that join every batch.
-    memory : Memory
-        What earlier rows of a stream add to every batch.
+    coordinates : Coordinates
+        Those of the steps.
     momentum : tuple of (float, bool)
         Factor of the velocity, and whether the step looks ahead along it (Nesterov).
     iterate : Iterate
@@ -51,46 +52,68 @@ def run_batches(block, order, positions, step_sizes, batch_size, objective, cond
     as in MLPRegressor. What the proximal operator changes goes into the velocity too, so that a point where nothing
     moves is a minimum of the whole objective.
     """
-    n_extreme = len(conditioning.extreme_rows)
-    share = (block.n_rows - n_extreme) / block.n_rows
     factor, nesterov = momentum
     ahead = 1.0 + factor if nesterov else 1.0
     coef, coef_sum, velocity = iterate
     total = np.zeros(len(coef))
-    start, stop = positions
-    for first, step_size in zip(range(start, stop, batch_size), step_sizes, strict=True):
-        rows = order.rows(first, min(first + batch_size, stop))
-        joined = np.concatenate([rows, conditioning.extreme_rows])
-        weight = np.full(len(joined), share / len(rows))
-        weight[len(rows) :] = 1.0 / block.n_rows
-        if block.sample_weight is not None:
-            weight *= block.sample_weight[joined]
+    for start, step_size in zip(range(0, len(order), batch_size), step_sizes, strict=True):
+        rows = order[start : start + batch_size]
+        weight = np.ones(len(rows)) if block.sample_weight is None else block.sample_weight[rows]
+        X = take_rows(block.X, rows)
+        raw = coordinates.to_raw(coef)
+        residual = X @ raw[:, :-1].T + raw[:, -1] - block.y[rows]
+        total += weight @ objective.loss.value(residual)
 
-        X = take_rows(block.X, joined)
-        raw = conditioning.to_raw(coef)
-        residual = X @ raw[:, :-1].T + raw[:, -1] - block.y[joined]
-        total += len(rows) * (weight @ objective.loss.value(residual))
-
-        slope = weight[:, None] * objective.loss.slope(residual)
+        slope = weight[:, None] * objective.loss.slope(residual) / len(rows)
         gradient = np.zeros_like(coef)
-        gradient[:, :-1] = ((X.T @ slope).T - np.outer(slope.sum(axis=0), conditioning.centre)) / conditioning.scale
-        gradient[:, :-1] += objective.penalty_gradient(raw)[:, :-1] / conditioning.scale
+        gradient[:, :-1] = ((X.T @ slope).T - np.outer(slope.sum(axis=0), coordinates.centre)) / coordinates.scale
+        gradient[:, :-1] += objective.penalty_gradient(raw)[:, :-1] / coordinates.scale
         if objective.fit_intercept:
             gradient[:, -1] = slope.sum(axis=0)
-        if len(memory.curvature):
-            gradient += (coef - memory.anchor) @ memory.curvature
-            gradient[:, -1] *= objective.fit_intercept
-        if conditioning.whitener.shape[1]:
-            gradient[:, :-1] = gradient[:, :-1] @ conditioning.whitener @ conditioning.whitener.T
 
         step = step_size[:, None] * gradient
         velocity *= factor
         velocity -= step
         coef += factor * velocity - step if nesterov else velocity
         if not objective.is_smooth:
-            threshold = ahead * objective.l1 * step_size[:, None] / conditioning.scale
+            threshold = ahead * objective.l1 * step_size[:, None] / coordinates.scale
             moved = proximal(coef[:, :-1], threshold, float(objective.positive))
             velocity[:, :-1] += (moved - coef[:, :-1]) / ahead
             coef[:, :-1] = moved
         coef_sum += coef
     return total
+
+
+def gradient_sums(block, loss, coef, centre, with_y=True):
+    """Sum the loss and its gradient over all rows of a block, each row read once.
+
+    Parameters
+    ----------
+    block : Block
+    loss : NamedTuple
+        One of the types in `LOSSES`.
+    coef : ndarray of shape (n_targets, n_features + 1)
+        Of the columns of x - centre, the intercept last.
+    centre : ndarray of shape (n_features,)
+    with_y : bool
+        Whether residuals are predictions minus y; if not, predictions.
+
+    Returns
+    -------
+    losses : ndarray of shape (n_targets,)
+        ``sum_i s_i * loss(r_i)`` with ``r_i = (x_i - centre) @ w + b - y_i``.
+    gradient : ndarray of shape (n_targets, n_features + 1)
+        ``sum_i s_i * slope(r_i) * [x_i - centre, 1]``.
+    """
+    losses, gradient = np.zeros(block.n_targets), np.zeros_like(coef)
+    weights, intercept = coef[:, :-1], coef[:, -1] - coef[:, :-1] @ centre
+    for rows, X, weight in panels(block, copies=False):
+        residual = times(X, weights.T) + intercept
+        if with_y:
+            residual -= block.y[rows]
+        losses += weight @ loss.value(residual)
+        slope = weight[:, None] * loss.slope(residual)
+        gradient[:, :-1] += times(X.T, slope).T
+        gradient[:, -1] += slope.sum(axis=0)
+    gradient[:, :-1] -= np.outer(gradient[:, -1], centre)
+    return losses, gradient
