@@ -1,7 +1,7 @@
 """Seconds of an epoch on the CPU beside the loops that people write: ``python benchmarks/torch_loops.py``.
 
-Batches of 32, one thread. Ours is an epoch of the torch solver with a float eta0 and a full permutation, the order
-drawn anew, as in the loops. The least of some turns is taken, contenders in turn.
+Batches of 32, one thread. Ours is an epoch of the torch kernel, the order drawn anew, as in the loops. The least of
+some turns is taken, contenders in turn.
 """
 
 import time
@@ -41,18 +41,17 @@ def epoch_of_ours(X, y):
     import numpy as np
 
     from sgdlinreg._blocks import Block
+    from sgdlinreg._coordinates import Coordinates
     from sgdlinreg._objective import Objective, SquaredError
-    from sgdlinreg._solvers.base import Options, Visit
-    from sgdlinreg._solvers.sgd import SGD
+    from sgdlinreg._solvers.base import Iterate
     from sgdlinreg._solvers.sgd_torch import TorchKernel
 
-    options, rng = Options(batch_size=BATCH, eta0=ETA0, shuffle="full"), np.random.default_rng(0)
-    solver, block = (
-        SGD(Objective(SquaredError()), options, TorchKernel()),
-        Block(X, y[:, None].astype(np.float64), None),
-    )
-    state, ready = solver.prepare(solver.init(X.shape[1], 1, None), block, rng, Visit.ALL)
-    return lambda: solver.update(state, ready, rng)
+    (n_rows, n_features), rng, kernel = X.shape, np.random.default_rng(0), TorchKernel()
+    block = kernel.to_device(Block(X, y[:, None].astype(np.float64), None))
+    step_sizes = np.full((-(-n_rows // BATCH), 1), ETA0)
+    about = BATCH, Objective(SquaredError()), Coordinates(np.zeros(n_features), np.ones(n_features)), (0.0, False)
+    iterate = Iterate(*np.zeros((3, 1, n_features + 1)))
+    return lambda: kernel.run_batches(block, rng.permutation(n_rows), step_sizes, *about, iterate)
 
 
 def main():

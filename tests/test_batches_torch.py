@@ -1,30 +1,22 @@
-"""What a CUDA graph captures: the same operations, of the same shapes, whatever the rows hold."""
+"""Steps in torch operations, and what a CUDA graph captures: operations of the same shapes, whatever the rows hold."""
 
 import gc
 import weakref
 from contextlib import contextmanager
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy import sparse
 
-from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._conditioning import no_conditioning
 from sgdlinreg._objective import LOSSES, Objective, make_loss
-from sgdlinreg._past import Memory
 from sgdlinreg._solvers import batches_torch, sgd_torch
-from sgdlinreg._solvers.base import Options, Visit
-from sgdlinreg._solvers.batches_torch import make_setting
 from sgdlinreg._solvers.graphs_torch import Replayed
 from sgdlinreg._solvers.rows_torch import most_values
-from sgdlinreg._solvers.sgd import SGD
-from sgdlinreg._solvers.sgd_reference import ReferenceKernel
 from sgdlinreg._solvers.transfer import DeviceBlock
 
 from .helpers import needs_torch
+from .kernel_cases import MOMENTA, assert_same_path, block_of, csr_of, objective_of, path_of, sparse_block
 
 pytestmark = needs_torch
 
@@ -35,19 +27,28 @@ def ragged_block(rng, n_rows=203, n_features=40, n_targets=1):
     X = np.zeros((n_rows, n_features))
     for row, length in zip(X, lengths, strict=True):
         row[rng.choice(n_features, length, replace=False)] = rng.uniform(1.0, 2.0, length)
-    rows = sparse.csr_array(X)
-    return Block(CSR(rows.data, rows.indices, rows.indptr, n_features), rng.standard_normal((n_rows, n_targets)), None)
+    return Block(csr_of(X), rng.standard_normal((n_rows, n_targets)), None)
 
 
-def path_of(kernel, block, options, n_epochs=6):
-    solver, rng = SGD(Objective(make_loss("squared_error", 0.1), 0.01), options, kernel), np.random.default_rng(0)
-    state = solver.init(block.n_features, block.n_targets, None)
-    state, ready = solver.prepare(state, block, rng, Visit.ALL)
-    path = []
-    for _ in range(n_epochs):
-        state = solver.update(state, ready, rng)
-        path.append(state.coef)
-    return np.array(path)
+@pytest.mark.parametrize("momentum", MOMENTA)
+@pytest.mark.parametrize("penalty", ["none", "l2", "elasticnet", "positive"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("rows", "n_targets"), [("scaled", 1), ("scaled", 3), ("folded", 1), ("folded", 3)])
+def test_dense_rows_follow_the_reference(rows, n_targets, dtype, penalty, momentum, monkeypatch):
+    monkeypatch.setattr(batches_torch, "MAX_SCALED", 1 << 14 if rows == "scaled" else 0)
+    block = block_of(dtype, n_targets=n_targets, weighted=n_targets == 1)
+    objective = objective_of("huber", penalty, fit_intercept=n_targets == 1)
+    assert_same_path(sgd_torch.TorchKernel(), block, objective, momentum=MOMENTA[momentum])
+
+
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("momentum", MOMENTA)
+@pytest.mark.parametrize("n_targets", [1, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparse_rows_follow_the_reference(dtype, n_targets, momentum, index_dtype):
+    block = sparse_block(dtype, n_targets=n_targets, weighted=n_targets > 1, index_dtype=index_dtype)
+    options = {"momentum": MOMENTA[momentum], "index_dtype": index_dtype}
+    assert_same_path(sgd_torch.TorchKernel(), block, objective_of(penalty="elasticnet"), **options)
 
 
 @pytest.mark.parametrize("n_targets", [1, 3])
@@ -55,18 +56,16 @@ def path_of(kernel, block, options, n_epochs=6):
 def test_ragged_rows_follow_the_reference_and_room_grows(batch_size, n_targets, monkeypatch):
     rooms = []
 
-    class Spy(sgd_torch.Replayed):
+    class Spy(batches_torch.Replayed):
         def __init__(self, *args):
             super().__init__(*args)
             rooms.append(kernel.plan.capacity)
 
-    monkeypatch.setattr(sgd_torch, "Replayed", Spy)
-    monkeypatch.setattr(sgd_torch, "SPARE_ROOM", 0.0)
+    monkeypatch.setattr(batches_torch, "Replayed", Spy)
+    monkeypatch.setattr(batches_torch, "SPARE_ROOM", 0.0)
     block = ragged_block(np.random.default_rng(1), n_targets=n_targets)
-    options = Options(batch_size=batch_size, eta0=0.01, shuffle="full", tol=None)
     kernel = sgd_torch.TorchKernel()
-    path = path_of(kernel, block, options)
-    np.testing.assert_allclose(path, path_of(ReferenceKernel(), block, options), rtol=1e-10, atol=1e-12)
+    assert_same_path(kernel, block, objective_of(), batch_size=batch_size, n_epochs=6)
     assert rooms == sorted(set(rooms))  # made anew only for more room
     assert (len(rooms) > 1) == (batch_size == 7)  # other batches come together in other epochs
     assert rooms[-1] <= len(block.X.data)
@@ -75,20 +74,29 @@ def test_ragged_rows_follow_the_reference_and_room_grows(batch_size, n_targets, 
 def test_rows_without_any_value():
     empty = CSR(np.zeros(0), np.zeros(0, np.int32), np.zeros(11, np.int32), 3)
     block = Block(empty, np.arange(10.0)[:, None], None)
-    options = Options(batch_size=4, eta0=0.1, shuffle=False, tol=None)
-    expected = path_of(ReferenceKernel(), block, options)
-    np.testing.assert_allclose(path_of(sgd_torch.TorchKernel(), block, options), expected, rtol=1e-12)
+    assert_same_path(sgd_torch.TorchKernel(), block, objective_of(), batch_size=4)
 
 
-def test_the_largest_batch_is_counted_with_a_short_one_and_extreme_rows():
+def test_the_largest_batch_is_counted_with_a_short_one():
     import torch
 
     lengths = np.array([1, 0, 5, 2, 9])
     X = CSR(torch.ones(17), torch.zeros(17, dtype=torch.int64), torch.tensor(np.r_[0, lengths.cumsum()]), 4)
-    order, none = torch.tensor([4, 0, 1, 2, 3]), torch.zeros(0, dtype=torch.int64)
-    assert most_values(torch, X, order, 2, none) == 10
-    assert most_values(torch, X, order[1:4], 2, none) == 5
-    assert most_values(torch, X, order, 2, order[:1]) == 19
+    order = torch.tensor([4, 0, 1, 2, 3], dtype=torch.int32)
+    assert most_values(torch, X, order, 2) == 10
+    assert most_values(torch, X, order[1:4], 2) == 5
+    assert most_values(torch, X, order[1:], 4) == 8
+
+
+def test_a_plan_is_that_of_its_block_and_objective():
+    blocks = [block_of(), block_of()]
+    equal = [Objective(make_loss(loss, 0.3)) for loss in ("huber", "epsilon_insensitive")]
+    assert equal[0] == equal[1]  # as tuples are
+    kernel, plans = sgd_torch.TorchKernel(), []
+    for block, objective in ((blocks[0], equal[0]), (blocks[1], equal[0]), (blocks[1], equal[1])):
+        assert_same_path(kernel, block, objective)
+        assert not any(plan is kernel.plan for plan in plans)
+        plans.append(kernel.plan)
 
 
 @pytest.mark.parametrize("n_targets", [1, 2])
@@ -107,57 +115,66 @@ def test_steps_never_look_at_values(rows, n_targets, loss, monkeypatch):
     X = put(np.zeros((n_rows, n_features), np.float32))
     if rows == "sparse":
         X = CSR(put(np.zeros(50, np.float32)), put(np.zeros(50, int)), put(np.zeros(n_rows + 1, int)), n_features)
-    about = rows == "sparse", n_rows, n_features, np.dtype(np.float32)
-    block = DeviceBlock(X, put(np.zeros((n_rows, n_targets))), put(np.ones(n_rows)), *about)
-    scaled = replace(no_conditioning(n_features), centre=np.ones(n_features), extreme_rows=np.arange(3))
-    whitened = replace(scaled, whitener=np.ones((n_features, 2)))
-    remembered = Memory(np.ones((n_features + 1,) * 2), np.ones((n_targets, n_features + 1)))
-    forgotten = Memory(np.zeros((0, 0)), np.zeros((0, 1)))
-    cases = [
-        (scaled, forgotten, 0.0, (0.0, False)),
-        (scaled, forgotten, 1.0, (0.5, True)),
-        (whitened, forgotten, 0.0, (0.5, False)),
-        (whitened, remembered, 0.0, (0.0, False)),
-    ]
-    for conditioning, memory, l1_ratio, momentum in cases:
+    block = DeviceBlock(X, put(np.zeros((n_rows, n_targets))), put(np.ones(n_rows)))
+    for l1_ratio, momentum in ((0.0, (0.0, False)), (1.0, (0.5, True)), (0.0, (0.5, False))):
         objective = Objective(make_loss(loss, 0.1), 0.1, True, l1_ratio, False)
-        problem = sgd_torch.Problem(block, 16, objective, conditioning, memory, n_targets)
-        plan = sgd_torch.TorchPlan(torch, problem, make_setting(put, conditioning, memory, True))
+        plan = batches_torch.TorchPlan(torch, batches_torch.Problem(block, 16, objective, True))
         plan.capacity, plan.momentum = 20, momentum
         plan._take_steps(plan.rows, plan.step_sizes)
+        assert plan.iterate.coef.device.type == "meta"
 
 
-def test_what_a_fit_keeps_on_the_device_goes_with_it(monkeypatch):
-    plans = []
-
-    class Spy(sgd_torch.TorchPlan):
-        def run(self, *args):
-            plans.append(weakref.ref(self))
-            super().run(*args)
-
-    monkeypatch.setattr(sgd_torch, "TorchPlan", Spy)
-    X = np.random.default_rng(0).standard_normal((500, 3))
+def test_what_a_kernel_keeps_on_the_device_goes_with_it():
+    kernel = sgd_torch.TorchKernel()
     gc.collect()
     gc.disable()  # what holds itself would wait for it
     try:
-        model = MiniBatchSGDRegressor(solver="torch", batch_size=4, max_iter=3, tol=None).fit(X, X[:, 0])
-        assert plans
-        assert not any(plan() for plan in plans)
+        path_of(kernel, block_of(), objective_of(), batch_size=4)
+        plan = weakref.ref(kernel.plan)
+        assert plan() is not None
+        del kernel
+        assert plan() is None
     finally:
         gc.enable()
-    assert model.t_ > 3
 
 
 @pytest.mark.parametrize("n_rows", [3, 40, 4 * 256, 4 * 257 + 3, 4 * 1000 + 1])
 def test_nearly_all_batches_of_an_epoch_are_replayed(n_rows, monkeypatch):
     replayed = []
     monkeypatch.setattr(Replayed, "__call__", lambda self, action: replayed.append(1) or action())
-    X = np.random.default_rng(0).standard_normal((n_rows, 3))
-    kernel, options = sgd_torch.TorchKernel(), Options(batch_size=4, eta0=0.01, shuffle=False, tol=None)
-    path_of(kernel, Block(X, X[:, :1].copy(), None), options, n_epochs=1)
-    at_once, n_whole = len(kernel.plan.rows), n_rows // 4
+    kernel, block = sgd_torch.TorchKernel(), block_of(n_rows=n_rows)
+    path_of(kernel, block, objective_of(), batch_size=4, n_epochs=2)
+    at_once, n_whole, n_short = len(kernel.plan.rows), n_rows // 4, (n_rows - n_rows // 4) // 4
     assert at_once <= 256
-    assert n_whole - len(replayed) * at_once < len(replayed) + (n_whole == 0)
+    assert n_whole - n_whole // at_once * at_once < n_whole // at_once + (n_whole == 0)
+    assert len(replayed) == n_whole // at_once + n_short // at_once
+
+
+def test_small_steps_take_one_thread_and_leave_the_number_as_it_was(monkeypatch):
+    import torch
+
+    seen = []
+
+    class Spy(sgd_torch.TorchPlan):
+        def run(self, *args):
+            seen.append(torch.get_num_threads())
+            with sgd_torch.one_thread:  # of another fit
+                seen.append(torch.get_num_threads())
+            super().run(*args)
+            seen.append(torch.get_num_threads())
+
+    monkeypatch.setattr(sgd_torch, "TorchPlan", Spy)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        path_of(sgd_torch.TorchKernel(), block_of(), objective_of(), n_epochs=1)
+        assert seen == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+        monkeypatch.setattr(sgd_torch, "ALONE", 16 * 7 - 1)
+        path_of(sgd_torch.TorchKernel(), block_of(), objective_of(), n_epochs=1)
+        assert seen[3:] == [2, 1, 2]
+    finally:
+        torch.set_num_threads(before)
 
 
 class Recorder:

@@ -2,20 +2,19 @@
 
 import threading
 import warnings
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor, _arrays
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._conditioning import no_conditioning
-from sgdlinreg._ordering import epoch_order
+from sgdlinreg._blocks import Block
 from sgdlinreg._solvers import staging, transfer
+from sgdlinreg._solvers.sgd_torch import TorchKernel
 from sgdlinreg._statistics import measure
 
-from .helpers import as_csr, make_problem, needs_torch
+from .helpers import make_problem, needs_torch
+from .kernel_cases import MOMENTA, assert_same_path, block_of, csr_of, objective_of, path_of, sparse_block
 
 pytestmark = needs_torch
 
@@ -127,28 +126,34 @@ def test_blocks_of_a_source_are_measured_once(monkeypatch):
 
 
 @pytest.mark.parametrize("around", ["inference_mode", "default device"])
-def test_what_torch_is_set_to_does_not_matter(around, monkeypatch):
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_what_torch_is_set_to_does_not_matter(around, n_targets, monkeypatch):
     import torch
 
-    X, y, _ = make_problem(0)
+    block, objective = block_of(n_targets=n_targets, weighted=True), objective_of()
     monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
     monkeypatch.setattr(transfer, "LARGE", 1)
-    model = MiniBatchSGDRegressor(solver="torch", device="cpu", random_state=0)
-    expected = model.fit(X, y).coef_
+    kernel = TorchKernel("cpu")
+    coef = np.ones((n_targets, 8))
+    expected = path_of(kernel, block, objective)
+    sums = kernel.gradient_sums(kernel.to_device(block), objective.loss, coef, coef[0, 1:])
     with torch.inference_mode() if around == "inference_mode" else torch.device("meta"):
-        np.testing.assert_array_equal(model.fit(X, y).coef_, expected)
+        found = path_of(TorchKernel("cpu"), block, objective)
+        again = kernel.gradient_sums(kernel.to_device(block), objective.loss, coef, coef[0, 1:])
+    for array, its in zip([*found, *again], [*expected, *sums], strict=True):
+        np.testing.assert_array_equal(array, its)
 
 
 def test_streamed_rows_in_column_order_are_not_copied_as_a_whole(small_device, monkeypatch):
-    X, y, _ = make_problem(2, n_rows=1003)
-    model = MiniBatchSGDRegressor(solver="torch", batch_size=16, random_state=0, tol=None, max_iter=2)
-    expected = model.fit(X, y).coef_
-    taken = []
-    take = np.take
+    block, objective = block_of(n_rows=1003), objective_of()
+    expected = path_of(TorchKernel("cpu"), block, objective)
+    taken, take = [], np.take
     monkeypatch.setattr(
         np, "take", lambda a, *rest, **more: taken.append(a.flags.c_contiguous) or take(a, *rest, **more)
     )
-    np.testing.assert_allclose(model.fit(np.asfortranarray(X), y).coef_, expected, rtol=1e-12)
+    found = path_of(TorchKernel("cpu"), block._replace(X=np.asfortranarray(block.X)), objective)
+    for array, its in zip(found, expected, strict=True):
+        np.testing.assert_allclose(array, its, rtol=1e-10, atol=1e-12 * np.abs(its).max())
     assert all(taken)
 
 
@@ -163,123 +168,92 @@ def test_values_that_are_not_finite_are_found_on_the_device(eta0, monkeypatch):
     assert not hasattr(model, "coef_")
 
 
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("n_extreme", [0, 3])
-@pytest.mark.parametrize("positions", [(0, 301), (96, 301), (0, 96)])
-def test_parts_are_the_batches_in_order(small_device, sparse, n_extreme, positions):
+@pytest.mark.parametrize("n_rows", [301, 96])
+@pytest.mark.parametrize("batch_size", [16, 1])
+def test_parts_are_the_batches_in_order(small_device, sparse, n_rows, batch_size, index_dtype):
     X, y, weight = make_problem(1)
-    rows = as_csr(X)
-    block = Block(CSR(rows.data, rows.indices, rows.indptr, 7) if sparse else X, y[:, None], weight)
-    order = epoch_order(301, 56.0, "full", np.random.default_rng(0))
-    extreme = np.arange(n_extreme)
-    conditioning = replace(no_conditioning(7), extreme_rows=extreme)
-    ready = transfer.to_device(block, small_device)
+    ready = transfer.to_device(Block(csr_of(X) if sparse else X, y[:, None], weight), small_device)
     assert isinstance(ready, transfer.HostBlock)
-    seen, steps = [], []
-    parts = transfer.parts_of(ready, order, positions, conditioning, 16, small_device)
-    for part in parts:
-        values = part.block.X
+    order = np.random.default_rng(0).permutation(301)[:n_rows].astype(index_dtype)
+    seen, end = [], 0
+    for positions, part in transfer.parts_of(ready, order, batch_size, small_device):
+        assert positions.start == end
+        assert positions.start % batch_size == 0
+        assert part.n_rows == positions.stop - positions.start < n_rows
+        end = positions.stop
+        values = part.X
         if sparse:
-            parts_of_row = np.split(values.data.numpy(), values.indptr.numpy()[1:-1])
-            values = np.array(parts_of_row)
-        taken = [np.asarray(array) for array in (values, part.block.y, part.block.sample_weight)]
-        rows_in_order = part.order.rows(*part.positions)
-        seen.append([array[rows_in_order] for array in taken])
-        steps.extend(range(part.steps.start, part.steps.stop))
-        np.testing.assert_array_equal(taken[0][part.conditioning.extreme_rows], X[extreme])
-        assert part.block.n_rows == 301
-        assert part.block.y.shape[0] < 301
-    chosen = order.rows(*positions)
+            values = np.array(np.split(values.data.numpy(), values.indptr.numpy()[1:-1]))
+        seen.append([np.asarray(array).copy() for array in (values, part.y, part.sample_weight)])  # buffers are reused
+    assert end == n_rows
     for found, whole in zip(zip(*seen, strict=True), (X, y[:, None], weight), strict=True):
-        np.testing.assert_array_equal(np.concatenate(found), whole[chosen])
-    assert steps == list(range(-(-len(chosen) // 16)))
+        np.testing.assert_array_equal(np.concatenate(found), whole[order])
 
 
-@pytest.mark.parametrize("kind", ["float64", "float32", "sparse"])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"eta0": 0.01},
-        {"loss": "huber", "epsilon": 1.0, "average": True},
-        {"penalty": "elasticnet", "alpha": 0.1, "momentum": 0.5},
-        {"shuffle": False, "drop_last": True},
-    ],
-    ids=str,
-)
-def test_streamed_rows_take_the_path_of_one_block(small_device, kind, options, monkeypatch):
-    X, y, weight = make_problem(2, n_rows=1003, n_targets=2)
-    X[5] *= 30.0  # joins every batch
-    X = as_csr(X) if kind == "sparse" else X.astype(kind)
-    model = MiniBatchSGDRegressor(solver="torch", batch_size=16, random_state=0, tol=None, max_iter=4, **options)
-    numbers, load = [], transfer._load
+@pytest.mark.parametrize("make", [block_of, sparse_block])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("momentum", MOMENTA)
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+def test_streamed_rows_take_the_path_of_one_block(small_device, make, dtype, momentum, index_dtype, monkeypatch):
+    block, numbers, load = make(dtype, n_targets=2, weighted=True, n_rows=1003), [], transfer._load
 
-    def spy(block, rows, device, staging, number):
-        numbers.append(number)
-        return load(block, rows, device, staging, number)
+    def spy(*args):
+        numbers.append(args[-1])
+        return load(*args)
 
     monkeypatch.setattr(transfer, "_load", spy)
-    streamed = model.fit(X, y, weight).coef_
-    assert max(numbers) > 10
-    numbers.clear()
-    monkeypatch.setattr(transfer, "room_on", lambda device: np.inf)
-    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset({"cpu"}))
-    np.testing.assert_allclose(model.fit(X, y, weight).coef_, streamed, rtol=1e-12)
-    assert not numbers
+    objective, options = objective_of("huber", "elasticnet"), {"momentum": MOMENTA[momentum], "n_epochs": 2}
+    assert_same_path(TorchKernel("cpu"), block, objective, index_dtype=index_dtype, **options)
+    assert max(numbers) > 5
 
 
-def test_a_batch_that_does_not_fit_is_an_error_before_anything_is_sent(small_device):
-    X, y, _ = make_problem(3)
-    model = MiniBatchSGDRegressor(solver="torch", random_state=0, batch_size="full")
+def test_a_batch_that_does_not_fit_is_an_error_before_anything_is_sent(small_device, monkeypatch):
+    kernel, block, sent = TorchKernel("cpu"), block_of(n_rows=301), []
+    monkeypatch.setattr(transfer, "_load", lambda *args: sent.append(args))
     with pytest.raises(MemoryError, match=r"Batches of 301 rows take .* Set a smaller batch_size"):
-        model.fit(X, y)
-    assert not hasattr(model, "coef_")
+        path_of(kernel, block, objective_of(), batch_size=301)
+    assert not sent
 
 
-def test_an_error_while_loading_ends_the_fit_and_leaves_the_model(small_device, monkeypatch):
-    import torch
-
-    X, y, _ = make_problem(3)
-    model = MiniBatchSGDRegressor(solver="torch", random_state=0, batch_size=16).fit(X, y)
-    before = model.coef_.copy()
+def test_an_error_while_loading_ends_the_epoch(small_device, monkeypatch):
     load = transfer._load
 
     def fail(block, rows, device, staging, number):
         if number == 3:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+            raise RuntimeError("number three")
         return load(block, rows, device, staging, number)
 
     monkeypatch.setattr(transfer, "_load", fail)
-    with pytest.raises(MemoryError, match=r"The device ran out of memory\. X is 301 x 7"):
-        model.fit(X, 2.0 * y)
-    np.testing.assert_array_equal(model.coef_, before)
+    threads = threading.active_count()
+    with pytest.raises(RuntimeError, match="number three"):
+        path_of(TorchKernel("cpu"), block_of(n_rows=301), objective_of())
+    assert threading.active_count() == threads
 
 
 @pytest.mark.gpu
-def test_a_small_gpu_takes_the_path_of_a_large_one(monkeypatch):
-    X, y, weight = make_problem(4, n_rows=20_011)
-    model = MiniBatchSGDRegressor(solver="torch", device="cuda", random_state=0, tol=None, max_iter=3, eta0=1e-3)
-    expected = model.fit(X, y, weight).coef_
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+def test_a_small_gpu_takes_the_path_of_a_large_one(index_dtype, monkeypatch):
     monkeypatch.setattr(transfer, "room_on", lambda device: 1e5)
-    np.testing.assert_allclose(model.fit(X, y, weight).coef_, expected, rtol=1e-10)
+    kernel, block = TorchKernel("cuda"), block_of(n_rows=20_011, weighted=True)
+    assert isinstance(kernel.to_device(block), transfer.HostBlock)
+    assert_same_path(kernel, block, objective_of(), batch_size=256, n_epochs=3, index_dtype=index_dtype)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["wide", "sparse", "large batches"])
 def test_parts_of_many_batches_follow_while_the_next_ones_load(kind, monkeypatch):
     n_features, batch_size = {"wide": (1100, 16), "sparse": (50, 32), "large batches": (64, 512)}[kind]
-    X = np.random.default_rng(6).standard_normal((40_000, n_features))
-    y = X[:, 0] + 1.0
-    X = as_csr(np.where(np.abs(X) > 1.0, X, 0.0)) if kind == "sparse" else X
-    options = {"random_state": 0, "tol": None, "max_iter": 2, "eta0": 1e-4, "batch_size": batch_size}
-    expected = MiniBatchSGDRegressor(solver="numba", **options).fit(X, y).coef_
-    model = MiniBatchSGDRegressor(solver="torch", device="cuda", **options)
-    np.testing.assert_allclose(model.fit(X, y).coef_, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
-    again = model.fit(X, y).coef_
-    np.testing.assert_array_equal(model.fit(X, y).coef_, again)
-    size = 16 * X.nnz if kind == "sparse" else X.nbytes
+    make = sparse_block if kind == "sparse" else block_of
+    block, objective = make(n_features=n_features, n_rows=40_000), objective_of()
+    assert_same_path(TorchKernel("cuda"), block, objective, batch_size=batch_size, n_epochs=2)
+    first, again = (path_of(TorchKernel("cuda"), block, objective, batch_size=batch_size) for _ in range(2))
+    for array, its in zip(first, again, strict=True):
+        np.testing.assert_array_equal(array, its)
+    size = 16 * len(block.X.data) if kind == "sparse" else block.X.nbytes
     monkeypatch.setattr(transfer, "room_on", lambda device: 0.95 * size)
-    np.testing.assert_allclose(model.fit(X, y).coef_, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+    assert_same_path(TorchKernel("cuda"), block, objective, batch_size=batch_size, n_epochs=2)
 
 
 @pytest.mark.gpu
@@ -288,12 +262,9 @@ def test_a_second_gpu():
 
     if torch.cuda.device_count() < 2:
         pytest.skip("there is one GPU")
-    X, y, _ = make_problem(7, n_rows=20_000)
-    options = {"random_state": 0, "tol": None, "max_iter": 3, "eta0": 1e-3, "batch_size": 8}
-    expected = MiniBatchSGDRegressor(solver="numba", **options).fit(as_csr(X), y).coef_
+    block = sparse_block(n_rows=20_000)
     for device in ("cuda:0", "cuda:1", "cuda:0"):
-        model = MiniBatchSGDRegressor(solver="torch", device=device, **options)
-        np.testing.assert_allclose(model.fit(as_csr(X), y).coef_, expected, rtol=1e-10)
+        assert_same_path(TorchKernel(device), block, objective_of(), batch_size=8, n_epochs=3)
 
 
 @pytest.mark.gpu

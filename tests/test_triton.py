@@ -13,11 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._objective import Objective, make_loss
-from sgdlinreg._solvers.base import Options, Visit
-
-from .helpers import make_problem
+from .kernel_cases import MOMENTA, OBJECTIVES, assert_same_path, block_of, objective_of, path_of
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 if importlib.util.find_spec("triton") is None or importlib.util.find_spec("torch") is None:
@@ -28,15 +24,7 @@ import torch  # noqa: E402
 from sgdlinreg._solvers import sgd_torch  # noqa: E402
 from sgdlinreg._solvers.sgd_torch import TorchKernel  # noqa: E402
 
-from .triton_cases import (  # noqa: E402
-    OBJECTIVES,
-    SharedKernel,
-    TritonKernel,
-    assert_same_path,
-    block_of,
-    objective_of,
-    run,
-)
+from .triton_cases import SharedKernel, TritonKernel  # noqa: E402
 
 KERNELS = [TritonKernel, SharedKernel]
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -52,18 +40,15 @@ compiles = pytest.mark.skipif(INTERPRETED, reason="nothing compiles with TRITON_
 @pytest.mark.parametrize("n_targets", [1, 3])
 def test_shapes(kernel, dtype, n_features, n_targets):
     block = block_of(dtype, n_features, n_targets, weighted=n_targets > 1)
-    for eta0 in ("auto", 1e-3):  # 61 rows, batches of 16: the last one is ragged
-        assert_same_path(kernel(DEVICE), [block], objective_of(penalty="l2"), Options(batch_size=16, eta0=eta0))
+    assert_same_path(kernel(DEVICE), block, objective_of(penalty="l2"))  # 61 rows, batches of 16: the last is ragged
 
 
 @runs
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(("loss", "penalty", "momentum"), OBJECTIVES)
 def test_objectives(kernel, loss, penalty, momentum):
-    from .triton_cases import MOMENTA
-
-    options = Options(batch_size=16, **MOMENTA[momentum])
-    assert_same_path(kernel(DEVICE), [block_of(weighted=True)], objective_of(loss, penalty), options)
+    block, objective = block_of(weighted=True), objective_of(loss, penalty)
+    assert_same_path(kernel(DEVICE), block, objective, momentum=MOMENTA[momentum], n_epochs=2)
 
 
 @runs
@@ -71,18 +56,16 @@ def test_objectives(kernel, loss, penalty, momentum):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
 def test_losses_in_both_dtypes(kernel, dtype, loss):
-    assert_same_path(kernel(DEVICE), [block_of(dtype)], objective_of(loss), Options(batch_size=16, eta0=1e-3))
+    assert_same_path(kernel(DEVICE), block_of(dtype), objective_of(loss))
 
 
 @runs
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("batch_size", [3, 7, 61])
-def test_batch_sizes(kernel, fit_intercept, batch_size):
+@pytest.mark.parametrize(("fit_intercept", "index_dtype"), [(True, np.int32), (False, np.int64)])
+@pytest.mark.parametrize("batch_size", [1, 7, 61])
+def test_batch_sizes(kernel, fit_intercept, batch_size, index_dtype):
     objective = objective_of(penalty="l2", fit_intercept=fit_intercept)
-    for shuffle in (True, False):
-        options = Options(batch_size=batch_size, shuffle=shuffle)
-        assert_same_path(kernel(DEVICE), [block_of()], objective, options)
+    assert_same_path(kernel(DEVICE), block_of(), objective, batch_size=batch_size, index_dtype=index_dtype, n_epochs=3)
 
 
 @runs
@@ -92,74 +75,40 @@ def test_batches_of_many_tiles(kernel, monkeypatch):
 
     monkeypatch.setattr(sgd_triton, "TILE_BYTES", 1 << 10)
     assert sgd_triton.shape_of(48, 7, 8).tiles == 6
-    block = block_of(n_targets=2, weighted=True)
-    assert_same_path(kernel(DEVICE), [block], objective_of("huber"), Options(batch_size=48))
+    assert_same_path(kernel(DEVICE), block_of(n_targets=2, weighted=True), objective_of("huber"), batch_size=48)
 
 
 @runs
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_extreme_rows_and_whitening(kernel, dtype):
-    rng = np.random.default_rng(2)
-    X = rng.standard_normal((300, 1)) + 1e-2 * rng.standard_normal((300, 5))
-    X[[3, 200]] *= 100
-    y = X @ [[1.0], [-2.0], [3.0], [0.5], [-2.5]] * 300 + rng.standard_normal((300, 1))
-    block = block_of()._replace(X=X.astype(dtype), y=y, sample_weight=rng.uniform(0.5, 2, 300))
-    state = assert_same_path(kernel(DEVICE), [block], objective_of(), Options(batch_size=16), n_epochs=1)
-    assert len(state.conditioning.extreme_rows)
-    assert state.conditioning.whitener.shape[1]
-
-
-@runs
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("fit_intercept", [True, False])
-def test_blocks_that_follow_others(kernel, fit_intercept):
-    blocks = [block_of(n_targets=2), block_of(n_targets=2)]
-    blocks[1] = blocks[1]._replace(X=blocks[1].X + 1.0, y=2.0 * blocks[1].y)
-    objective = objective_of(penalty="l2", fit_intercept=fit_intercept)
-    state = assert_same_path(kernel(DEVICE), blocks, objective, Options(batch_size=16), visit=Visit.ONCE, n_epochs=1)
-    assert len(state.memory.curvature)
-
-
-@runs
-def test_estimators_use_the_kernels_that_cover_a_problem(monkeypatch):
+def test_the_kernels_that_cover_a_problem_are_used(monkeypatch):
     from sgdlinreg._solvers import sgd_triton
 
     made = []
     plan = sgd_triton.TritonPlan
     monkeypatch.setattr(sgd_triton, "TritonPlan", lambda *args: made.append(args) or plan(*args))
     monkeypatch.setattr(TorchKernel, "_has_triton", lambda self: True)
-    X, y, weight = make_problem(1, n_rows=61)
-    keywords = {"solver": "torch", "batch_size": 16, "max_iter": 3, "tol": None, "random_state": 0}
-    found = MiniBatchSGDRegressor(device=DEVICE, **keywords).fit(X, y, weight)
+    assert_same_path(TorchKernel(DEVICE), block_of(weighted=True), objective_of())
     assert len(made) == 1  # one for all epochs
-    expected = MiniBatchSGDRegressor(**keywords | {"solver": "numba"}).fit(X, y, weight)
-    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-10)
-    monkeypatch.setattr(sgd_triton, "covers", lambda *args: False)
-    wide = MiniBatchSGDRegressor(device=DEVICE, **keywords).fit(X, y, weight)
+    monkeypatch.setattr(sgd_triton, "covers", lambda block: False)
+    assert_same_path(TorchKernel(DEVICE), block_of(weighted=True), objective_of())
     assert len(made) == 1
-    np.testing.assert_allclose(wide.coef_, expected.coef_, rtol=1e-10)
 
 
 @runs
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_repeated_fits_are_bit_identical(kernel):
+def test_repeated_epochs_are_bit_identical(kernel):
     block = block_of(np.float32, 17, 2, weighted=True)
-    first, again = (run(kernel(DEVICE), [block], objective_of("huber"), Options(batch_size=16))[0] for _ in range(2))
-    assert first.tobytes() == again.tobytes()
+    first, again = (path_of(kernel(DEVICE), block, objective_of("huber")) for _ in range(2))
+    for steps, those in zip(first, again, strict=True):
+        assert steps.tobytes() == those.tobytes()
 
 
 @compiles
 @pytest.mark.gpu
 @pytest.mark.parametrize("batch_size", [32, 8192])
 @pytest.mark.parametrize("n_features", [64, 1100])
-def test_fits_on_a_gpu(batch_size, n_features):
-    X, y, _ = make_problem(2, n_rows=20_000, n_features=n_features)
-    keywords = {"batch_size": batch_size, "max_iter": 3, "tol": None, "random_state": 0, "eta0": 1e-5}
-    fits = [MiniBatchSGDRegressor(solver="torch", device="cuda", **keywords).fit(X, y) for _ in range(2)]
-    expected = MiniBatchSGDRegressor(solver="numba", **keywords).fit(X, y)
-    np.testing.assert_allclose(fits[0].coef_, expected.coef_, rtol=1e-10, atol=1e-10 * np.abs(expected.coef_).max())
-    assert fits[0].coef_.tobytes() == fits[1].coef_.tobytes()
+def test_epochs_on_a_gpu(batch_size, n_features):
+    block = block_of(n_features=n_features, n_rows=20_000)
+    assert_same_path(TorchKernel("cuda"), block, objective_of(), batch_size=batch_size, n_epochs=3)
 
 
 class DriverOfSm90:
@@ -229,9 +178,8 @@ def test_without_what_triton_needs_steps_are_torch_operations(monkeypatch):
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
 def test_launches_compile_for_what_they_are_given(codes, kernel, loss):
-    options = Options(batch_size=16, eta0=1e-3, momentum=0.5, nesterovs_momentum=loss == "huber")
     block = block_of(np.float32, 7, 1 + (loss == "huber"), weighted=loss == "huber")
-    run(kernel("cpu"), [block], objective_of(loss, "elasticnet"), options, n_epochs=1)
+    path_of(kernel("cpu"), block, objective_of(loss, "elasticnet"), momentum=(0.5, loss == "huber"), n_epochs=1)
     assert len(codes) == (1 if kernel is TritonKernel else 2 * 8)  # eight steps are replayed at a time
     assert all("cubin" in code.asm for code in codes)
     assert len({id(code) for code in codes}) <= 2
@@ -240,38 +188,23 @@ def test_launches_compile_for_what_they_are_given(codes, kernel, loss):
 @compiles
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_launches_compile_for_single_rows_columns_and_targets(codes, kernel):
-    options = Options(batch_size=1, eta0=1e-3)
     for n_rows, n_targets in ((1, 1), (2, 1), (33, 1), (33, 2)):
-        run(kernel("cpu"), [block_of(np.float64, 1, n_targets, n_rows=n_rows)], objective_of(), options, n_epochs=1)
+        block = block_of(np.float64, 1, n_targets, n_rows=n_rows)
+        path_of(kernel("cpu"), block, objective_of(), batch_size=1, n_epochs=1)
+    assert codes
     assert all("cubin" in code.asm for code in codes)
     if kernel is TritonKernel:  # no code of its own for every number of batches
         assert len({id(code) for code in codes}) == 2
 
 
-@compiles
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_launches_compile_with_matrices(codes, kernel):
-    rng = np.random.default_rng(2)
-    X = rng.standard_normal((300, 1)) + 1e-2 * rng.standard_normal((300, 5))
-    X[3] *= 100
-    y = X @ [[1.0], [-2.0], [3.0], [0.5], [-2.5]] * 300 + rng.standard_normal((300, 1))
-    block = block_of()._replace(X=X, y=y)
-    state = run(kernel("cpu"), [block], objective_of(), Options(batch_size=16), n_epochs=1)[1]
-    assert state.conditioning.whitener.shape[1]
-    blocks, objective = [block_of(), block_of()], objective_of(penalty="l2")
-    state = run(kernel("cpu"), blocks, objective, Options(batch_size=16), visit=Visit.ONCE, n_epochs=1)[1]
-    assert len(state.memory.curvature)
-    assert all("cubin" in code.asm for code in codes)
-
-
-def compiled_for_sm_90(kernel, dtype, constants, warps):
+def compiled_for_sm_90(kernel, dtype, index, constants, warps):
     """Compile a kernel without a GPU, for aligned arrays, and give what the assembler says of its registers."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    types = {"X": f"*{dtype}", "order": "*i64", "extreme_rows": "*i64", "progress": "*i64", "extent": "*i64"}
-    numbers = {"n_features", "n_targets", "batch_size", "n_extreme", "n_positions", "n_batches", "n_programs"}
+    types = {"X": f"*{dtype}", "order": f"*{index}", "progress": "*i64", "extent": "*i64"}
+    numbers = {"n_features", "n_targets", "batch_size", "n_positions", "n_batches", "n_programs"}
     signature = {
         name: "constexpr" if name in constants else "i32" if name in numbers else types.get(name, "*fp64")
         for name in kernel.arg_names
@@ -299,36 +232,23 @@ def spilled_bytes(cubin, folder):
 @compiles
 @pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
 @pytest.mark.parametrize(
-    ("n_features", "dtype", "has_matrix"),
-    [(1, "fp32", False), (17, "fp64", True), (64, "fp32", False), (64, "fp64", True), (1024, "fp32", False)],
+    ("n_features", "dtype", "index"),
+    [(1, "fp32", "i64"), (17, "fp64", "i32"), (64, "fp32", "i32"), (64, "fp64", "i64"), (1024, "fp32", "i64")],
 )
-def test_kernels_compile_for_sm_90_and_do_not_spill(loss, n_features, dtype, has_matrix, tmp_path):
+def test_kernels_compile_for_sm_90_and_do_not_spill(loss, n_features, dtype, index, tmp_path):
     from sgdlinreg._solvers import kernels_triton
-    from sgdlinreg._solvers.sgd_triton import MAX_WARPS, MIN_WARPS, loss_constants, shape_of, step_constants
+    from sgdlinreg._solvers.sgd_triton import MIN_WARPS, loss_constants, shape_of, step_constants
 
-    objective = Objective(make_loss(loss, 0.3), 0.1, True, 0.0 if has_matrix else 0.5)
-    shape = shape_of(32, n_features, int(dtype[2:]) // 8, has_matrix)
+    objective = objective_of(loss, "l2" if dtype == "fp64" else "elasticnet")
+    shape = shape_of(32, n_features, int(dtype[2:]) // 8)
     tile = {"ROWS": shape.rows, "COLUMNS": shape.columns, "TILES": shape.tiles, "HAS_WEIGHT": True}
     sums = tile | loss_constants(objective.loss)
-    steps = step_constants(objective, nesterov=True, whitens=has_matrix, remembers=False)
+    steps = step_constants(objective, nesterov=True)
     parts = {"COLUMNS": shape.columns, "PARTS": max(1, 2048 // shape.columns)}
     for kernel, constants, warps in (
         (kernels_triton.walk, sums | steps, shape.warps),
         (kernels_triton.sum_up, sums, shape.warps),
-        (kernels_triton.take_step, parts | steps, MAX_WARPS if has_matrix else MIN_WARPS),
+        (kernels_triton.take_step, parts | steps, MIN_WARPS),
     ):
-        cubin = compiled_for_sm_90(kernel, dtype, constants, warps)
+        cubin = compiled_for_sm_90(kernel, dtype, index, constants, warps)
         assert max(spilled_bytes(cubin, tmp_path)) <= 64  # the frame of a division that is called
-
-
-@compiles
-def test_what_is_remembered_compiles_for_sm_90():
-    from sgdlinreg._solvers import kernels_triton
-    from sgdlinreg._solvers.sgd_triton import loss_constants, shape_of, step_constants
-
-    objective = objective_of(penalty="l2")
-    shape = shape_of(32, 64, 8, True)
-    tile = {"ROWS": shape.rows, "COLUMNS": shape.columns, "TILES": shape.tiles, "HAS_WEIGHT": False}
-    steps = step_constants(objective, nesterov=False, whitens=True, remembers=True)
-    constants = tile | loss_constants(objective.loss) | steps
-    assert compiled_for_sm_90(kernels_triton.walk, "fp64", constants, shape.warps)

@@ -6,15 +6,7 @@ Targets are independent programs of a launch.
 import triton
 import triton.language as tl
 
-from sgdlinreg._solvers.tiles_triton import (
-    length_of,
-    load_matrices,
-    load_rows,
-    load_vector,
-    moved_from,
-    row_numbers,
-    sums_of,
-)
+from sgdlinreg._solvers.tiles_triton import length_of, load_rows, load_vector, moved_from, row_numbers, sums_of
 
 
 @triton.jit(do_not_specialize=["n_positions", "n_batches"])
@@ -23,7 +15,6 @@ def walk(
     y,
     weight,
     order,
-    extreme_rows,
     step_sizes,
     coef,
     coef_sum,
@@ -31,15 +22,10 @@ def walk(
     losses,
     centre,
     inverse_scale,
-    whitener,
-    curvature,
-    edge,
-    anchor,
     numbers,
     n_features,
     n_targets,
     batch_size,
-    n_extreme,
     n_positions,
     n_batches,
     LOSS: tl.constexpr,
@@ -48,8 +34,6 @@ def walk(
     PROXIMAL: tl.constexpr,
     NESTEROV: tl.constexpr,
     HAS_WEIGHT: tl.constexpr,
-    WHITENS: tl.constexpr,
-    REMEMBERS: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     TILES: tl.constexpr,
@@ -60,16 +44,14 @@ def walk(
     """
     target = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, COLUMNS)
-    data, sizes, shape = (X, y, weight), (n_features, n_targets), (batch_size, n_extreme)
+    data, sizes = (X, y, weight), (n_features, n_targets)
     coef += target * (n_features + 1)
     coef_sum += target * (n_features + 1)
     velocity += target * (n_features + 1)
-    anchor += target * (n_features + 1)
     loss = None
     if LOSS is not None:
         loss = LOSS(tl.load(numbers))
     middle, unit = load_vector(centre, columns, n_features), load_vector(inverse_scale, columns, n_features)
-    matrices = load_matrices((whitener, curvature, edge), anchor, columns, n_features, WHITENS, REMEMBERS)
     w, v = load_vector(coef, columns, n_features), load_vector(velocity, columns, n_features)
     b, u = tl.load(coef + n_features), tl.load(velocity + n_features)
     w_sum, b_sum = load_vector(coef_sum, columns, n_features), tl.load(coef_sum + n_features)
@@ -77,47 +59,28 @@ def walk(
 
     folded = w * unit
     intercept = b - tl.sum(middle * folded, axis=0)
-    features, slope_sum, batch_loss = tl.zeros_like(w), tl.zeros_like(b), tl.zeros_like(b)
+    features, slope_sum = tl.zeros_like(w), tl.zeros_like(b)
     first = tl.program_id(0) * 0
-    rows, own, joins = row_numbers(order, extreme_rows, first, first, shape, n_positions, ROWS)
-    length = length_of(first, batch_size, n_positions)
-    x, label, factor = load_rows(data, rows, own, joins, length, target, numbers, columns, sizes, HAS_WEIGHT)
+    rows, there = row_numbers(order, first, first, batch_size, n_positions, ROWS)
+    x, label, factor = load_rows(data, rows, there, target, columns, sizes, HAS_WEIGHT)
     following = first + 1
-    rows, own, joins = row_numbers(order, extreme_rows, following // TILES, following % TILES, shape, n_positions, ROWS)
+    rows, there = row_numbers(order, following // TILES, following % TILES, batch_size, n_positions, ROWS)
     for now in range(n_batches * TILES):
-        following = now + 1
-        length = length_of(following // TILES, batch_size, n_positions)
-        next_x, next_label, next_factor = load_rows(
-            data, rows, own, joins, length, target, numbers, columns, sizes, HAS_WEIGHT
-        )
+        next_x, next_label, next_factor = load_rows(data, rows, there, target, columns, sizes, HAS_WEIGHT)
         following = now + 2
-        rows, own, joins = row_numbers(
-            order, extreme_rows, following // TILES, following % TILES, shape, n_positions, ROWS
-        )
+        rows, there = row_numbers(order, following // TILES, following % TILES, batch_size, n_positions, ROWS)
         more = sums_of(x, label, factor, folded, intercept, loss, VALUE, SLOPE)
-        features, slope_sum, batch_loss = features + more[0], slope_sum + more[1], batch_loss + more[2]
+        features, slope_sum, loss_sum = features + more[0], slope_sum + more[1], loss_sum + more[2]
         if now % TILES == TILES - 1:
             number = now // TILES
             step_size = tl.load(step_sizes + number.to(tl.int64) * n_targets + target)
-            sums = features, slope_sum, batch_loss
-            w, b, v, u = moved_from(
-                sums,
-                (w, b, v, u),
-                step_size,
-                (middle, unit),
-                matrices,
-                numbers,
-                PROXIMAL,
-                NESTEROV,
-                WHITENS,
-                REMEMBERS,
-            )
+            sums, length = (features, slope_sum), length_of(number, batch_size, n_positions)
+            w, b, v, u = moved_from(sums, length, (w, b, v, u), step_size, (middle, unit), numbers, PROXIMAL, NESTEROV)
             w_sum += w
             b_sum += b
-            loss_sum += length_of(number, batch_size, n_positions) * batch_loss
             folded = w * unit
             intercept = b - tl.sum(middle * folded, axis=0)
-            features, slope_sum, batch_loss = tl.zeros_like(w), tl.zeros_like(b), tl.zeros_like(b)
+            features, slope_sum = tl.zeros_like(w), tl.zeros_like(b)
         x, label, factor = next_x, next_label, next_factor
 
     within = columns < n_features
@@ -136,7 +99,6 @@ def sum_up(
     y,
     weight,
     order,
-    extreme_rows,
     progress,
     extent,
     partial,
@@ -147,7 +109,6 @@ def sum_up(
     n_features,
     n_targets,
     batch_size,
-    n_extreme,
     n_programs,
     LOSS: tl.constexpr,
     VALUE: tl.constexpr,
@@ -164,7 +125,7 @@ def sum_up(
     """
     target, program = tl.program_id(0).to(tl.int64), tl.program_id(1)
     columns = tl.arange(0, COLUMNS)
-    data, sizes, shape = (X, y, weight), (n_features, n_targets), (batch_size, n_extreme)
+    data, sizes = (X, y, weight), (n_features, n_targets)
     number, n_positions = tl.load(progress + target), tl.load(extent + 1)
     coef += target * (n_features + 1)
     partial += (target * n_programs + program) * (n_features + 2)
@@ -173,16 +134,15 @@ def sum_up(
         loss = LOSS(tl.load(numbers))
     folded = load_vector(coef, columns, n_features) * load_vector(inverse_scale, columns, n_features)
     intercept = tl.load(coef + n_features) - tl.sum(load_vector(centre, columns, n_features) * folded, axis=0)
-    length = length_of(number, batch_size, n_positions)
-    features, slope_sum, batch_loss = tl.zeros_like(folded), tl.zeros_like(intercept), tl.zeros_like(intercept)
+    features, slope_sum, loss_sum = tl.zeros_like(folded), tl.zeros_like(intercept), tl.zeros_like(intercept)
     for tile in range(program, TILES, n_programs):
-        rows, own, joins = row_numbers(order, extreme_rows, number, tile, shape, n_positions, ROWS)
-        x, label, factor = load_rows(data, rows, own, joins, length, target, numbers, columns, sizes, HAS_WEIGHT)
+        rows, there = row_numbers(order, number, tile, batch_size, n_positions, ROWS)
+        x, label, factor = load_rows(data, rows, there, target, columns, sizes, HAS_WEIGHT)
         more = sums_of(x, label, factor, folded, intercept, loss, VALUE, SLOPE)
-        features, slope_sum, batch_loss = features + more[0], slope_sum + more[1], batch_loss + more[2]
+        features, slope_sum, loss_sum = features + more[0], slope_sum + more[1], loss_sum + more[2]
     tl.store(partial + columns, features, mask=columns < n_features)
     tl.store(partial + n_features, slope_sum)
-    tl.store(partial + n_features + 1, batch_loss)
+    tl.store(partial + n_features + 1, loss_sum)
 
 
 @triton.jit
@@ -197,10 +157,6 @@ def take_step(
     losses,
     centre,
     inverse_scale,
-    whitener,
-    curvature,
-    edge,
-    anchor,
     numbers,
     n_features,
     n_targets,
@@ -208,8 +164,6 @@ def take_step(
     n_programs,
     PROXIMAL: tl.constexpr,
     NESTEROV: tl.constexpr,
-    WHITENS: tl.constexpr,
-    REMEMBERS: tl.constexpr,
     COLUMNS: tl.constexpr,
     PARTS: tl.constexpr,
 ):
@@ -222,11 +176,10 @@ def take_step(
         coef += target * (n_features + 1)
         coef_sum += target * (n_features + 1)
         velocity += target * (n_features + 1)
-        anchor += target * (n_features + 1)
         partial += target * n_programs * (n_features + 2)
         w, v = load_vector(coef, columns, n_features), load_vector(velocity, columns, n_features)
         b, u = tl.load(coef + n_features), tl.load(velocity + n_features)
-        features, slope_sum, batch_loss = tl.zeros_like(w), tl.zeros_like(b), tl.zeros_like(b)
+        features, slope_sum, loss_sum = tl.zeros_like(w), tl.zeros_like(b), tl.zeros_like(b)
         for first in range(0, n_programs, PARTS):
             part = first + tl.arange(0, PARTS)
             of_part = partial + part * (n_features + 2)
@@ -234,19 +187,16 @@ def take_step(
             block = tl.load(of_part[:, None] + columns[None, :], mask=there[:, None] & within[None, :], other=0.0)
             features += tl.sum(block, axis=0)
             slope_sum += tl.sum(tl.load(of_part + n_features, mask=there, other=0.0), axis=0)
-            batch_loss += tl.sum(tl.load(of_part + n_features + 1, mask=there, other=0.0), axis=0)
-        matrices = load_matrices((whitener, curvature, edge), anchor, columns, n_features, WHITENS, REMEMBERS)
+            loss_sum += tl.sum(tl.load(of_part + n_features + 1, mask=there, other=0.0), axis=0)
         coordinates = load_vector(centre, columns, n_features), load_vector(inverse_scale, columns, n_features)
         step_size = tl.load(step_sizes + number * n_targets + target)
-        sums = features, slope_sum, batch_loss
-        w, b, v, u = moved_from(
-            sums, (w, b, v, u), step_size, coordinates, matrices, numbers, PROXIMAL, NESTEROV, WHITENS, REMEMBERS
-        )
+        sums, length = (features, slope_sum), length_of(number, batch_size, n_positions)
+        w, b, v, u = moved_from(sums, length, (w, b, v, u), step_size, coordinates, numbers, PROXIMAL, NESTEROV)
         tl.store(coef + columns, w, mask=within)
         tl.store(velocity + columns, v, mask=within)
         tl.store(coef_sum + columns, load_vector(coef_sum, columns, n_features) + w, mask=within)
         tl.store(coef + n_features, b)
         tl.store(velocity + n_features, u)
         tl.store(coef_sum + n_features, tl.load(coef_sum + n_features) + b)
-        tl.store(losses + target, tl.load(losses + target) + length_of(number, batch_size, n_positions) * batch_loss)
+        tl.store(losses + target, tl.load(losses + target) + loss_sum)
         tl.store(progress + target, number + 1)

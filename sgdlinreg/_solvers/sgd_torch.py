@@ -1,51 +1,58 @@
 """The batches of an epoch on any device that torch knows: which way they run, and what is copied to and fro."""
 
+import sys
 import warnings
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
 from functools import cache
 from importlib.util import find_spec
 from subprocess import SubprocessError
-from typing import Any, NamedTuple
+from threading import Lock
+from typing import Any
+
+import numpy as np
 
 from sgdlinreg._blocks import Block
 from sgdlinreg._objective import LOSSES
 from sgdlinreg._optional import import_optional
-from sgdlinreg._ordering import Order
-from sgdlinreg._solvers import transfer
-from sgdlinreg._solvers.batches_torch import (
-    batches_at_once,
-    make_position,
-    make_setting,
-    take_steps,
-)
-from sgdlinreg._solvers.graphs_torch import Replayed
-from sgdlinreg._solvers.rows_torch import Buffers, most_values
-from sgdlinreg._solvers.transfer import DeviceBlock
+from sgdlinreg._solvers import gradients_torch, transfer
+from sgdlinreg._solvers.batches_torch import Problem, TorchPlan
+from sgdlinreg._solvers.transfer import HostBlock, parts_of, small_tensor
 
-SPARE_ROOM = 1 / 32
-"""Room for values of CSR batches beyond the largest so far, as a share: the next epoch cuts other batches."""
+ALONE = 1 << 20
+"""On the CPU torch takes one thread for batches of up to so many products."""
 
 
-class Problem(NamedTuple):
-    """What stays the same from epoch to epoch."""
+class OneThread:
+    """A context in which torch takes one thread on the CPU.
 
-    block: DeviceBlock
-    batch_size: int
-    objective: Any
-    conditioning: Any
-    memory: Any
-    n_targets: int
+    It shares out operations on 32768 values and more, of which a batch has many that take microseconds: a thread that
+    is not woken at once costs milliseconds each time. The number is the process's: the last of some threads restores
+    it.
+    """
 
-    def is_same(self, other) -> bool:
-        """Whether everything is the same object, or an equal number."""
-        return all(
-            mine is its or (isinstance(mine, int) and mine == its) for mine, its in zip(self, other, strict=True)
-        )
+    def __init__(self):
+        self._lock, self._entered, self._before = Lock(), 0, 1
+
+    def __enter__(self):
+        torch = sys.modules["torch"]
+        with self._lock:
+            if not self._entered:
+                self._before = torch.get_num_threads()
+            self._entered += 1
+            torch.set_num_threads(1)
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._entered -= 1
+            sys.modules["torch"].set_num_threads(1 if self._entered else self._before)
+
+
+one_thread = OneThread()
 
 
 @cache
 def _why_triton_fails() -> str:
-    """Make Triton build what it launches kernels with; gives the error, or nothing."""
+    """Make Triton build what it launches kernels with; returns the error, or nothing."""
     try:
         from triton.runtime import driver
 
@@ -85,43 +92,72 @@ class TorchKernel:
         return transfer.place(block, self.device, measure)
 
     def to_device(self, block: Block):
-        """Give a block as tensors on the device, without a copy where they are there already."""
+        """Return a block as tensors on the device, without a copy where they are there already."""
         return transfer.to_device(block, self.device)
 
-    def run_batches(
-        self, block, order, positions, step_sizes, batch_size, objective, conditioning, memory, momentum, iterate
-    ):
-        """Run the kernel on the device and bring coefficients and losses back once at the end."""
-        if isinstance(block, transfer.HostBlock):
-            about = (step_sizes, batch_size, objective, conditioning)
-            return self._stream(block, order, positions, *about, memory, momentum, iterate)
-        torch = self.torch
-        problem = Problem(block, batch_size, objective, conditioning, memory, len(iterate.coef))
-        with torch.no_grad(), torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+    def run_batches(self, block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate):
+        """Take one step for every batch; coefficients and losses come back once at the end."""
+        about = coordinates, momentum, iterate
+        if not isinstance(block, HostBlock):
+            return self._run(Problem(block, batch_size, objective, replays=True), order, step_sizes, *about)
+        losses = np.zeros(block.n_targets)
+        with closing(parts_of(block, order, batch_size, self.device)) as parts:
+            for rows, part in parts:
+                problem = Problem(part, batch_size, objective, replays=False)
+                steps = step_sizes[rows.start // batch_size : -(-rows.stop // batch_size)]
+                losses += self._run(problem, np.arange(part.n_rows), steps, *about)
+        return losses
+
+    def _run(self, problem, order, step_sizes, coordinates, momentum, iterate):
+        block, batch_size, *_ = problem
+        with self._context(batch_size * block.n_features * block.n_targets):
             if self.plan is None or not self.plan.problem.is_same(problem):
                 self.plan = self._plan(problem)
-            position = self.plan.position
-            for tensor, array in zip(position, iterate, strict=False):
+            plan = self.plan
+            arrays = coordinates.centre, 1.0 / coordinates.scale, *iterate
+            for tensor, array in zip((*plan.coordinates, *plan.iterate), arrays, strict=True):
                 tensor.copy_(self._put(array.T.reshape(tensor.shape)))
-            position.losses.zero_()
-            order = Order(*map(self._put, order[:4]), *order[4:])
-            self.plan.run(order.rows(*positions, concatenate=torch.cat), self._put(step_sizes), momentum)
-        for array, tensor in zip(iterate, position, strict=False):
-            array[:] = tensor.cpu().numpy().reshape(array.T.shape).T
-        return position.losses.reshape(-1).cpu().numpy()
+            plan.losses.zero_()
+            plan.run(self._put(order), self._put(step_sizes), momentum)
+            for array, tensor in zip(iterate, plan.iterate, strict=True):
+                array[:] = tensor.cpu().numpy().reshape(array.T.shape).T
+            return plan.losses.reshape(-1).cpu().numpy().copy()
+
+    def gradient_sums(self, block, loss, coef, centre, with_y=True):
+        """Sum the loss and its gradient over all rows; the sums come back once at the end."""
+        if isinstance(block, HostBlock):
+            losses, gradient = np.zeros(block.n_targets), np.zeros_like(coef)
+            with closing(parts_of(block, np.arange(block.n_rows), 1, self.device)) as parts:
+                for _, part in parts:
+                    more = self.gradient_sums(part, loss, coef, centre, with_y)
+                    losses += more[0]
+                    gradient += more[1]
+            return losses, gradient
+        with self._context(n_products=0):
+            there = self._put(coef.T), self._put(centre)
+            losses, gradient = gradients_torch.gradient_sums(self.torch, block, loss, *there, with_y)
+            return losses.cpu().numpy(), np.ascontiguousarray(gradient.cpu().numpy().T)
 
     def _put(self, array):
-        return self.torch.as_tensor(array, device=self.device)
+        return small_tensor(array, self.device)
+
+    def _context(self, n_products):
+        """Return a context for operations on the device; on the CPU with one thread for so many products."""
+        contexts = ExitStack()
+        contexts.enter_context(self.torch.no_grad())
+        if self.device.type == "cuda":
+            contexts.enter_context(self.torch.cuda.device(self.device))
+        elif n_products <= ALONE:
+            contexts.enter_context(one_thread)
+        return contexts
 
     def _plan(self, problem):
-        block, conditioning, memory = problem.block, problem.conditioning, problem.memory
-        setting = make_setting(self._put, conditioning, memory, problem.objective.fit_intercept)
         if self._has_triton():
             from sgdlinreg._solvers.sgd_triton import TritonPlan, covers
 
-            if covers(block.n_features, block.is_sparse, setting.whitener is not None, setting.curvature is not None):
-                return TritonPlan(self.torch, problem, setting)
-        return TorchPlan(self.torch, problem, setting)
+            if covers(problem.block):
+                return TritonPlan(self.torch, problem)
+        return TorchPlan(self.torch, problem)
 
     def _has_triton(self):
         """Whether Triton is installed, works, and knows the device; it needs compute capability 7."""
@@ -138,64 +174,3 @@ class TorchKernel:
                 stacklevel=2,
             )
         return not reason
-
-    def _stream(self, block, order, positions, step_sizes, batch_size, objective, conditioning, *rest):
-        """Run the batches of rows that do not fit on the device, part by part."""
-        losses = 0.0
-        with closing(transfer.parts_of(block, order, positions, conditioning, batch_size, self.device)) as parts:
-            for part in parts:
-                about = (part.block, part.order, part.positions, step_sizes[part.steps], batch_size, objective)
-                losses = losses + self.run_batches(*about, part.conditioning, *rest)
-        return losses
-
-
-class TorchPlan:
-    """Batches of one problem in torch operations; on CUDA those of equal size are replayed, but for streamed rows."""
-
-    def __init__(self, torch, problem, setting):
-        block, batch_size, *_ = problem
-        device = block.y.device
-        self.torch, self.problem, self.setting = torch, problem, setting
-        self.position = make_position(torch, block.n_features, problem.n_targets, device)
-        at_once = batches_at_once(block, batch_size, len(setting.extreme_rows), device.type)
-        n_whole = (len(block.y) - len(setting.extreme_rows)) // batch_size
-        n_parts = -(-n_whole // at_once)
-        at_once = n_whole // n_parts if n_parts else 1  # an epoch is this many, but for a few batches
-        self.rows = torch.empty((at_once, batch_size), dtype=torch.int64, device=device)
-        self.step_sizes = torch.empty((at_once, problem.n_targets), dtype=torch.float64, device=device)
-        self.buffers = Buffers(torch, device)
-        self.capacity = 0
-        self.momentum: tuple[float, bool] | None = None
-
-    def _take_steps(self, rows, step_sizes):
-        problem = self.problem
-        about = (problem.block, self.setting, problem.objective, self.momentum)
-        take_steps(self.torch, *about, rows, step_sizes, self.capacity, self.position, self.buffers)
-
-    def _prepare(self, order, momentum):
-        """Set what replayed operations depend on but rows and step sizes; where it has changed they are new ones."""
-        capacity = self.capacity
-        if self.problem.block.is_sparse:
-            about = self.problem.block.X, order, self.problem.batch_size, self.setting.extreme_rows
-            most = most_values(self.torch, *about)
-            if most > capacity:
-                capacity = most + int(SPARE_ROOM * most)
-        if (capacity, momentum) != (self.capacity, self.momentum):
-            self.capacity, self.momentum = capacity, momentum
-            self.replayed = Replayed(self.torch, order.device, not self.problem.block.is_part)
-
-    def run(self, order, step_sizes, momentum):
-        """Take a step for every batch of the rows ``order``."""
-        self._prepare(order, momentum)
-        at_once, batch_size = self.rows.shape
-        n_whole = len(order) // batch_size
-        rows = order[: n_whole * batch_size].view(n_whole, batch_size)
-        n_replayed = n_whole // at_once * at_once
-        for start in range(0, n_replayed, at_once):
-            self.rows.copy_(rows[start : start + at_once])
-            self.step_sizes.copy_(step_sizes[start : start + at_once])
-            self.replayed(lambda: self._take_steps(self.rows, self.step_sizes))
-        if n_replayed < n_whole:
-            self._take_steps(rows[n_replayed:], step_sizes[n_replayed:n_whole])
-        if n_whole < len(step_sizes):
-            self._take_steps(order[None, n_whole * batch_size :], step_sizes[n_whole:])

@@ -4,12 +4,11 @@ from functools import cache
 from types import FunctionType
 from typing import NamedTuple
 
-import numpy as np
 import triton
 import triton.language as tl
 
 from sgdlinreg._objective import proximal
-from sgdlinreg._solvers.batches_torch import Position
+from sgdlinreg._solvers.base import Iterate
 from sgdlinreg._solvers.graphs_torch import Replayed
 from sgdlinreg._solvers.kernels_triton import sum_up, take_step, walk
 
@@ -18,8 +17,6 @@ TILE_BYTES = 1 << 14
 VECTOR = 16
 MAX_COLUMNS = 1024
 """Up to this many features a row is one piece of a tile."""
-MAX_WHITENED = 64
-"""Up to this many features a whitener, and the second moment of earlier rows, stay in registers too."""
 VALUES_PER_WARP = 256
 MIN_WARPS, MAX_WARPS = 4, 8
 SHARED_BYTES = 1 << 18
@@ -33,8 +30,8 @@ STEPS_PER_REPLAY = 8
 class Shape(NamedTuple):
     """How a kernel cuts up a batch.
 
-    rows and columns of a tile are powers of two; tiles is the number of tiles in a batch, with the extreme rows; warps
-    those of a program; shared says whether programs share a batch.
+    rows and columns of a tile are powers of two; tiles is the number of tiles in a batch; warps those of a program;
+    shared says whether programs share a batch.
     """
 
     rows: int
@@ -44,27 +41,25 @@ class Shape(NamedTuple):
     shared: bool
 
 
-def covers(n_features: int, is_sparse: bool, whitens: bool, remembers: bool) -> bool:
-    """Whether there is a kernel for a problem: dense, and narrow enough for what must stay in registers."""
-    return not is_sparse and n_features <= (MAX_WHITENED if whitens or remembers else MAX_COLUMNS)
+def covers(block) -> bool:
+    """Whether there is a kernel for the rows: dense, and narrow enough for what must stay in registers."""
+    return not block.is_sparse and block.n_features <= MAX_COLUMNS
 
 
-def shape_of(n_rows: int, n_features: int, itemsize: int, has_matrix: bool = False) -> Shape:
+def shape_of(n_rows: int, n_features: int, itemsize: int) -> Shape:
     """Choose the shape of tiles.
 
     A tile is as wide as the row, to the next power of two, and has as many rows as the batch, at most 16 KiB; half of
-    that beside a matrix, and where the number of features is no multiple of 16, because such rows take more addresses
-    to load. There is a warp for every 256 of its values, or of the matrix that steps are multiplied by, from 4 to 8.
+    that where the number of features is no multiple of 16, because such rows take more addresses to load. There is a
+    warp for every 256 of its values, from 4 to 8.
 
     Parameters
     ----------
     n_rows : int
-        Rows of a batch, with those that join every batch.
+        Rows of a batch.
     n_features : int
     itemsize : int
         Bytes of a value of X.
-    has_matrix : bool
-        Whether steps are multiplied by a matrix.
 
     Examples
     --------
@@ -74,11 +69,9 @@ def shape_of(n_rows: int, n_features: int, itemsize: int, has_matrix: bool = Fal
     Shape(rows=64, columns=64, tiles=1024, warps=8, shared=True)
     """
     columns = max(2, _power_of_two(n_features))
-    halves = has_matrix or n_features % VECTOR != 0
-    tile = TILE_BYTES // (1 + halves) // itemsize
+    tile = TILE_BYTES // (1 + (n_features % VECTOR != 0)) // itemsize
     rows = max(1, min(_power_of_two(n_rows), tile // columns))
-    values = max(rows * columns, columns * columns * has_matrix)
-    warps = max(MIN_WARPS, min(values // VALUES_PER_WARP, MAX_WARPS))
+    warps = max(MIN_WARPS, min(rows * columns // VALUES_PER_WARP, MAX_WARPS))
     return Shape(rows, columns, -(-n_rows // rows), warps, n_rows * n_features * itemsize >= SHARED_BYTES)
 
 
@@ -132,14 +125,9 @@ def loss_constants(loss) -> dict:
     return {"LOSS": made, "VALUE": in_triton(cls.value), "SLOPE": in_triton(cls.slope)}
 
 
-def step_constants(objective, nesterov: bool, whitens: bool, remembers: bool) -> dict:
+def step_constants(objective, nesterov: bool) -> dict:
     """Constants of kernels for what a step consists of."""
-    return {
-        "PROXIMAL": None if objective.is_smooth else in_triton(proximal),
-        "NESTEROV": nesterov,
-        "WHITENS": whitens,
-        "REMEMBERS": remembers,
-    }
+    return {"PROXIMAL": None if objective.is_smooth else in_triton(proximal), "NESTEROV": nesterov}
 
 
 class TritonPlan:
@@ -149,89 +137,69 @@ class TritonPlan:
     ----------
     torch : module
     problem : Problem
-    setting : Setting
-        What `covers` says yes to.
+        Of a block that `covers` says yes to.
     n_programs : int or None
         Programs that share a large batch; None for four a multiprocessor, and no more than there are tiles.
     shared : bool or None
         Whether programs share a batch; None for the rule of `shape_of`.
+
+    Attributes
+    ----------
+    coordinates : tuple of (centre, 1 / scale), tensors of shape (n_features,)
+    iterate : Iterate
+        Tensors of shape (n_features + 1, n_targets).
+    losses : tensor of shape (n_targets,)
     """
 
-    def __init__(self, torch, problem, setting, n_programs=None, shared=None):
-        block, objective, conditioning = problem.block, problem.objective, problem.conditioning
-        n_features, n_targets, device = block.n_features, problem.n_targets, block.y.device
-        self.torch, self.problem, self.setting, self.device = torch, problem, setting, device
-        self.n_extreme = len(setting.extreme_rows)
-        self.whitens, self.remembers = setting.whitener is not None, setting.curvature is not None
-        n_joined = problem.batch_size + self.n_extreme
-        self.shape = shape_of(n_joined, n_features, block.dtype.itemsize, self.whitens or self.remembers)
+    def __init__(self, torch, problem, n_programs=None, shared=None):
+        block, batch_size, objective, _ = problem
+        self.torch, self.problem, self.device = torch, problem, block.y.device
+        self.shape = shape_of(batch_size, block.n_features, block.dtype.itemsize)
         self.shared = self.shape.shared if shared is None else shared
-
-        zeros = torch.zeros((3, n_targets, n_features + 1), dtype=torch.float64, device=device)
-        self.coef, self.coef_sum, self.velocity = zeros
-        self.losses = torch.zeros(n_targets, dtype=torch.float64, device=device)
-        self.position = Position(self.coef.T, self.coef_sum.T, self.velocity.T, self.losses)
-
-        def put(array):
-            return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float64), device=device)
-
-        curvature, anchor = problem.memory
-        matrices = (
-            put(self._padded(conditioning.whitener)),
-            put(self._padded(curvature[:-1, :-1])),
-            put(curvature[-1] if self.remembers else np.zeros(1)),
-            put(anchor if self.remembers else np.zeros((n_targets, n_features + 1))),
-        )
-        share = (block.n_rows - self.n_extreme) / block.n_rows
+        about = {"dtype": torch.float64, "device": self.device}
+        moving = torch.zeros((3, block.n_targets, block.n_features + 1), **about)
+        self.iterate = Iterate(*(tensor.T for tensor in moving))
+        self.losses = torch.zeros(block.n_targets, **about)
+        self.coordinates = tuple(torch.zeros((2, block.n_features), **about))
         epsilon = getattr(objective.loss, "epsilon", 0.0)
-        numbers = [epsilon, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept, share]
-        self.numbers = put([*numbers, 1.0 / block.n_rows])
-        moving = self.coef, self.coef_sum, self.velocity, self.losses
-        self.of_a_step = (*moving, setting.centre, setting.inverse_scale, *matrices, self.numbers)
+        numbers = [epsilon, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept]
+        self.numbers = torch.tensor(numbers, **about)
+        self.of_a_step = (*moving, self.losses, *self.coordinates, self.numbers)
         self.nesterov: bool | None = None
         if self.shared:
             self._allocate(n_programs)
 
     def _allocate(self, n_programs):
         """Make what replayed launches read: they always see the same memory."""
-        torch, problem, device = self.torch, self.problem, self.device
+        torch, (block, batch_size, *_) = self.torch, self.problem
         if n_programs is None:
-            n_programs = PROGRAMS_PER_PROCESSOR * torch.cuda.get_device_properties(device).multi_processor_count
+            n_programs = PROGRAMS_PER_PROCESSOR * torch.cuda.get_device_properties(self.device).multi_processor_count
         self.n_programs = min(n_programs, self.shape.tiles)
-        n_rows = problem.block.y.shape[0]  # those of a part, where rows are streamed
-        n_batches = -(-n_rows // problem.batch_size)
-        self.partial = torch.empty(
-            (problem.n_targets, self.n_programs, problem.block.n_features + 2), dtype=torch.float64, device=device
-        )
-        self.order = torch.zeros(n_rows, dtype=torch.int64, device=device)
-        self.step_sizes = torch.zeros((n_batches, problem.n_targets), dtype=torch.float64, device=device)
-        self.progress = torch.zeros(problem.n_targets, dtype=torch.int64, device=device)
-        self.extent = torch.zeros(2, dtype=torch.int64, device=device)
+        numbers, counts = ({"dtype": kind, "device": self.device} for kind in (torch.float64, torch.int64))
+        self.partial = torch.empty((block.n_targets, self.n_programs, block.n_features + 2), **numbers)
+        self.order = torch.zeros(block.n_rows, **counts)
+        self.step_sizes = torch.zeros((-(-block.n_rows // batch_size), block.n_targets), **numbers)
+        self.progress, self.extent = torch.zeros(block.n_targets, **counts), torch.zeros(2, **counts)
 
     def run(self, order, step_sizes, momentum):
         """Take a step for every batch of the rows ``order``."""
         factor, nesterov = momentum
         self.numbers[3] = factor
-        if self.shared:
-            if nesterov != self.nesterov:
-                self.nesterov = nesterov
-                self.replayed = Replayed(self.torch, self.device, not self.problem.block.is_part)
-            self._run_shared(order, step_sizes)
-        else:
+        if not self.shared:
             self._walk(order, step_sizes, nesterov)
+            return
+        if nesterov != self.nesterov:
+            self.nesterov = nesterov
+            self.replayed = Replayed(self.torch, self.device, self.problem.replays)
+        self._run_shared(order, step_sizes)
 
     def _data(self):
         block = self.problem.block
-        weight = block.y if block.sample_weight is None else block.sample_weight
-        return block.X, block.y, weight
+        return block.X, block.y, block.y if block.sample_weight is None else block.sample_weight
 
-    def _padded(self, matrix):
-        """Fill up a matrix with zeros to the width of a tile; one without values stays without."""
-        if not matrix.size:
-            return np.zeros(1)
-        square = np.zeros((self.shape.columns, self.shape.columns))
-        square[: matrix.shape[0], : matrix.shape[1]] = matrix
-        return square
+    def _sizes(self):
+        block, batch_size, *_ = self.problem
+        return block.n_features, block.n_targets, batch_size
 
     def _tile_constants(self):
         block, shape = self.problem.block, self.shape
@@ -239,21 +207,16 @@ class TritonPlan:
         return {"HAS_WEIGHT": block.sample_weight is not None, **tile, **loss_constants(self.problem.objective.loss)}
 
     def _walk(self, order, step_sizes, nesterov):
-        problem, setting = self.problem, self.setting
-        walk[(problem.n_targets,)](
+        walk[(self.problem.block.n_targets,)](
             *self._data(),
             order,
-            setting.extreme_rows,
             step_sizes,
             *self.of_a_step,
-            problem.block.n_features,
-            problem.n_targets,
-            problem.batch_size,
-            self.n_extreme,
+            *self._sizes(),
             len(order),
             len(step_sizes),
             **self._tile_constants(),
-            **step_constants(problem.objective, nesterov, self.whitens, self.remembers),
+            **step_constants(self.problem.objective, nesterov),
         )
 
     def _run_shared(self, order, step_sizes):
@@ -267,32 +230,27 @@ class TritonPlan:
             self.replayed(self._take_shared_steps)
 
     def _take_shared_steps(self):
-        problem, setting = self.problem, self.setting
-        sizes = problem.block.n_features, problem.n_targets, problem.batch_size
-        progress = self.progress, self.extent, self.partial
+        n_targets, progress = self.problem.block.n_targets, (self.progress, self.extent, self.partial)
         for _ in range(STEPS_PER_REPLAY):
-            sum_up[(problem.n_targets, self.n_programs)](
+            sum_up[(n_targets, self.n_programs)](
                 *self._data(),
                 self.order,
-                setting.extreme_rows,
                 *progress,
-                self.coef,
-                setting.centre,
-                setting.inverse_scale,
+                self.of_a_step[0],
+                *self.coordinates,
                 self.numbers,
-                *sizes,
-                self.n_extreme,
+                *self._sizes(),
                 self.n_programs,
                 **self._tile_constants(),
             )
-            take_step[(problem.n_targets,)](
+            take_step[(n_targets,)](
                 *progress,
                 self.step_sizes,
                 *self.of_a_step,
-                *sizes,
+                *self._sizes(),
                 self.n_programs,
                 COLUMNS=self.shape.columns,
                 PARTS=max(1, PARTIAL_VALUES // self.shape.columns),
-                num_warps=MAX_WARPS if self.whitens or self.remembers else MIN_WARPS,
-                **step_constants(problem.objective, bool(self.nesterov), self.whitens, self.remembers),
+                num_warps=MIN_WARPS,
+                **step_constants(self.problem.objective, bool(self.nesterov)),
             )

@@ -3,15 +3,12 @@
 import sys
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from sgdlinreg._arrays import is_host
 from sgdlinreg._blocks import CSR, Block, as_scipy
-from sgdlinreg._conditioning import Conditioning
-from sgdlinreg._ordering import Order
 from sgdlinreg._solvers.staging import Staging, ahead, send
 from sgdlinreg._statistics import Measured
 
@@ -23,38 +20,12 @@ LARGE = 1 << 20
 """Smaller arrays go to a device as they are: two buffers would take longer."""
 
 
-class DeviceBlock(NamedTuple):
-    """A `Block` as tensors on a device; X is a contiguous tensor (n_rows, n_features) or a `CSR` of tensors.
-
-    Of rows that are streamed X, y and sample_weight hold a part, but n_rows counts all.
-    """
-
-    X: Any
-    y: Any
-    sample_weight: Any
-    is_sparse: bool
-    n_rows: int
-    n_features: int
-    dtype: np.dtype
-
-    @property
-    def is_part(self) -> bool:
-        """Whether it is a part of rows that are streamed, on which steps are taken once."""
-        return len(self.y) < self.n_rows
+class DeviceBlock(Block):
+    """A `Block` as tensors on a device; X is a contiguous tensor (n_rows, n_features) or a `CSR` of tensors."""
 
 
 class HostBlock(Block):
     """A `Block` that is too large for the device: parts of it go there on the way through an epoch."""
-
-
-class Part(NamedTuple):
-    """Some batches that follow each other, as `Kernel.run_batches` takes them, and which steps they take."""
-
-    block: DeviceBlock
-    order: Order
-    positions: tuple[int, int]
-    conditioning: Conditioning
-    steps: slice
 
 
 def room_on(device) -> float:
@@ -93,13 +64,13 @@ def _send_and_measure(block: Block, device, measure) -> Block:
 
 
 def to_device(block: Block, device) -> DeviceBlock | HostBlock:
-    """Give a block as tensors, without a copy of contiguous rows that torch can read where they are."""
+    """Return a block as tensors, without a copy of contiguous rows that torch can read where they are."""
     if _bytes_of(block) > room_on(device):
         return HostBlock(*block)
-    return _as_tensors(block, device, block.n_rows)
+    return _as_tensors(block, device)
 
 
-def _as_tensors(block: Block, device, n_rows: int) -> DeviceBlock:
+def _as_tensors(block: Block, device) -> DeviceBlock:
     X: Any = block.X
     if isinstance(X, CSR):
         indices, indptr = (_tensor(array.astype(np.int64), device) for array in (X.indices, X.indptr))
@@ -107,20 +78,20 @@ def _as_tensors(block: Block, device, n_rows: int) -> DeviceBlock:
     else:
         X = _tensor(X, device) if isinstance(X, np.ndarray) else X.to(device).contiguous()
     weight = None if block.sample_weight is None else _tensor(block.sample_weight, device)
-    about = (block.is_sparse, n_rows, block.n_features, block.dtype)
-    return DeviceBlock(X, _tensor(block.y, device), weight, *about)
+    return DeviceBlock(X, _tensor(block.y, device), weight)
 
 
 def _tensor(array: np.ndarray, device):
-    torch = sys.modules["torch"]
-    if array.nbytes >= LARGE and not is_host(device):
-        return send(array, device)
-    if not (array.flags.writeable and array.flags.c_contiguous):  # torch takes no read-only memory
-        array = np.array(array, order="C")
-    return torch.as_tensor(array, device=device)
+    large = array.nbytes >= LARGE and not is_host(device)
+    return send(array, device) if large else small_tensor(array, device)
 
 
-def _bytes_of(block: Block) -> float:
+def small_tensor(array: np.ndarray, device):
+    """Return an array as a tensor, on the CPU without a copy of what is writable and C-contiguous."""
+    return sys.modules["torch"].as_tensor(np.require(array, requirements=["C", "W"]), device=device)
+
+
+def _bytes_of(block: Block) -> int:
     X: Any = block.X
     if isinstance(X, CSR):
         return X.data.nbytes + 8 * (len(X.indices) + len(X.indptr))
@@ -128,62 +99,57 @@ def _bytes_of(block: Block) -> float:
 
 
 def parts_of(
-    block: HostBlock, order: Order, positions, conditioning: Conditioning, batch_size: int, device
-) -> Generator[Part, None, None]:
-    """Bring the batches at some positions of an epoch to the device, a part at a time.
+    block: HostBlock, order: np.ndarray, batch_size: int, device
+) -> Generator[tuple[slice, DeviceBlock], None, None]:
+    """Bring rows to the device, a part at a time.
 
-    Rows are gathered in the order of the steps, so that the path is that of data that fit. While the caller runs the
-    batches of a part, a thread gathers the next one. Rows that join every batch are at the end of every part.
+    Rows are gathered in the given order, so that the path of steps is that of data that fit. While the caller works
+    with a part, a thread gathers the next one.
 
     Parameters
     ----------
     block : HostBlock
-    order : Order
-    positions : tuple of int
-        First and last + 1.
-    conditioning : Conditioning
+    order : ndarray of shape (n_rows,), int32 or int64
+        Numbers of the rows.
     batch_size : int
+        Parts are whole numbers of so many rows, but for the last.
     device : torch.device
+
+    Yields
+    ------
+    positions : slice
+        Which part of ``order``.
+    part : DeviceBlock
+        Its rows.
 
     Raises
     ------
     MemoryError
         If there is no room for a single batch.
     """
-    start, stop = positions
-    extreme_rows = conditioning.extreme_rows
-    none = np.empty(0, dtype=np.intp)
     row_bytes = max(1, _bytes_of(block) // block.n_rows)
-    part_bytes = int(min(PART_BYTES, room_on(device) / 4)) - row_bytes * len(extreme_rows)
-    step = max(1, part_bytes // (row_bytes * batch_size)) * batch_size
-    n_parts = -(-(stop - start) // step)
-    needed = row_bytes * (min(batch_size, stop - start) + len(extreme_rows)) * min(n_parts, 2)  # one, and the next
+    step = max(1, int(min(PART_BYTES, room_on(device) / 4)) // (row_bytes * batch_size)) * batch_size
+    n_parts = -(-len(order) // step)
+    most = min(step, len(order))
+    needed = row_bytes * min(batch_size, most) * min(n_parts, 2)  # one, and the next
     if needed > room_on(device):
         raise MemoryError(
             f"Batches of {batch_size} rows take {needed / 2**30:.3g} GiB, and the device has room for "
             f"{room_on(device) / 2**30:.3g}. Set a smaller batch_size, pass X as float32, or use device='cpu'."
         )
-    most = min(step, stop - start) + len(extreme_rows)
 
-    def load(number: int) -> tuple[tuple[int, DeviceBlock], Callable[[], None]]:
-        begin = start + number * step
-        rows = np.concatenate([order.rows(begin, min(begin + step, stop)), extreme_rows])
-        part, join = _load(block, rows, device, staging, number)
-        return (number, part), join
+    def load(number: int) -> tuple[tuple[slice, DeviceBlock], Callable[[], None]]:
+        positions = slice(number * step, min((number + 1) * step, len(order)))
+        part, join = _load(block, order[positions], device, staging, number)
+        return (positions, part), join
 
     like: Any = None if block.is_sparse else block.X
     with Staging(device, most, like, n_parts) as staging, closing(ahead(load, n_parts)) as loaded:
-        for number, part in loaded:
-            n_all = part.y.shape[0]
-            n_rows = n_all - len(extreme_rows)
-            first = number * (step // batch_size)
-            there = replace(conditioning, extreme_rows=np.arange(n_rows, n_all))
-            in_order = Order(none, none, np.arange(n_rows), none)
-            yield Part(part, in_order, (0, n_rows), there, slice(first, first + -(-n_rows // batch_size)))
+        yield from loaded
 
 
 def _load(block: HostBlock, rows: np.ndarray, device, staging: Staging, number: int):
-    """Bring rows to the device; gives them and what must be called before they are used."""
+    """Bring rows to the device; returns them and what must be called before they are used."""
     X: Any = block.X
     if isinstance(X, CSR):
         taken = as_scipy(X)[rows]
@@ -193,7 +159,7 @@ def _load(block: HostBlock, rows: np.ndarray, device, staging: Staging, number: 
     weight = None if block.sample_weight is None else block.sample_weight[rows]
     with staging.apart():
         there = X if isinstance(X, CSR) else staging.send(number, len(rows))
-        part = _as_tensors(Block(there, block.y[rows], weight), device, block.n_rows)
+        part = _as_tensors(Block(there, block.y[rows], weight), device)
     arrays = (part.X.data, part.X.indices, part.X.indptr) if part.is_sparse else (part.X,)
     return part, lambda: staging.join(*arrays, part.y, part.sample_weight)
 
