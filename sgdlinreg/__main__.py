@@ -68,7 +68,7 @@ def what_ran(model):
         return f"{model.n_iter_} epochs" if hasattr(model, "n_iter_") else ""
     if model.solver_ == "normal_equation":
         return f"normal_equation: {model._solver_reason}"
-    return f"{model.solver_}: batch {model.batch_size_}, step {model.step_size_:.2g}, {model.n_iter_} epochs"
+    return f"{model.solver_}: batch {model.batch_size_}, step {model.step_size_:.2g}, {model.n_iter_} passes"
 
 
 def fit_and_print(title, X, y, coef, kind):

@@ -1,6 +1,7 @@
 """Rows in memory: the only shape of data that solvers see."""
 
 from collections.abc import Iterator
+from mmap import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +78,14 @@ class Block(NamedTuple):
     def is_sparse(self) -> bool:
         """Whether X is a `CSR`."""
         return isinstance(self.X, CSR)
+
+    @property
+    def is_memory_mapped(self) -> bool:
+        """Whether the values of X lie in a file."""
+        array = self.X.data if isinstance(self.X, CSR) else self.X
+        while isinstance(array, np.ndarray):
+            array = array.base
+        return isinstance(array, mmap)
 
     @property
     def compiles(self) -> bool:

@@ -1,10 +1,11 @@
 """When a fit has diverged, and what the user is told."""
 
+from typing import Any
+
 import numpy as np
 
 from sgdlinreg._arrays import all_finite
 from sgdlinreg._blocks import Block
-from sgdlinreg._solvers.base import IterativeSolver, Solver
 from sgdlinreg._stability import largest_stable_step, surely_diverges
 
 EPS, LARGEST = float(np.finfo(float).eps), float(np.finfo(float).max)
@@ -23,16 +24,18 @@ class Divergence:
             at_start = solver.objective.value(start, block)
         else:
             at_start = solver.objective.value_of_constant(0.0, block)
-        # neither is the noise of steps on data without signal a divergence, nor rounding around a solution
-        self.limit = np.minimum(DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding, LARGEST)
+        # neither is the noise of steps on data without signal a divergence, nor rounding around a solution; steps of
+        # automatic size may be noisier, but do not run away
+        limit = DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding
+        self.limit = np.full_like(limit, LARGEST) if solver.auto_step else np.minimum(limit, LARGEST)
 
-    def check(self, epoch, losses, model):
-        """Check one epoch. ``losses`` may be a mean over noisy iterates; then what ``model`` gives is looked at."""
+    def check(self, epoch, losses, coef):
+        """Check one epoch. ``losses`` may be a mean over noisy iterates; then the model ``coef`` is looked at."""
         if np.count_nonzero(losses <= (self.limit if epoch > 1 else LARGEST)) == len(losses):
             return  # what is not finite is not below either
         if not all_finite(losses):
             raise self.error(epoch, "is not finite")
-        self.check_model(epoch, self.solver.objective.value(model(), self.block))
+        self.check_model(epoch, self.solver.objective.value(coef, self.block))
 
     def check_model(self, epoch, losses):
         """Check the objective of the model after an epoch."""
@@ -56,7 +59,7 @@ def overflowed(what: str) -> ValueError:
     return ValueError(f"The closed form overflowed: {what}. Rescale X or y, their values are too large.")
 
 
-def diverged(solver: Solver, block: Block, rng: np.random.Generator, what: str) -> ValueError:
+def diverged(solver: Any, block: Block, rng: np.random.Generator, what: str) -> ValueError:
     """Make the error of a fit that diverged, with what to do about it."""
     if solver.n_passes == 1:
         return overflowed(what)
@@ -66,7 +69,7 @@ def diverged(solver: Solver, block: Block, rng: np.random.Generator, what: str) 
     return ValueError(f"SGD diverged: {what}. {_advice(solver, block, rng)}")
 
 
-def check_step(solver: IterativeSolver, block: Block, rng: np.random.Generator) -> None:
+def check_step(solver: Any, block: Block, rng: np.random.Generator) -> None:
     """Raise an error if the step that the user gives is beyond the stable range for sure."""
     options = solver.options
     quadratic = solver.objective.is_least_squares and options.learning_rate == "constant"

@@ -72,7 +72,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     ``F(w, b) = sum_i s_i * loss(x_i @ w + b, y_i) / sum_i s_i + alpha * R(w)``
 
     with the sample weights s and ``R(w) = (1 - l1_ratio) * 0.5 * ||w||_2^2 + l1_ratio * ||w||_1``.
-    Features need no scaling and the step size no tuning.
+    Features need no scaling and the step size no tuning. A fit by SGD ends with passes of full gradients, and
+    `optimality_gap_` says how far from the optimum it stopped.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
         - "normal_equation": the closed form, one pass over the data.
-        - "numba": mini-batch SGD on one CPU core.
+        - "numba": mini-batch SGD, compiled for the CPU.
         - "torch": mini-batch SGD in torch operations, on `device`.
         - "auto": "torch" for an explicit device other than the CPU; else "normal_equation" if the loss is the squared
           error, the penalty has no l1 part, there are at most 1000 features, every parameter of the steps (from
@@ -116,25 +117,28 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         all rows.
 
     max_iter : int, default=1000
-        Largest number of epochs, passes over the data, in [1, inf).
+        Largest number of passes over the data, in [1, inf): epochs of steps, and passes of full gradients. The passes
+        that measure the data before the first epoch do not count.
 
     tol : float or None, default=1e-3
-        Relative tolerance, in units of R2, in [0, inf); None runs max_iter epochs. With eta0="auto" and averaging or
-        full batches: stop when twice as many steps are not expected to change predictions by more than tol / 4 of y's
-        variance in the mean square (other losses: tol / 8 of the loss), at two epochs in a row; for squared error on
-        sparse X also when no further epochs are expected to raise R2 by more than 2 * tol. Otherwise: stop when
-        the loss has not fallen below the best by tol times the loss of the constant model for n_iter_no_change epochs.
+        Tolerance in units of R2, in [0, inf). With eta0="auto" a fit goes on until `optimality_gap_`, the estimated
+        distance from the optimum, is at most tol / 100. Where that estimate is not certain (losses but the squared
+        error, and more than 1024 features unless X is dense with at most 1024 rows), it goes on until four passes
+        together have gained less than tol / 10. Steps alone (a float eta0, early_stopping, an l1 penalty or positive)
+        stop where the loss has not fallen below the best by tol times the loss of the constant model, with
+        eta0="auto" by a quarter of that, for n_iter_no_change epochs. None: exactly max_iter epochs of steps.
         SGDRegressor's tol is absolute.
 
     n_iter_no_change : int, default=5
-        Epochs without progress before stopping, in [1, inf).
+        Epochs without progress before steps alone stop, in [1, inf).
 
-    shuffle : bool or "full", default=True
-        Order of the rows in an epoch. "full": a new random permutation. True: the same for fewer than 8192 rows
-        (24,576 in dense data up to 2 MiB); else rows are shuffled in two levels, short blocks of neighbouring rows and
-        inside windows of at least 4096 rows, which reads memory nearly in sequence (sparse data up to 8 MiB and rows of
-        4 KiB are permuted, too). False: file order, for rows that are in random order already; steps of eta0="auto" are
-        then so short that no order makes them unstable, but sorted rows leave a bias.
+    shuffle : bool or "blocks", default=True
+        Order of the rows in an epoch; with fit_source, of the rows of each block.
+
+        - True: a new random permutation. A memory-mapped X takes "blocks" instead.
+        - "blocks": blocks of 64 neighbouring rows in random order, the rows of 1024 blocks shuffled together. This
+          reads a file nearly in sequence, but neighbours that belong together share batches.
+        - False: file order, for rows that are in random order already. The safe step is then that of single rows.
 
     drop_last : bool, default=False
         Whether to leave out the last batch of an epoch where it is shorter than batch_size.
@@ -151,53 +155,55 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         - callable: called with an array of step numbers, gives as many factors.
 
     eta0 : float or "auto", default="auto"
-        Scale of the step size. "auto": coordinates are scaled and centred on the fly and the step is the safe one for
-        this data; the model is the least-squares model whatever the units. The step also falls where a constant one
-        would leave noise: as "adaptive" does with an l1 penalty and mini-batches, because averages have no exact
-        zeros; by halves for losses but the squared error, where models of different ages differ by noise, and in
-        full batches at the kink of "epsilon_insensitive" (n_iter_no_change=30 reaches 1e-6 of the optimum there). A
-        float in (0, inf) is the step size on the data as they are, as in SGDRegressor.
+        Scale of the step size.
+
+        - "auto": features are scaled and centred on the fly, and the step is the safe one for this data. After one
+          epoch, passes of full gradients lead to the optimum, so that parameters
+          of the steps do not change the model. There are steps alone with tol=None, early_stopping=True, an l1
+          penalty or positive=True; with the last two and mini-batches the step is divided by 5 where the loss stalls.
+        - A float in (0, inf): steps alone, of this size on the data as they are, as in SGDRegressor.
 
     power_t : float, default=0.25
         Exponent of "invscaling", in [0, inf).
 
     momentum : float, default=0.0
-        Factor of the last step that is added to a step, in [0, 1). The safe step takes it into account.
+        Factor of the last step that is added to a step, in [0, 1). The safe step of mini-batches is multiplied by
+        1 - momentum.
 
     nesterovs_momentum : bool, default=False
         Whether momentum looks ahead, as in MLPRegressor.
 
     average : bool, int or "auto", default="auto"
-        Whether the model is a mean of iterates. "auto": over the second half of all steps, with eta0="auto", a
-        constant learning_rate, no l1 penalty and batches smaller than the data; else the last iterate. True: over all
-        steps. An int counts samples: over the steps from there on, as in SGDRegressor.
+        Whether the model of the steps is a mean of iterates. "auto": over the second half of all steps, with
+        eta0="auto", a constant learning_rate, no l1 penalty, positive=False and batches smaller than the data; else
+        the last iterate. True: over all steps. An int counts samples: over the steps from there on, as in
+        SGDRegressor.
 
     early_stopping : bool, default=False
-        Whether to stop where R2 on validation data has not risen by tol for n_iter_no_change epochs, and to keep the
-        best model. The data are X_val or, without it, a part of the training data.
+        Whether to take steps alone, to stop where R2 on validation data has not risen by tol for n_iter_no_change
+        epochs, and to keep the best model. The data are X_val or, without it, a part of the training data.
 
     validation_fraction : float, default=0.1
         Share of the training data that is set aside for early stopping, by ShuffleSplit, in (0, 1).
 
     warm_start : bool, default=False
-        Whether fit starts at the coefficients of the last fit.
+        Whether fit starts at the coefficients of the last fit, as with coef_init.
 
     device : str, default="auto"
         Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0". "auto": where X is, if it is a
         tensor on a device, else the CPU. "cpu" brings tensors there, for the closed form too.
 
     n_jobs : int or None, default=None
-        Threads of the numba solver, -1 for all cores; None is 1 unless in a `joblib.parallel_config`. Only batches of
-        16 MiB and more are split, into eight parts: in smaller ones threads would wait for each other too long. The
-        result does not depend on n_jobs. The closed form takes as many threads as BLAS may, the torch solver those of
-        torch.
+        Threads of the numba solver, -1 for all cores; None is 1 unless in a `joblib.parallel_config`. They share sums
+        over 16 MiB of rows and more: those of full gradients and of large batches. The result does not depend on
+        n_jobs. The closed form takes as many threads as BLAS may, the torch solver those of torch.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the order of the rows and of what is sampled; the closed form draws nothing. Pass an int for
         reproducible results.
 
     verbose : int, default=0
-        1 prints a line for each epoch.
+        1 prints a line for each pass.
 
     Attributes
     ----------
@@ -212,7 +218,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         The solver that ran.
 
     n_iter_ : int
-        Epochs run by fit, 1 for the closed form, plus the calls of partial_fit since.
+        Passes of fit, as max_iter counts them, 1 for the closed form; plus the calls of partial_fit since.
 
     t_ : int
         Number of the next step, counted from 1.
@@ -224,17 +230,27 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Rows of one step; all rows for the closed form.
 
     step_size_ : float
-        Size of the steps, in scaled coordinates if eta0="auto"; nan after the closed form.
+        Size of the steps, in scaled features if eta0="auto"; nan after the closed form.
 
     loss_curve_ : list of float
-        Objective of each epoch: the mean over the epoch's batches, each before its step, so the first epoch reads
-        much higher than the model it ends with. Mean over the targets.
+        Objective of each pass, mean over the targets. That of an epoch is the mean over its batches, each before its
+        step, so the first epoch reads much higher than the model it ends with. With full gradients it is that of the
+        model.
+
+    optimality_gap_ : float
+        Estimated distance of the objective F from its smallest value F*: ``2 * (F - F*)`` over the variance of y (over
+        its mean square without an intercept), which without a penalty is the R2 that is missing. For other losses
+        ``F - F*`` over the loss of the constant model. Largest over the targets; 0 for constant y and after the closed
+        form, nan after steps alone.
+
+    optimality_gap_curve_ : list of float
+        `optimality_gap_` after each pass, nan for epochs of steps.
 
     best_loss_ : float
         Smallest value of `loss_curve_`.
 
     validation_scores_ : list of float
-        R2 on the validation data after each epoch, mean over the targets; only if there are such data.
+        R2 on the validation data after each pass, mean over the targets; only if there are such data.
 
     best_validation_score_ : float
         Largest value of `validation_scores_`, target by target; only with them.
@@ -281,10 +297,16 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     Notes
     -----
-    Cost: the closed form takes n_samples * n_features**2 operations; an epoch of SGD n_samples * n_features. Beside
-    the data, memory is O(n_features**2) for the closed form. SGD needs O(n_samples), up to 64 times the coefficients
-    and, with eta0="auto", a sample of max(4096, 8 * n_features) rows in float64 at the start. solver="torch" copies
-    NumPy data to a device other than the CPU; where there is no room, rows go there again in every epoch.
+    Cost: the closed form takes n_samples * n_features**2 operations, a pass of SGD n_samples * n_features. With up to
+    1024 features the preconditioner of the full gradients takes a QR decomposition of the sample below.
+
+    Memory beside the data: the closed form needs O(n_features**2). SGD needs O(n_samples), up to 64 times the
+    coefficients and, with eta0="auto", a float64 sample of max(4096, 8 * n_features) random rows and the 512 of
+    largest norm. An estimator that takes steps in partial_fit keeps 576 rows. solver="torch" copies NumPy data to a
+    device other than the CPU; where there is no room, rows go there again in every pass.
+
+    Where columns of X are so collinear that rounding nearly hides it, SGD warns that it cannot be sure of the optimum.
+    The closed form is exact there.
 
     Rows of weight 0 are dropped first. Only ratios of weights matter.
 
@@ -292,6 +314,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     ----------
     Jain, Kakade, Kidambi, Netrapalli, Sidford, "Parallelizing stochastic gradient descent for least squares
     regression: mini-batching, averaging, and model misspecification", JMLR 18 (2018).
+
+    Rokhlin, Tygert, "A fast randomized algorithm for overdetermined linear least-squares regression", PNAS 105 (2008).
 
     Examples
     --------
@@ -302,8 +326,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     >>> model.solver_, model.coef_.round(2), float(round(model.intercept_, 2))
     ('normal_equation', array([ 2. , -3.4]), 4.2)
     >>> model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y)
-    >>> model.coef_.round(2), round(model.score(X, y), 3)
-    (array([ 2. , -3.4]), 1.0)
+    >>> model.coef_.round(2), model.optimality_gap_ < 1e-5
+    (array([ 2. , -3.4]), True)
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -319,7 +343,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left"), None],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean", StrOptions({"full"})],
+        "shuffle": ["boolean", StrOptions({"blocks"})],
         "drop_last": ["boolean"],
         "learning_rate": [StrOptions(set(SCHEDULES)), callable],
         "eta0": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
@@ -396,6 +420,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         self.verbose = verbose
 
     loss_curve_: list[float]
+    optimality_gap_curve_: list[float]
     n_iter_: int
     n_samples_seen_: int
 
@@ -425,11 +450,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         sample_weight : array-like of shape (n_samples,) or float, default=None
             Weights, at least 0; None is the same as equal weights.
         coef_init : array-like of shape (n_features,) or (n_targets, n_features), default=None
-            Coefficients to start from, for SGD.
+            Coefficients to start from, for SGD. Where they are no worse than the constant model and eta0="auto", full
+            gradients follow at once, without an epoch of steps.
         intercept_init : float or array-like of shape (n_targets,), default=None
             Intercept to start from, for SGD. If only one of the two is given, the other starts at 0.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Validation data, scored after each epoch. In a Pipeline they arrive as they are given, unless its
+            Validation data, scored after each pass. In a Pipeline they arrive as they are given, unless its
             transform_input names them.
         y_val : array-like of shape (n_val,) or (n_val, n_targets), default=None
             Targets of the validation data.
@@ -453,7 +479,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Warns
         -----
         ConvergenceWarning
-            If max_iter epochs were not enough for tol, or the model is worse than the best constant one.
+            If max_iter passes were not enough for tol, columns are too collinear for SGD to be sure of the optimum, or
+            steps alone end worse than the best constant model.
+        LinAlgWarning
+            If the closed form could not give all digits of the coefficients.
         """
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
             check_parameters(self)
@@ -484,7 +513,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                     limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
                     data = BlockInMemory(solver.place(block, Visit.ALL))
                     if not finite and not solver.sums_first:
-                        check_finite(self, data.reference)
+                        check_finite(self, data.block)
                     result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
             except ValueError:
                 if not finite:
@@ -502,7 +531,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     def partial_fit(self, X, y, sample_weight=None):
         """Take in more rows: one pass over them in batches; the closed form stays exact.
 
-        May follow fit or other calls of partial_fit. solver="auto" is resolved at the first call and kept.
+        It may follow fit or other calls of partial_fit. solver="auto" is resolved at the first call and kept.
 
         Parameters
         ----------
@@ -523,15 +552,23 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         ValueError
             If an argument or parameter is invalid, or the result is not finite. The estimator is then as it was before.
 
+        Warns
+        -----
+        ConvergenceWarning
+            If the model of the steps is worse than the best constant one on up to 576 rows of all calls, which
+            the estimator keeps.
+        LinAlgWarning
+            If the closed form could not give all digits, because rows cannot be read again.
+
         Notes
         -----
-        With eta0="auto" the scales, the step and the mean that closes the intercept are those of all rows seen so
-        far. On dense rows of up to 512 features, squared error without l1 or positive, calls from the first on keep the
-        second moment of X: the model is close to the least-squares fit of all rows, in whatever order blocks come.
-        A call then costs O(n_features**2) operations a batch and O(n_features**3) once, and the estimator holds
-        8 * (n_features + 1)**2 bytes more.
-        Else, and after fit, rows should come in random order: steps on sorted rows forget. A call takes its steps from
-        the last iterate, also after early stopping.
+        The closed form is the exact answer for a stream: the model is the least-squares fit of all rows so far, however
+        they are cut into calls. Memory does not grow with the rows.
+
+        Other solvers take plain steps over the new rows, from where the last call, or fit, has led to; full gradients
+        do not follow. With eta0="auto" the scales and the means are those of all rows seen so far, the step is the safe
+        one for the new rows, and the model is the mean of the iterates of the second half of all steps. Steps forget:
+        rows should come in random order. Only `fit` and `fit_source` read rows again, and end at the optimum.
         """
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
             self._validate_params()  # the decorator does so in the first call only
@@ -551,8 +588,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             result = train_once(solver, None if first else self._state, block, rng)
             self._keep(result, block, name, reason, home_of(X))
             self._report(name)(self.n_iter_, self.loss_curve_[-1])
-            if result.warning:
-                warnings.warn(result.warning, LinAlgWarning, stacklevel=3)
+            self._warn(result)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -563,8 +599,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         ----------
         source : iterable of tuples
             Gives ``(X, y)`` or ``(X, y, sample_weight)`` as `fit` takes them, in the same order in every pass. SGD
-            passes over it up to max_iter times, so it must be re-iterable: a list or an object with ``__iter__``,
-            not a generator. The closed form passes once.
+            passes over it up to max_iter + 1 times, so it must be re-iterable: a list or an object with ``__iter__``,
+            not a generator. The closed form passes once, and again where it wants more digits.
 
         Returns
         -------
@@ -579,14 +615,15 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
         Warns
         -----
-        ConvergenceWarning
-            If max_iter epochs were not enough for tol, or the model is worse than the best constant one.
+        ConvergenceWarning, LinAlgWarning
+            As in `fit`.
 
         Notes
         -----
-        Up to three blocks are in memory at a time. Batches do not cross blocks, and a block shorter than a batch is a
-        batch: its rows then count for more than others, so blocks should be much larger than a batch.
-        With eta0="auto" a block is measured with the scales of all rows seen so far.
+        With SGD a first pass measures the rows and draws the sample; epochs of steps and passes of full gradients
+        follow, as in `fit`. Rows are shuffled inside their block, and blocks come as the source gives them. Batches do
+        not cross blocks, and a block shorter than a batch is a batch, so blocks should be much larger than a batch.
+        Full gradients do not depend on how the rows are cut. Up to three blocks are in memory at a time.
         """
         with all_or_nothing(self), ExplainedOutOfMemory(source, self.device) as explained:
             check_parameters(self)
@@ -621,7 +658,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
             limits = Limits(self.max_iter, self.tol, self.n_iter_no_change)
             rng = generator_of(random_state_of(self.random_state))
-            data = BlocksOfSource(blocks, rng.spawn(1)[0], source.once)
+            data = BlocksOfSource(blocks, source.once)
             if solver.n_passes == 1:
                 result = solve(solver, data, (first.n_targets, first.n_features), self._report(name))
             else:
@@ -630,7 +667,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             self._forget()
             self._keep(result, first, name, reason, home)
             self.n_samples_seen_ = n_seen
-            self._warn(result, validation_is_given=False)
+            self._warn(result)
         return self
 
     def predict(self, X, return_std=False):
@@ -787,7 +824,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             batch_size=self.batch_size,
             eta0=self.eta0,
             learning_rate=self.learning_rate,
-            shuffle=self.shuffle,
+            shuffle="blocks" if self.shuffle and block.is_memory_mapped else self.shuffle,
             average=self.average,
             tol=self.tol,
             device=str(block.X.device) if to_steps and self.device == "auto" else self.device,
@@ -814,6 +851,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         self.intercept_ = at_home(intercept[0] if single else intercept, home)
         self.solver_, self._solver_reason = name, reason
         self.loss_curve_ = self.loss_curve_ + result.loss_curve
+        self.optimality_gap_curve_ = self.optimality_gap_curve_ + result.gap_curve
+        self.optimality_gap_ = result.gap_curve[-1]
         self.best_loss_ = min(self.loss_curve_)
         self.n_iter_ += len(result.loss_curve)
         self.n_samples_seen_ += block.n_rows
@@ -825,21 +864,27 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         """Drop what belongs to the last fit and may not belong to this one."""
         for attribute in (*OF_THE_CLOSED_FORM, "validation_scores_", "best_validation_score_"):
             self.__dict__.pop(attribute, None)
-        self.loss_curve_, self.n_iter_, self.n_samples_seen_ = [], 0, 0
+        self.loss_curve_, self.optimality_gap_curve_, self.n_iter_, self.n_samples_seen_ = [], [], 0, 0
 
-    def _warn(self, result, validation_is_given):
+    def _warn(self, result, validation_is_given=False):
         if result.warning:
             warnings.warn(result.warning, LinAlgWarning, stacklevel=4)
         advice = []
         if not result.converged:
+            gap = "" if np.isnan(self.optimality_gap_) else f" (optimality_gap_ is {self.optimality_gap_:.2g})"
             advice.append(
-                f"The stopping rule (tol={self.tol}) was not met in max_iter={self.max_iter} epochs: "
-                "increase max_iter or tol, or set tol=None if the number of epochs is meant."
+                f"The stopping rule (tol={self.tol}) was not met in max_iter={self.max_iter} passes{gap}: "
+                "increase max_iter or tol, or set tol=None if the number of passes is meant."
+            )
+        if result.collinear:
+            advice.append(
+                "Columns of X are too collinear for steps: the model may lack what rounding nearly hides. Use the "
+                "closed form, solver='normal_equation', which is exact here."
             )
         if result.worse_than_constant:
             advice.append(
                 "The model is worse than the best constant one: it is far from the solution. Use eta0='auto', a larger "
-                "eta0 or more epochs."
+                "eta0 or more epochs, or solver='normal_equation', which is exact in partial_fit, too."
             )
         if advice:
             warnings.warn(" ".join(advice), ConvergenceWarning, stacklevel=4)
@@ -855,9 +900,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     def _report(self, name):
         begin = time.perf_counter()
 
-        def report(epoch, loss):
+        def report(number, loss):
             if self.verbose:
-                print(f"{name}: epoch {epoch}, loss {loss:.6g}, {time.perf_counter() - begin:.2f} s")
+                print(f"{name}: pass {number}, loss {loss:.6g}, {time.perf_counter() - begin:.2f} s")
 
         return report
 

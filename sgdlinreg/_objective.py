@@ -85,6 +85,34 @@ class EpsilonInsensitive(NamedTuple):
         typical = 1.0 / max(self.epsilon + np.average(size, weights=weight), np.finfo(float).tiny)
         return np.maximum((size > self.epsilon) / np.maximum(size, 0.1 / typical), 0.1 * typical)
 
+    def rounded(self, width):
+        """Give a smooth loss above this one."""
+        return RoundedEpsilonInsensitive(self.epsilon, width)
+
+
+class RoundedEpsilonInsensitive(NamedTuple):
+    """`EpsilonInsensitive` with a parabola over ``width`` on both sides of each kink: for the finish, not for users.
+
+    The sum of a rounded hinge for residuals above epsilon and one for those below -epsilon. It is above that loss by at
+    most its value at the kink.
+    """
+
+    epsilon: float
+    width: float
+
+    def value(self, residual):
+        """Give the loss of one prediction."""
+        over, under = residual - self.epsilon, -residual - self.epsilon
+        parabola = (over + self.width) * (over + self.width) * (abs(over) < self.width)
+        parabola = parabola + (under + self.width) * (under + self.width) * (abs(under) < self.width)
+        return over * (over >= self.width) + under * (under >= self.width) + parabola / (4.0 * self.width)
+
+    def slope(self, residual):
+        """Give the derivative of the loss by the prediction."""
+        over, under = residual - self.epsilon, -residual - self.epsilon
+        parabola = (over + self.width) * (abs(over) < self.width) - (under + self.width) * (abs(under) < self.width)
+        return 1.0 * (over >= self.width) - 1.0 * (under >= self.width) + parabola / (2.0 * self.width)
+
 
 class SquaredEpsilonInsensitive(NamedTuple):
     """``max(0, |residual| - epsilon)**2``, without a factor 1/2, as in scikit-learn."""

@@ -3,9 +3,10 @@
 import numpy as np
 
 from sgdlinreg._arrays import times
-from sgdlinreg._blocks import panel_of, panels, sample_rows, squared
-from sgdlinreg._conditioning import safe_step
-from sgdlinreg._coordinates import SAMPLE_MARGIN, largest_eigenvalue, norms_and_moment, raw_coordinates, sample_of
+from sgdlinreg._blocks import panel_of, panels, sample_rows, squared, with_ones
+from sgdlinreg._coordinates import norms_of, raw_coordinates
+from sgdlinreg._sampling import LARGEST_ROWS, Reservoir, sample_size
+from sgdlinreg._solvers.step_size import safe_step_of
 
 DIRECTION_ROWS = 512
 """Rows that give the direction in which curvature is measured."""
@@ -17,13 +18,14 @@ def largest_stable_step(block, objective, batch_size, rng) -> float:
 
     0 if squares of the data overflow.
     """
-    as_they_are = raw_coordinates(block.n_features, objective)
-    norms, _ = norms_and_moment(block, as_they_are)
+    as_they_are = raw_coordinates(block.n_features)
+    weight = 1.0 if block.sample_weight is None else block.sample_weight * (block.n_rows / block.total_weight)
+    norms = weight * norms_of(block, as_they_are)
     if not np.isfinite(norms.sum()):
         return 0.0
-    Z, complete = sample_of(block, norms, as_they_are, rng)
-    eigenvalue = (1.0 if complete else SAMPLE_MARGIN) * largest_eigenvalue(Z, as_they_are.penalty)
-    return safe_step(norms.max() + objective.l2, eigenvalue, batch_size, block.n_rows)
+    block = block._replace(sample_weight=np.broadcast_to(weight, block.n_rows))
+    sample = Reservoir(sample_size(block.n_features), LARGEST_ROWS).add(block, norms, rng).sample()
+    return safe_step_of(sample, as_they_are, objective, batch_size, block.n_rows)
 
 
 def surely_diverges(block, objective, step_size, momentum, rng) -> bool:
@@ -35,7 +37,7 @@ def surely_diverges(block, objective, step_size, momentum, rng) -> bool:
     """
     limit = 2.0 * (1.0 + momentum) / step_size
     some, _, _ = panel_of(sample_rows(block, DIRECTION_ROWS, rng), slice(None))
-    rows = raw_coordinates(block.n_features, objective).rows(some)
+    rows = with_ones(some) if objective.fit_intercept else some
     norms = squared(rows).sum(axis=1)
     if norms.mean() + objective.l2 <= limit / 4.0:
         return False

@@ -48,7 +48,7 @@ one_thread = OneThread()
 
 
 def one_thread_for(n_products: int) -> Any:
-    """Give a context in which BLAS takes one thread for so many products: to wake others takes longer than few."""
+    """Give a context in which BLAS takes one thread: beside other work, threads wait for each other for long."""
     return nullcontext() if n_products <= ALONE else one_thread
 
 

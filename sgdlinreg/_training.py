@@ -1,49 +1,78 @@
-"""The one loop: epochs x blocks, divergence, history."""
+"""The loops: passes of a closed form, epochs of steps, and the finish."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from sgdlinreg._arrays import all_finite
-from sgdlinreg._blocks import Block, join_rows, mean_over_rows, sample_rows
-from sgdlinreg._conditioning import GAP_SHARE
+from sgdlinreg._blocks import Block
 from sgdlinreg._divergence import Divergence, check_step, diverged, overflowed
 from sgdlinreg._inference import Inference
-from sgdlinreg._objective import Objective
-from sgdlinreg._solvers.base import Fitted, IterativeSolver, Solver, Visit
-from sgdlinreg._stopping import PROBE_ROWS, Limits, Stopping, Validation
+from sgdlinreg._sampling import sample_size
+from sgdlinreg._solvers.base import Fitted, Solver, Visit
+from sgdlinreg._stopping import Limits, Progress, Validation
+from sgdlinreg._threads import one_thread_for
 
-SAMPLE_OF_BLOCK = 256
-"""Rows of each block of a source that are kept to compare models on."""
 WORSE = 1.01
 """A model is told to be worse than the constant one from here on: data without signal give a little above 1."""
-SHRINKINGS = 10
+AUTOMATIC = 0.25
+"""Share of tol by which steps of automatic size must make progress: they are the more cautious ones."""
 NOTHING_RANDOM: Any = None
 """The closed form's random generator: seeding one would take a tenth of a small fit."""
 
 
 @dataclass
+class History:
+    """What is recorded after every pass.
+
+    Attributes
+    ----------
+    max_iter : int
+    report : callable(pass number, loss)
+    validation : Validation or None
+    loss_curve : list of float
+        Objective of each pass, mean over the targets.
+    gap_curve : list of float
+        Estimated distance from the optimum after each pass, largest over the targets; nan after steps.
+    """
+
+    max_iter: int
+    report: Callable[[int, float], None]
+    validation: Validation | None = None
+    loss_curve: list[float] = field(default_factory=list)
+    gap_curve: list[float] = field(default_factory=list)
+
+    def add(self, coef: np.ndarray, losses: np.ndarray, gap: np.ndarray | float = np.nan) -> bool:
+        """Record a pass; says whether another one is allowed."""
+        self.loss_curve.append(float(np.add.reduce(losses)) / len(losses))
+        self.gap_curve.append(float(np.max(gap)))
+        self.report(len(self.loss_curve), self.loss_curve[-1])
+        if self.validation:
+            self.validation.score(coef)
+        return len(self.loss_curve) < self.max_iter
+
+
+@dataclass
 class TrainingResult:
-    """What `train` found.
+    """What a fit found.
 
     Attributes
     ----------
     state : Any
         The solver's.
     coef : ndarray of shape (n_targets, n_features + 1)
-        Of each target when it stopped, the intercept last.
+        The intercept last.
     column_means : ndarray or None
     summary : dict
         Fitted attributes that the solver gives.
-    loss_curve : list of float
-        Objective of each epoch, mean over the targets.
-    validation_scores : list of float or None
-        R2 on the validation data after each epoch, mean over the targets; None without such data.
+    loss_curve, gap_curve : list of float
+        As in `History`.
     converged : bool
         Whether the stopping rule was met.
+    collinear : bool
+        Whether columns are too collinear for the finish to be sure.
     worse_than_constant : bool
         Whether the model is worse than the constant one.
     inference : Inference or str
@@ -56,74 +85,71 @@ class TrainingResult:
     coef: np.ndarray
     column_means: np.ndarray | None
     summary: dict
-    loss_curve: list[float] = field(default_factory=list)
-    validation_scores: list[float] | None = None
+    loss_curve: list[float]
+    gap_curve: list[float]
     converged: bool = True
+    collinear: bool = False
     worse_than_constant: bool = False
     inference: Inference | str = ""
     warning: str | None = None
 
     @classmethod
-    def of(cls, state: Any, fitted: Fitted, **rest) -> "TrainingResult":
+    def of(
+        cls, state: Any, fitted: Fitted, loss_curve: list[float], gap_curve: list[float], **rest
+    ) -> "TrainingResult":
         """Make a result of what a solver gives."""
-        about = {"inference": fitted.inference, "warning": fitted.warning}
-        return cls(state, fitted.coef, fitted.column_means, fitted.summary, **(about | rest))
+        rest |= {"inference": fitted.inference, "warning": fitted.warning}
+        return cls(state, fitted.coef, fitted.column_means, fitted.summary, loss_curve, gap_curve, **rest)
 
 
 class BlockInMemory:
-    """All rows in one block: prepared once.
+    """All rows in one block, which is made ready once."""
 
-    ``reference`` are the rows that models are judged by, ``once`` says whether they can be read only once.
-    """
-
-    once = False
+    once, visit = False, Visit.ALL
 
     def __init__(self, block: Block):
-        self.reference = block
+        self.block = block
         self._ready: Any = None
 
-    def run_pass(self, solver: Solver, state: Any, rng: np.random.Generator) -> tuple[Any, np.ndarray]:
-        """Pass over all rows; gives the state and, of an epoch, the objective of each target in it."""
+    def blocks(self, solver: Any) -> Iterator[Block]:
+        """Give the rows of a pass that measures or sums up."""
+        yield self.block
+
+    def ready(self, solver: Any, state: Any) -> Iterator[Any]:
+        """Give the rows of a pass as the solver wants them after they were measured."""
         if self._ready is None:
-            state, self._ready = solver.prepare(state, self.reference, rng, Visit.ALL)
-        state = solver.update(state, self._ready, rng)
-        return state, np.zeros(0) if solver.n_passes else solver.losses_of(state, self.reference)
+            self._ready = solver.ready(state, self.block)
+        yield self._ready
 
 
 class BlocksOfSource:
-    """Blocks that are read again in every pass; a sample of the first pass is the reference."""
+    """Blocks that are read again in every pass; ``once`` says that they can be read only once."""
 
-    def __init__(self, blocks: Callable[[], Iterator[Block]], rng: np.random.Generator, once: bool = False):
-        self.blocks, self.rng, self.once = blocks, rng, once
+    def __init__(self, blocks: Callable[[], Iterable[Block]], once: bool = False):
+        self._blocks, self.once = blocks, once
         self.n_rows: int | None = None
-        self._samples: list[Block] = []
 
-    @cached_property
-    def reference(self) -> Block:
-        """Some rows of every block; known after the first pass."""
-        return join_rows(self._samples)
+    @property
+    def visit(self) -> Visit:
+        """What blocks are at the next pass."""
+        return Visit.FIRST if self.n_rows is None else Visit.AGAIN
 
-    def run_pass(self, solver, state, rng):
-        """Pass over all rows; gives the state and, of an epoch, the objective of each target in it."""
-        again = self.n_rows is not None
-        n_rows, losses = 0, 0.0
-        visit = Visit.AGAIN if again else Visit.FIRST
-        for block in self.blocks():
-            block = solver.place(block, visit)
-            state, ready = solver.prepare(state, block, rng, visit)
-            state = solver.update(state, ready, rng)
-            if not solver.n_passes:
-                losses = losses + block.n_rows * solver.losses_of(state, block)
-                if not again:
-                    self._samples.append(sample_rows(block, SAMPLE_OF_BLOCK, self.rng))
+    def blocks(self, solver):
+        """Give the rows of a pass, which must be as many as in the one before."""
+        n_rows = 0
+        for block in self._blocks():
             n_rows += block.n_rows
+            yield solver.place(block, self.visit)
         if self.n_rows not in (None, n_rows):
             raise ValueError(
                 f"The source gave {self.n_rows} rows in the first pass over it and {n_rows} in a later one. It should "
                 "give the same rows in every pass: a list, or an object whose __iter__ starts again."
             )
         self.n_rows = n_rows
-        return state, losses / n_rows
+
+    def ready(self, solver, state):
+        """Give the rows of a pass as the solver wants them after they were measured."""
+        return (solver.ready(state, block) for block in self.blocks(solver))
 
 
 def solve(
@@ -141,7 +167,7 @@ def solve(
     data : BlockInMemory or BlocksOfSource
     shape : tuple
         n_targets and n_features.
-    report : callable(epoch, loss)
+    report : callable(pass number, loss)
 
     Raises
     ------
@@ -153,7 +179,9 @@ def solve(
         state = solver.init(n_features, n_targets, None)
         again = True
         while again:
-            state, _ = data.run_pass(solver, state, NOTHING_RANDOM)
+            for block in data.blocks(solver):
+                state, block = solver.prepare(state, block, NOTHING_RANDOM, data.visit)
+                state = solver.update(state, block, NOTHING_RANDOM)
             state, again = solver.solve(state)
             again = again and not data.once
         fitted = solver.fitted(state)
@@ -162,11 +190,11 @@ def solve(
         raise overflowed("the objective is not finite")
     loss = float(losses.mean())
     report(1, loss)
-    return TrainingResult.of(solver.finish(state), fitted, loss_curve=[loss])
+    return TrainingResult.of(solver.finish(state), fitted, [loss], [0.0])
 
 
 def train(
-    solver: IterativeSolver,
+    solver: Any,
     data: BlockInMemory | BlocksOfSource,
     start: np.ndarray,
     limits: Limits,
@@ -175,18 +203,18 @@ def train(
     validation: Validation | None = None,
     start_is_given: bool = False,
 ) -> TrainingResult:
-    """Fit data, in as many passes as it takes.
+    """Fit data by steps and, unless the user asked for steps only, by the finish.
 
     Parameters
     ----------
-    solver : Solver
+    solver : SGD
     data : BlockInMemory or BlocksOfSource
     start : ndarray of shape (n_targets, n_features + 1)
         Coefficients to start from.
     limits : Limits
     rng : numpy.random.Generator
-    report : callable(epoch, loss)
-        Called after every epoch.
+    report : callable(pass number, loss)
+        Called after every pass.
     validation : Validation or None
         Needed for early stopping.
     start_is_given : bool
@@ -195,75 +223,113 @@ def train(
     Raises
     ------
     ValueError
-        If the fit diverges: a constant step is so long that it must, which is told before the first epoch; the
-        objective is not finite; or it is after the first epoch above both that of the constant model and that of the
-        start.
+        If a constant step is so long that the fit must diverge, which is told before the first epoch; if the objective
+        is not finite; or if steps of a given size end above both the constant model and the start.
     """
     n_targets, n_features = start.shape[0], start.shape[1] - 1
     state = solver.init(n_features, n_targets, start if start_is_given else None)
-    stopped = np.zeros(n_targets, dtype=bool)
-    coef = np.zeros_like(start)
-    curve: list[float] = []
-    in_memory = isinstance(data, BlockInMemory)
-    all_compared = in_memory and data.reference.n_rows <= PROBE_ROWS  # then models are compared on all rows
-    sampling = rng if all_compared else rng.spawn(1)[0]
-    if in_memory:
-        check_step(solver, data.reference, rng)
-    sparse_squares = in_memory and data.reference.is_sparse and solver.objective.is_least_squares
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a diverging fit is told below, in one error
-        for epoch in range(1, limits.max_iter + 1):
-            state, losses = data.run_pass(solver, state, rng)
-            if epoch == 1:
-                rising = Divergence(solver, data.reference, start, rng)
-                stopping = Stopping(limits, data.reference, solver.objective, rising.constant_loss, sampling)
-            # the model is made where it is wanted only: of tiny data it takes as long as steps
-            model = partial(_coef_of, solver, state)
-            rising.check(epoch, losses, model)
-            curve.append(float(np.add.reduce(losses)) / n_targets)
-            report(epoch, curve[-1])
-            scores = validation.score(np.where(stopped[:, None], coef, model())) if validation else None
-            if limits.early_stopping and scores is not None:
-                stalled = hindered = stopping.by_progress(-scores, 1.0)
-            elif n_models := solver.n_models(state):
-                stalled, hindered = stopping.by_change(partial(solver.models, state), losses, n_models)
-                if sparse_squares:
-                    stalled = stalled | stopping.by_fall(partial(_value_of, solver, state, data.reference))
-            else:
-                share = GAP_SHARE if solver.options.eta0 == "auto" else 1.0
-                stalled = hindered = stopping.by_progress(losses, share * rising.constant_loss)
-            if np.count_nonzero(hindered):  # faster than `any`
-                state, slower = solver.slow_down(state, hindered & ~stopped)
-                stopping.go_on(slower)
-                stalled = stalled & ~slower
-            if np.count_nonzero(stalled):
-                coef = np.where(stopped[:, None], coef, model())  # that of targets that go on is written over again
-                stopped |= stalled
-                if stopped.all():
-                    break
-        fitted = solver.fitted(state)
-        coef = np.where(stopped[:, None], coef, fitted.coef)
+    n_rows = data.block.n_rows if isinstance(data, BlockInMemory) else sample_size(n_features)
+    products = min(n_rows, sample_size(n_features)) * n_features**2
+    # a diverging fit is told below, in one error
+    with one_thread_for(products), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for block in data.blocks(solver):
+            state = solver.measure(state, block, rng)
+        if isinstance(data, BlockInMemory):
+            check_step(solver, data.block, rng)
+        state = solver.begin(state, state.n_rows)
+        reference = data.block if isinstance(data, BlockInMemory) else state.sample.as_block()
+        history = History(limits.max_iter, report, validation)
+        fit = _Fit(solver, data, reference, limits, rng, history, start)
+        if solver.has_finish and not limits.early_stopping:
+            return fit.to_the_optimum(state, start_is_given)
+        return fit.by_steps(state)
+
+
+@dataclass
+class _Fit:
+    """One fit by steps: what does not change from pass to pass."""
+
+    solver: Any
+    data: BlockInMemory | BlocksOfSource
+    reference: Block
+    limits: Limits
+    rng: np.random.Generator
+    history: History
+    start: np.ndarray
+
+    def epoch(self, state: Any) -> tuple[Any, np.ndarray]:
+        """Take steps over all rows; gives the state and the mean objective of each target on the way."""
+        losses: Any = 0.0
+        for block in self.data.ready(self.solver, state):
+            state = self.solver.run_epoch(state, block, self.rng)
+            losses = losses + block.n_rows * state.losses
+        return state, losses / state.n_rows
+
+    def to_the_optimum(self, state: Any, start_is_given: bool) -> TrainingResult:
+        """Take an epoch of steps and go on by full gradients; a start that is given may need no steps."""
+        solver, history = self.solver, self.history
+        constant_loss = solver.constant_loss(state, self.reference)
+        go_on, coef, at_least = True, state.coef, 0
+        if not start_is_given or np.any(solver.objective.value(coef, self.reference) > constant_loss):
+            at_least = int(constant_loss.any())
+            state, losses = self.epoch(state)
+            coef = solver.coef(state)
+            go_on = history.add(coef, losses)
+            # steps that did no better than the constant model are no start
+            better = (losses <= constant_loss) & np.isfinite(coef).all(axis=1)
+            coef = np.where(better[:, None], coef, solver.constant_model(state))
+        converged = collinear = False
+        if go_on:
+            ready = lambda: self.data.ready(solver, state)  # noqa: E731
+            coef, converged, collinear = solver.to_the_optimum(state, coef, ready, constant_loss, history.add, at_least)
         if not all_finite(coef):
-            raise rising.error(epoch, "is not finite")
-        if limits.early_stopping and validation:
+            raise diverged(solver, self.reference, self.rng, "the objective is not finite")
+        result = solver.fitted(state, coef)
+        curves = history.loss_curve, history.gap_curve
+        return TrainingResult.of(solver.finish(state, coef), result, *curves, converged=converged, collinear=collinear)
+
+    def by_steps(self, state: Any) -> TrainingResult:
+        """Take epochs until they make no progress."""
+        solver, history, validation = self.solver, self.history, self.history.validation
+        n_targets = len(self.start)
+        rising = Divergence(solver, self.reference, self.start, self.rng)
+        progress = Progress(self.limits, n_targets)
+        unit = (AUTOMATIC if solver.auto_step else 1.0) * rising.constant_loss
+        stopped, coef, go_on = np.zeros(n_targets, dtype=bool), np.zeros_like(self.start), True
+        before = np.full(n_targets, np.inf)
+        while go_on:
+            state, losses = self.epoch(state)
+            model = solver.coef(state)
+            rising.check(len(history.loss_curve) + 1, losses, model)
+            coef = np.where(stopped[:, None], coef, model)
+            go_on = history.add(coef, losses)
+            if self.limits.early_stopping and validation:
+                stalled = progress.has_stalled(-validation.last, 1.0)
+            else:
+                if solver.steps.accelerates(state):
+                    progress.start_again(losses, losses > before + (self.limits.tol or 0.0) * unit)
+                stalled, before = progress.has_stalled(losses, unit), losses
+            state, slower = solver.slow_down(state, stalled & ~stopped)
+            progress.go_on(slower)
+            stopped |= stalled & ~slower
+            go_on = go_on and not stopped.all()
+        if not all_finite(coef):
+            raise rising.error(len(history.loss_curve), "is not finite")
+        if self.limits.early_stopping and validation:
             coef = validation.best_coef
-        suspicious = np.count_nonzero(losses > rising.constant_loss)
-        final = solver.objective.value(coef, data.reference) if suspicious else losses
-        rising.check_model(epoch, final)
-        if suspicious and solver.options.eta0 == "auto" and not limits.early_stopping:
-            coef = _shrunk(coef, final, rising.constant_loss, solver.objective, data.reference)
-    converged = bool(stopped.all()) or limits.tol is None
-    worse = np.count_nonzero(final > WORSE * rising.constant_loss + rising.rounding) > 0
-    return TrainingResult.of(
-        solver.finish(state),
-        fitted._replace(coef=coef),
-        loss_curve=curve,
-        validation_scores=validation.scores if validation else None,
-        converged=converged,
-        worse_than_constant=worse,
-    )
+        final = solver.objective.value(coef, self.reference) if np.any(losses > rising.constant_loss) else losses
+        rising.check_model(len(history.loss_curve), final)
+        return TrainingResult.of(
+            solver.finish(state),
+            solver.fitted(state, coef),
+            history.loss_curve,
+            history.gap_curve,
+            converged=bool(stopped.all()) or self.limits.tol is None,
+            worse_than_constant=bool(np.any(final > WORSE * rising.constant_loss + rising.rounding)),
+        )
 
 
-def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generator) -> TrainingResult:
+def train_once(solver: Any, state: Any, block: Block, rng: np.random.Generator) -> TrainingResult:
     """Take in one block of a stream: one pass, after which the model is that of all blocks so far.
 
     Raises
@@ -274,41 +340,17 @@ def train_once(solver: Solver, state: Any, block: Block, rng: np.random.Generato
     if state is None:
         state = solver.init(block.n_features, block.n_targets, None)
     with np.errstate(over="ignore", invalid="ignore"):
-        state, ready = solver.prepare(state, block, rng, Visit.ONCE)
-        state = solver.update(state, ready, rng)
-        solved, _ = solver.solve(state)
+        if solver.n_passes == 1:
+            state, ready = solver.prepare(state, block, rng, Visit.ONCE)
+            state = solver.update(state, ready, rng)
+            solved, _ = solver.solve(state)
+            worse = False
+        else:
+            state = solved = solver.step_over(state, block, rng)
+            worse = solver.is_worse_than_constant(state, WORSE)
         fitted = solver.fitted(solved)
         losses = solver.losses_of(solved, block)
     if not (all_finite(losses) and all_finite(fitted.coef)):
         raise diverged(solver, block, rng, "in this call of partial_fit the objective is not finite")
-    return TrainingResult.of(solver.finish(state), fitted, loss_curve=[float(losses.mean())])
-
-
-def _coef_of(solver: Solver, state: Any) -> np.ndarray:
-    """Give the coefficients of the model of a state."""
-    return solver.fitted(state).coef
-
-
-def _value_of(solver: Solver, state: Any, block: Block) -> np.ndarray:
-    """Give the objective of the model of a state."""
-    return solver.objective.value(_coef_of(solver, state), block)
-
-
-def _shrunk(
-    coef: np.ndarray, losses: np.ndarray, constant: np.ndarray, objective: Objective, block: Block
-) -> np.ndarray:
-    """Move models that are worse than the constant one towards it, until they are not.
-
-    This is what noise leaves of a model of data with next to no signal. The objective is convex, so it is below that of
-    the constant model from somewhere on. ``losses`` and ``constant`` are the objective of the models and of that one.
-    """
-    centre = np.zeros_like(coef)
-    if objective.fit_intercept:
-        centre[:, -1] = mean_over_rows(block.y, block.sample_weight)
-    for _ in range(SHRINKINGS):
-        worse = losses > constant
-        if not worse.any():
-            return coef
-        coef = np.where(worse[:, None], (coef + centre) / 2.0, coef)
-        losses = objective.value(coef, block)
-    return np.where((losses > constant)[:, None], centre, coef)
+    curves = [float(losses.mean())], [0.0 if solver.n_passes == 1 else np.nan]
+    return TrainingResult.of(solver.finish(state), fitted, *curves, worse_than_constant=worse)

@@ -1,5 +1,7 @@
 """Solvers. `make_solver` is the only place where a name becomes a solver, `choose_solver` the rule behind "auto"."""
 
+from typing import Any
+
 from sgdlinreg._objective import Objective
 from sgdlinreg._solvers.base import Fitted, Kernel, Options, Solver
 from sgdlinreg._solvers.normal_equation import NormalEquation
@@ -85,7 +87,7 @@ def choose_solver(
     return "normal_equation", f"{n_features} features, exact is affordable"
 
 
-def make_solver(name: str, loss: str, objective: Objective, options: Options, *, has_start: bool = False) -> Solver:
+def make_solver(name: str, loss: str, objective: Objective, options: Options, *, has_start: bool = False) -> Any:
     """Make a solver, or say why it cannot do what is asked and which one can.
 
     Raises

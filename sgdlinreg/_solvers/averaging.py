@@ -8,9 +8,8 @@ import numpy as np
 
 MAX_MARKS = 64
 """Number of earlier sums kept; beyond it they are thinned out to an even spacing."""
-FIRST_EPOCH_MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
-"""Shares of the first epoch after which sums are kept, so that averages can start early."""
 MIN_BATCHES_PER_MARK = 64
+"""A first epoch of twice as many batches is cut in half, so that its average can start there."""
 N_STEPS = attrgetter("n_steps")
 
 
@@ -24,7 +23,7 @@ class Mark(NamedTuple):
 
 def early_cuts(n_batches: int) -> list[int]:
     """Batches of the first epoch after which to set a mark."""
-    return [int(n_batches * share) for share in FIRST_EPOCH_MARKS if n_batches * share >= MIN_BATCHES_PER_MARK]
+    return [n_batches // 2] if n_batches >= 2 * MIN_BATCHES_PER_MARK else []
 
 
 def add_mark(marks: list[Mark], mark: Mark) -> list[Mark]:

@@ -4,13 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sgdlinreg._blocks import take_rows
+from sgdlinreg._coordinates import penalty_in
 from sgdlinreg._objective import EpsilonInsensitive, Objective
+from sgdlinreg._sampling import Sample
 from sgdlinreg._schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, is_constant, step_shape
 from sgdlinreg._solvers.base import Options
-
-SAMPLE_ROWS = 2048
-"""Rows on which the curvature of a loss is estimated."""
 
 
 class Slowing(NamedTuple):
@@ -34,16 +32,11 @@ class Steps:
         self.options = options
         self.auto_step = options.eta0 == "auto"
         self.sample: tuple[Any, np.ndarray, np.ndarray] | None = None
-        self._last: tuple[tuple, np.ndarray | None, np.ndarray] = (), None, np.empty(0)
 
-    def take_sample(self, block, rng) -> None:
-        """Keep some rows of a block: with automatic steps the curvature of other losses is measured on them."""
+    def take_sample(self, sample: Sample) -> None:
+        """Keep rows that stand for all: with automatic steps the curvature of other losses is measured on them."""
         if self.auto_step and not self.objective.is_least_squares:
-            rows = np.arange(block.n_rows)
-            if block.n_rows > SAMPLE_ROWS:
-                rows = np.sort(rng.spawn(1)[0].choice(block.n_rows, SAMPLE_ROWS, replace=False))
-            weight = np.ones(len(rows)) if block.sample_weight is None else block.sample_weight[rows]
-            self.sample = take_rows(block.X, rows), block.y[rows], weight
+            self.sample = sample.rows, sample.block.y, sample.share
 
     def momentum(self, state) -> tuple[float, bool]:
         """Give the user's momentum; full batches of automatic steps without any are accelerated (Nesterov 1983).
@@ -63,16 +56,11 @@ class Steps:
         return self.auto_step and full_batch and smooth and self.options.learning_rate == "constant"
 
     def sizes(self, state, n_batches, n_rows):
-        """Step of every batch and target, (n_batches, n_targets); the same array as long as nothing changes it."""
+        """Step of every batch and target, (n_batches, n_targets)."""
         options = self.options
-        constant = self.sample is None and is_constant(options.learning_rate)
-        about = state.step_size, state.batch_size, n_batches, n_rows
-        last, last_scale, sizes = self._last
-        if constant and state.step_scale is last_scale and about == last:
-            return sizes
         scale = state.step_size * state.step_scale
         if self.sample is not None:
-            penalty = (self.objective.l2 / state.conditioning.scale**2).max(initial=0.0)
+            penalty = penalty_in(state.coordinates, self.objective).max(initial=0.0)
             scale = scale / (self._curvature(*self.sample, state.coef) + penalty)
         sizes = np.empty((n_batches, len(scale)))
         sizes[:] = scale
@@ -82,7 +70,6 @@ class Steps:
             sizes *= step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)[:, None]
         if self.auto_step and n_rows % state.batch_size:
             sizes[-1] *= (n_rows % state.batch_size) / state.batch_size
-        self._last = about, state.step_scale, sizes
         return sizes
 
     def _curvature(self, X, y, weight, coef) -> np.ndarray:
@@ -112,6 +99,4 @@ class Steps:
         step = state.step_scale if self.auto_step else state.step_scale * state.step_size
         slower = targets & (step > slowing.smallest)
         scale = np.where(slower, state.step_scale / slowing.divisor, state.step_scale)
-        state = state.copy()
-        state.step_scale = scale
-        return state, slower
+        return state.moved(step_scale=scale), slower

@@ -1,0 +1,133 @@
+"""The finish: from where the steps have led to the optimum, by passes of full gradients over all rows.
+
+Least squares by preconditioned conjugate gradients, other losses by L-BFGS-B in preconditioned coordinates, one with a
+kink on objectives whose kink is rounded in ever smaller widths. Every pass estimates how far the objective is from its
+smallest value.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sgdlinreg._coordinates import scaled_coordinates
+from sgdlinreg._objective import EpsilonInsensitive, Objective
+from sgdlinreg._sampling import Sample
+from sgdlinreg._solvers.conjugate_gradients import conjugate_gradients
+from sgdlinreg._solvers.full_passes import FullPasses
+from sgdlinreg._solvers.gap import Gap, Record
+from sgdlinreg._solvers.lbfgs import limited_memory_bfgs
+from sgdlinreg._solvers.preconditioner import Preconditioner, make_preconditioner
+from sgdlinreg._statistics import ColumnStatistics
+
+FIRST_WIDTH, NARROWER = 0.1, 1.0 / 3.0
+"""A kink is rounded over this share of the loss of the constant model first, then over a third as much each time."""
+NARROWEST = 1e-12
+LEFT = 0.5
+"""What smaller widths would gain, as a share of what the last one did: each gains about a third of the one before."""
+
+
+@dataclass
+class Finish:
+    """One finish.
+
+    Parameters
+    ----------
+    blocks : callable() -> iterable
+        Gives the rows of a pass, block by block, in the form that the kernel wants; weights have mean one.
+    kernel : Kernel
+    objective : Objective
+        Smooth but for a kink of the loss.
+    sample : Sample
+        Rows that stand for all; weights have mean one.
+    columns, targets : ColumnStatistics
+        Of all rows.
+    n_rows : int
+    unit : ndarray of shape (n_targets,)
+        The loss of the constant model.
+    tol : float
+    record : callable
+        Called after each pass with coefficients on x, see `Record`.
+    """
+
+    blocks: Callable[[], Iterable[Any]]
+    kernel: Any
+    objective: Objective
+    sample: Sample
+    columns: ColumnStatistics
+    targets: ColumnStatistics
+    n_rows: int
+    unit: np.ndarray
+    tol: float
+    record: Record
+
+    def __post_init__(self):
+        # CSR is centred, too: no row need be written
+        self.coordinates = scaled_coordinates(self.columns, self.objective)
+        self.goes_on = True
+        """Whether another pass is allowed."""
+        self.blind = False
+        """Whether columns are too collinear for the finish to be sure."""
+        self.left: np.ndarray = np.zeros_like(self.unit)
+        """What rounding a kink may have left, in the unit of gaps."""
+
+    def run(self, coef: np.ndarray, at_least: int) -> tuple[np.ndarray, bool]:
+        """Go on from coefficients on x; gives those at the optimum and whether they are.
+
+        Parameters
+        ----------
+        coef : ndarray of shape (n_targets, n_features + 1)
+            For squared error the intercept is closed first.
+        at_least : int
+            Passes of conjugate gradients that are taken in any case.
+        """
+        if self.objective.is_least_squares:
+            return self._least_squares(coef, at_least)
+        if isinstance(self.objective.loss, EpsilonInsensitive):
+            return self._with_a_kink(coef)
+        return self._smooth(self.objective, coef)[:2]
+
+    def _least_squares(self, coef, at_least):
+        passes, preconditioner, start = self._prepared(self.objective, coef)
+        self.blind = preconditioner.blind
+        if self.objective.fit_intercept:
+            start[:, -1] = self.targets.mean
+        gap = Gap(self.unit, self.tol, preconditioner, certifies=preconditioner.is_matrix)
+        found, converged = conjugate_gradients(passes, preconditioner, start, gap, self._record, at_least)
+        return self.coordinates.to_raw(found), converged
+
+    def _smooth(self, objective, coef):
+        """Minimise a smooth objective; gives also its gap, and what was gained in the unit of gaps."""
+        passes, preconditioner, start = self._prepared(objective, coef)
+        gap = Gap(self.unit, self.tol, preconditioner, certifies=False)
+        found, converged = limited_memory_bfgs(passes, preconditioner, start, gap, self._record)
+        return self.coordinates.to_raw(found), converged, gap
+
+    def _with_a_kink(self, coef):
+        """Minimise rounded objectives until a smaller width gains nothing; a last pass is over the loss as it is."""
+        if not self.unit.any():
+            return self._smooth(self.objective, coef)[:2]
+        unit = self.unit[self.unit > 0.0].min()
+        width, gained, gap = FIRST_WIDTH * unit, np.full_like(self.unit, np.inf), None
+        while self.goes_on and gained.max() > self.tol / 10.0 and width > NARROWEST * unit:
+            loss = self.objective.loss.rounded(width)
+            self.left = loss.value(self.objective.loss.epsilon) / unit
+            coef, _, gap = self._smooth(replace(self.objective, loss=loss), coef)
+            gained, width = gap.total_fall, width * NARROWER
+        if gap is None or not self.goes_on:
+            return coef, gap is None
+        passes = FullPasses(self.blocks, self.kernel, self.objective, self.coordinates, float(self.n_rows))
+        losses, _ = passes.full_gradient(self.coordinates.to_scaled(coef))
+        self.left = LEFT * gained
+        self._record(self.coordinates.to_scaled(coef), losses, gap.gap)
+        return coef, bool((gap.gap + self.left).max() <= self.tol)
+
+    def _prepared(self, objective, coef) -> tuple[FullPasses, Preconditioner, np.ndarray]:
+        passes = FullPasses(self.blocks, self.kernel, objective, self.coordinates, float(self.n_rows))
+        preconditioner = make_preconditioner(self.sample, self.columns, self.coordinates, objective, coef)
+        return passes, preconditioner, self.coordinates.to_scaled(coef)
+
+    def _record(self, scaled, losses, gaps):
+        self.goes_on = self.record(self.coordinates.to_raw(scaled), losses, gaps + self.left)
+        return self.goes_on
