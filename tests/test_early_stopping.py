@@ -17,7 +17,7 @@ from .helpers import SGD_SOLVERS, as_csr, make_problem
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:R2 on X_val is")  # more noise than signal
 @pytest.mark.parametrize("solver", SGD_SOLVERS)
-@pytest.mark.parametrize("eta0", ["auto", 0.03])
+@pytest.mark.parametrize("eta0", ["auto", 0.01])
 @pytest.mark.parametrize("n_targets", [1, 2])
 @pytest.mark.parametrize("own", [False, True])
 def test_the_best_of_all_epochs_is_kept(solver, eta0, n_targets, own):

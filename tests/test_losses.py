@@ -1,7 +1,5 @@
 """Losses, penalties, constraints, schedules: against SGDRegressor's steps and against optimisers of another kind."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -11,10 +9,8 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, SGDRegress
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._blocks import Block
 from sgdlinreg._objective import LOSSES, Objective, make_loss
-from sgdlinreg._solvers import Options
 
 from .helpers import SGD_SOLVERS, as_csr, make_problem
-from .test_solvers import assert_same_path, layouts
 
 EPSILON = 0.3
 
@@ -106,37 +102,6 @@ def test_adaptive_steps_stop_where_sgd_regressor_does(loss):
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9)
 
 
-PENALTIES = {"none": (0.0, 0.0), "l2": (0.1, 0.0), "l1": (0.1, 1.0), "elasticnet": (0.1, 0.4)}
-MOMENTUM = [{}, {"momentum": 0.6}, {"momentum": 0.6, "nesterovs_momentum": True}]
-
-
-@pytest.mark.parametrize("name", SGD_SOLVERS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("penalty", PENALTIES)
-def test_kernels_follow_the_reference_over_every_combination(name, dtype, sparse, loss, penalty):
-    X, y, weight = make_problem(2, n_rows=61, n_features=5)
-    X = X.astype(dtype)
-    block = Block(layouts(X)["int32"] if sparse else X, y[:, None], weight)
-    alpha, l1_ratio = PENALTIES[penalty]
-    objective = Objective(make_loss(loss, EPSILON), alpha, True, l1_ratio)
-    schedules = ["constant", "invscaling", "adaptive", lambda t: 1.0 / np.sqrt(t)] + ["optimal"] * (alpha > 0.0)
-    for schedule, momentum, average, eta0 in product(schedules, MOMENTUM, [False, True, 40, "auto"], [0.01, "auto"]):
-        options = Options(batch_size=16, eta0=eta0, learning_rate=schedule, average=average, **momentum)
-        assert_same_path(name, block, objective, options, n_epochs=2)
-
-
-@pytest.mark.parametrize("name", SGD_SOLVERS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("loss", LOSSES)
-def test_kernels_follow_the_reference_with_several_targets_and_positive(name, dtype, loss):
-    X, y, weight = make_problem(2, n_targets=2)
-    objective = Objective(make_loss(loss, EPSILON), 0.1, True, 0.5, True)
-    for options in (Options(batch_size=16, eta0=0.01, momentum=0.8), Options(batch_size=16, drop_last=True)):
-        assert_same_path(name, Block(X.astype(dtype), y, weight), objective, options, n_epochs=3)
-
-
 def test_momentum_is_that_of_the_textbook():
     X, y, _ = make_problem(4)
     X1 = np.column_stack([X, np.ones(301)])
@@ -188,7 +153,7 @@ def test_l1_in_full_batches_has_the_support_of_lasso(solver, seed):
         alpha=alpha,
         l1_ratio=l1_ratio,
         batch_size="full",
-        tol=1e-13,
+        tol=1e-15,
         max_iter=20_000,
     ).fit(X, y)
     assert 0 < np.count_nonzero(theirs.coef_) < 20
@@ -221,9 +186,8 @@ def test_full_batches_reach_the_optimum_of_lbfgs(solver, loss, alpha):
         alpha=alpha,
         solver=solver,
         batch_size="full",
-        tol=1e-13,
+        tol=1e-9,
         max_iter=20_000,
-        n_iter_no_change=30,
     ).fit(X, y, weight)
     assert value(objective, model, X, y, weight) - best < 1e-6 * best
 
@@ -269,7 +233,7 @@ def test_every_loss_with_l1_in_full_batches(solver, loss, l1_ratio):
 def test_positive(solver, alpha):
     X, y, weight = make_problem(9)
     _, coef = optimum(objective_of(alpha=alpha), X, y, weight, positive=True)
-    step = {} if solver == "normal_equation" else {"batch_size": "full", "tol": 1e-12, "max_iter": 20_000}
+    step = {} if solver == "normal_equation" else {"batch_size": "full", "tol": 1e-15, "max_iter": 20_000}
     model = MiniBatchSGDRegressor(solver=solver, positive=True, alpha=alpha, **step).fit(X, y, weight)
     assert model.coef_.min() == 0.0
     np.testing.assert_allclose(model.coef_, coef[0, :-1], atol=1e-5)
@@ -327,7 +291,7 @@ def test_other_losses_with_automatic_steps(loss, solver, sparse):
     model.fit(as_csr(X) if sparse else X, y)
     unit = objective.constant_value(Block(X, y[:, None], None))[0]
     assert (value(objective, model, X, y) - best) / unit < 1e-3
-    assert sparse or model.n_iter_ <= 100  # CSR is not centred, and takes longer
+    assert model.n_iter_ <= 100
 
 
 @pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive"])

@@ -1,4 +1,4 @@
-"""Default settings on problems that are bad in some way: always a finite model, never one worse than the mean."""
+"""Default settings on random problems: a finite model, never worse than the mean, that knows how far it is."""
 
 import warnings
 
@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sgdlinreg import MiniBatchSGDRegressor
 
-from .helpers import SGD_SOLVERS
+from .helpers import SGD_SOLVERS, missing_of
 
 
 def draw(seed):
@@ -44,3 +44,44 @@ def test_never_worse_than_the_mean(solver, seed):
     assert np.isfinite(model.coef_).all()
     residual = model.predict(X) - y
     assert np.square(residual).mean() <= y.var() * (1.0 + 1e-9)
+
+
+def draw_least_squares(seed):
+    """X, y, weights or None, alpha and fit_intercept by the seed; every second one has rows enough to be sampled.
+
+    A condition number up to 1e5, units, offsets, heavy tails, a penalty, three targets, no intercept.
+    """
+    rng = np.random.default_rng(seed)
+    n_rows, n_features = round(rng.uniform(6e3, 2e4) if seed % 2 else 20.0 * 200.0 ** rng.uniform()), seed % 40 + 1
+    heavy, fit_intercept = seed % 5 == 0, seed % 7 > 0
+    X = rng.standard_t(2.5, (n_rows, n_features)) if heavy else rng.standard_normal((n_rows, n_features))
+    rotation = np.linalg.qr(rng.standard_normal((n_features, n_features)))[0]
+    X = (X * np.geomspace(1.0, 10.0 ** -rng.uniform(0.0, 5.0), n_features)) @ rotation
+    X = X + X.std(axis=0) * rng.choice([0.0, 1.0, 1e3 if fit_intercept else 1.0]) * rng.standard_normal(n_features)
+    X = X * 10.0 ** (rng.uniform(-6.0, 6.0, n_features) * (seed % 3 > 0))
+    signal = X / X.std(axis=0) @ rng.standard_normal((n_features, 3 if seed % 4 == 0 else 1))
+    noise = rng.standard_t(2.5, signal.shape) if heavy else rng.standard_normal(signal.shape)
+    y = (signal + 10.0 ** rng.uniform(-2.0, 1.0) * signal.std(axis=0) * noise) * 10.0 ** rng.uniform(-3.0, 3.0)
+    weight = rng.exponential(size=n_rows) * (rng.uniform(size=n_rows) > 0.1) if rng.uniform() < 0.3 else None
+    alpha = 10.0 ** rng.uniform(-4.0, 1.0) * np.exp(np.log(X.var(axis=0)).mean()) if rng.uniform() < 0.3 else 0.0
+    return X, y, weight, alpha, fit_intercept
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_fit_knows_how_far_it_is(solver):
+    ratios, silent = {}, []
+    for seed in range(60):
+        X, y, weight, alpha, fit_intercept = draw_least_squares(seed)
+        model = MiniBatchSGDRegressor(solver=solver, alpha=alpha, fit_intercept=fit_intercept, random_state=seed)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(X, y, sample_weight=weight)
+        missing = missing_of(model, X, y, weight, alpha, fit_intercept)
+        if missing > model.tol and not any(issubclass(one.category, ConvergenceWarning) for one in caught):
+            silent.append(seed)
+        if missing > 1e-10:
+            ratios[seed] = model.optimality_gap_ / missing
+    wrong = {seed: ratio for seed, ratio in ratios.items() if not 1.0 / 3.0 <= ratio <= 3.0}
+    assert not silent
+    assert len(ratios) >= 10
+    assert len(wrong) <= 0.05 * len(ratios), wrong

@@ -156,7 +156,7 @@ def test_grid_search_over_solvers():
 @pytest.mark.parametrize("solver", SGD_SOLVERS)
 def test_convergence_warning_says_what_to_change(solver):
     X, y, _ = make_problem(7)
-    with pytest.warns(ConvergenceWarning, match=r"tol=1e-09.*max_iter=1 epochs.*increase max_iter or tol"):
+    with pytest.warns(ConvergenceWarning, match=r"tol=1e-09.*max_iter=1 passes.*increase max_iter or tol"):
         MiniBatchSGDRegressor(solver=solver, max_iter=1, tol=1e-9).fit(X, y)
 
 

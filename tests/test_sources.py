@@ -49,7 +49,7 @@ def test_plain_steps_are_those_of_fit(solver):
     np.testing.assert_allclose(model.loss_curve_, whole.loss_curve_, rtol=1e-9)
     assert model.t_ == whole.t_
     assert model.n_iter_ == 4
-    assert blocks.passes == 5  # one to look at the first block
+    assert blocks.passes == 6  # one to look at the first block, one to measure
 
 
 @pytest.mark.parametrize("solver", SGD_SOLVERS)

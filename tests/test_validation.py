@@ -134,6 +134,7 @@ def test_wrong_data(solver, wrong):
         {"tol": -1.0},
         {"n_iter_no_change": 0},
         {"shuffle": "rows"},
+        {"shuffle": "full"},
         {"drop_last": None},
         {"learning_rate": "pa1"},
         {"eta0": 0.0},

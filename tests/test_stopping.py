@@ -1,0 +1,83 @@
+"""When steps stop, and scores on validation data."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import r2_score
+
+from sgdlinreg._blocks import CSR, Block
+from sgdlinreg._stopping import Limits, Progress, Validation
+
+from .helpers import as_csr, make_problem
+
+
+def epochs_until_stop(losses, tol, n_iter_no_change, unit):
+    """One target, as SGDRegressor counts: epochs that are not below the best by tol units, in a row."""
+    best, in_a_row = np.inf, 0
+    for epoch, loss in enumerate(losses, 1):
+        in_a_row = in_a_row + 1 if loss > best - tol * unit else 0
+        best = min(best, loss)
+        if in_a_row >= n_iter_no_change:
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize("n_iter_no_change", [1, 3, 5])
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+def test_each_target_stops_for_itself(n_iter_no_change, unit):
+    rng, tol, stops = np.random.default_rng(0), 1e-2, []
+    for _ in range(20):
+        losses = unit * (1.0 / np.arange(1, 101)[:, None] + 0.02 * rng.standard_normal((100, 3)))
+        progress = Progress(Limits(100, tol, n_iter_no_change), 3)
+        stalled = np.array([progress.has_stalled(row, unit) for row in losses])
+        for target in range(3):
+            expected = epochs_until_stop(losses[:, target], tol, n_iter_no_change, unit)
+            assert np.argmax(stalled[:, target]) + 1 == expected
+            stops.append(expected)
+    assert len(set(stops)) > 1
+
+
+def test_units_of_targets_differ():
+    progress = Progress(Limits(100, 0.1, 1), 2)
+    progress.has_stalled(np.array([10.0, 10.0]), np.array([1.0, 1.0]))
+    np.testing.assert_array_equal(progress.has_stalled(np.array([9.5, 9.5]), np.array([1.0, 10.0])), [False, True])
+
+
+def test_counting_starts_again_for_some_targets():
+    progress = Progress(Limits(100, 0.1, 2), 2)
+    stalled = []
+    for epoch in range(4):
+        stalled.append(progress.has_stalled(np.ones(2), 1.0).tolist())
+        if epoch == 2:
+            progress.go_on(np.array([True, False]))
+    assert stalled == [[False, False], [False, False], [True, True], [False, True]]
+
+
+def test_without_tol_nothing_stalls():
+    progress = Progress(Limits(100, None, 1), 2)
+    assert not any(progress.has_stalled(np.ones(2), 1.0).any() for _ in range(10))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_are_those_of_scikit_learn(weighted, sparse):
+    X, y, weight = make_problem(0, n_targets=3, weighted=weighted)
+    y[:, 2] = 4.0
+    rows = X
+    if sparse:
+        csr = as_csr(X)
+        rows = CSR(csr.data, csr.indices, csr.indptr, 7)
+    validation = Validation(Block(rows, y, weight))
+    models = np.random.default_rng(1).standard_normal((5, 3, 8))
+    models[3, 2] = np.append(np.zeros(7), 4.0)  # exact
+    expected = []
+    for coef in models:
+        prediction = X @ coef[:, :-1].T + coef[:, -1]
+        expected.append(r2_score(y, prediction, sample_weight=weight, multioutput="raw_values"))
+        np.testing.assert_allclose(validation.score(coef), expected[-1], rtol=1e-9)
+        np.testing.assert_array_equal(validation.last, validation.score(coef))
+    assert expected[3][2] == 1.0
+    np.testing.assert_allclose(validation.scores[::2], np.mean(expected, axis=1), rtol=1e-9)
+    best = np.argmax(expected, axis=0)
+    assert len(set(best)) > 1
+    np.testing.assert_allclose(validation.best, np.max(expected, axis=0), rtol=1e-9)
+    np.testing.assert_array_equal(validation.best_coef, models[best, range(3)])
