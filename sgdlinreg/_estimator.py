@@ -123,10 +123,11 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     tol : float or None, default=1e-3
         Tolerance in units of R2, in [0, inf). With eta0="auto" a fit goes on until `optimality_gap_`, the estimated
         distance from the optimum, is at most tol / 100. Where that estimate is not certain (losses but the squared
-        error, and more than 1024 features unless X is dense with at most 1024 rows), it goes on until four passes
-        together have gained less than tol / 10. Steps alone (a float eta0, early_stopping, an l1 penalty or positive)
-        stop where the loss has not fallen below the best by tol times the loss of the constant model, with
-        eta0="auto" by a quarter of that, for n_iter_no_change epochs. None: exactly max_iter epochs of steps.
+        error, and more than 1024 features unless X is dense with at most 1024 rows), it goes on until the last third
+        of the passes, at least four, have together gained less than tol / 10. Steps alone (a float eta0,
+        early_stopping, an l1 penalty or positive) stop where the loss has not fallen below the best by tol times the
+        loss of the constant model, with eta0="auto" by a quarter of that, for n_iter_no_change epochs. None: exactly
+        max_iter epochs of steps.
         SGDRegressor's tol is absolute.
 
     n_iter_no_change : int, default=5

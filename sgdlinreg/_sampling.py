@@ -59,11 +59,14 @@ class Sample(NamedTuple):
         Part of the total weight of all rows that each row stands for.
     complete : bool
         Whether these are all rows.
+    eps : float
+        Rounding of the values of X, in the dtype in which they were given.
     """
 
     block: Block
     share: np.ndarray
     complete: bool
+    eps: float
 
     @property
     def rows(self) -> Any:
@@ -85,6 +88,8 @@ class Reservoir(NamedTuple):
     n_rows : int
         Rows seen.
     random, largest : Rows or None
+    eps : float
+        Rounding of the values of X.
     """
 
     n_random: int
@@ -92,6 +97,7 @@ class Reservoir(NamedTuple):
     n_rows: int = 0
     random: Rows | None = None
     largest: Rows | None = None
+    eps: float = 0.0
 
     def add(self, block: Block, norms: np.ndarray, rng: np.random.Generator) -> "Reservoir":
         """Take a block into account; ``norms`` (n_rows,) are weighted, and say which rows are large."""
@@ -117,7 +123,8 @@ class Reservoir(NamedTuple):
             if before is not None:
                 largest = before.join(largest)
                 largest = largest.take(rows_of_largest(largest.norms, min(self.n_largest, len(largest.y))))
-        return self._replace(n_rows=n_rows, random=random, largest=largest)
+        eps = max(self.eps, float(np.finfo(block.dtype).eps))
+        return self._replace(n_rows=n_rows, random=random, largest=largest, eps=eps)
 
     def sample(self) -> Sample:
         """Give the rows, each with what it stands for."""
@@ -134,7 +141,7 @@ class Reservoir(NamedTuple):
         X: Any = rows.X
         if sparse.issparse(X):
             X = CSR(X.data, X.indices, X.indptr, X.shape[1])
-        return Sample(Block(X, rows.y, rows.weight), share / share.sum(), self.n_rows <= self.n_random)
+        return Sample(Block(X, rows.y, rows.weight), share / share.sum(), self.n_rows <= self.n_random, self.eps)
 
 
 def rows_of_largest(norms: np.ndarray, n_largest: int) -> np.ndarray:

@@ -317,7 +317,7 @@ class _Fit:
             raise rising.error(len(history.loss_curve), "is not finite")
         if self.limits.early_stopping and validation:
             coef = validation.best_coef
-        final = solver.objective.value(coef, self.reference) if np.any(losses > rising.constant_loss) else losses
+        final = solver.objective.value(coef, self.reference)
         rising.check_model(len(history.loss_curve), final)
         return TrainingResult.of(
             solver.finish(state),

@@ -55,7 +55,7 @@ def conjugate_gradients(
             go_on = record(coef, losses, gap.at(decrement))
             if gap.is_small:
                 return coef, True
-    return coef, False
+    return coef, gap.is_small  # no pass is left to compute the gradient anew
 
 
 def _divided(numerator, denominator):

@@ -84,9 +84,43 @@ class Finish:
         """
         if self.objective.is_least_squares:
             return self._least_squares(coef, at_least)
+        if len(coef) > 1:
+            return self._each_target(coef)
         if isinstance(self.objective.loss, EpsilonInsensitive):
             return self._with_a_kink(coef)
         return self._smooth(self.objective, coef)[:2]
+
+    def _each_target(self, coef):
+        """Minimise each target for itself, as curvatures and scales of other losses than the squared error differ."""
+        coef = coef.copy()
+        losses, _ = self._passes(self.objective).full_gradient(self.coordinates.to_scaled(coef))
+        gaps = np.divide(losses, self.unit, out=np.zeros_like(losses), where=self.unit > 0.0)  # at most that
+        goes_on, converged = self.record(coef, losses, gaps), True
+        for t in range(len(coef)):
+
+            def record(one, loss, gap, t=t):
+                nonlocal goes_on
+                coef[t], losses[t], gaps[t] = one[0], loss[0], gap[0]
+                goes_on = self.record(coef, losses, gaps)
+                return goes_on
+
+            if goes_on:
+                coef[t], reached = self._of_target(t, record).run(coef[t : t + 1], 0)
+                converged = converged and reached
+        return coef, converged and goes_on
+
+    def _of_target(self, t, record) -> "Finish":
+        """Make the finish of one target."""
+        block = self.sample.block
+        targets = self.targets._replace(mean=self.targets.mean[t : t + 1], squares=self.targets.squares[t : t + 1])
+        return replace(
+            self,
+            blocks=lambda: (block._replace(y=block.y[:, t : t + 1]) for block in self.blocks()),
+            sample=self.sample._replace(block=block._replace(y=block.y[:, t : t + 1])),
+            targets=targets,
+            unit=self.unit[t : t + 1],
+            record=record,
+        )
 
     def _least_squares(self, coef, at_least):
         passes, preconditioner, start = self._prepared(self.objective, coef)
@@ -108,7 +142,7 @@ class Finish:
         """Minimise rounded objectives until a smaller width gains nothing; a last pass is over the loss as it is."""
         if not self.unit.any():
             return self._smooth(self.objective, coef)[:2]
-        unit = self.unit[self.unit > 0.0].min()
+        unit = self.unit[0]
         width, gained, gap = FIRST_WIDTH * unit, np.full_like(self.unit, np.inf), None
         while self.goes_on and gained.max() > self.tol / 10.0 and width > NARROWEST * unit:
             loss = self.objective.loss.rounded(width)
@@ -117,14 +151,17 @@ class Finish:
             gained, width = gap.total_fall, width * NARROWER
         if gap is None or not self.goes_on:
             return coef, gap is None
-        passes = FullPasses(self.blocks, self.kernel, self.objective, self.coordinates, float(self.n_rows))
-        losses, _ = passes.full_gradient(self.coordinates.to_scaled(coef))
+        losses, _ = self._passes(self.objective).full_gradient(self.coordinates.to_scaled(coef))
         self.left = LEFT * gained
         self._record(self.coordinates.to_scaled(coef), losses, gap.gap)
         return coef, bool((gap.gap + self.left).max() <= self.tol)
 
+    def _passes(self, objective) -> FullPasses:
+        varies = self.columns.variance > 0.0 if self.objective.fit_intercept else np.ones(len(self.columns.mean))
+        return FullPasses(self.blocks, self.kernel, objective, self.coordinates, float(self.n_rows), varies)
+
     def _prepared(self, objective, coef) -> tuple[FullPasses, Preconditioner, np.ndarray]:
-        passes = FullPasses(self.blocks, self.kernel, objective, self.coordinates, float(self.n_rows))
+        passes = self._passes(objective)
         preconditioner = make_preconditioner(self.sample, self.columns, self.coordinates, objective, coef)
         return passes, preconditioner, self.coordinates.to_scaled(coef)
 

@@ -21,6 +21,8 @@ class FullPasses:
     coordinates : Coordinates
     total_weight : float
         Sum of the weights of all rows.
+    varies : ndarray of shape (n_features,) of bool
+        Which columns are not constant: the gradient along others is rounding.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class FullPasses:
         objective: Objective,
         coordinates: Coordinates,
         total_weight: float,
+        varies: np.ndarray,
     ):
         self.blocks, self.kernel, self.objective = blocks, kernel, objective
         self.coordinates, self.total_weight = coordinates, total_weight
         self.units = np.append(coordinates.scale, 1.0)
+        self.varies = np.append(varies, 1.0)
         self.penalty = np.append(penalty_in(coordinates, objective), 0.0)
 
     def full_gradient(self, coef: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +54,7 @@ class FullPasses:
         for block in self.blocks():
             more = self.kernel.gradient_sums(block, loss, coef / self.units, self.coordinates.centre, with_y)
             losses, gradient = losses + more[0], gradient + more[1]
-        gradient /= self.units * self.total_weight
+        gradient *= self.varies / (self.units * self.total_weight)
         if not self.objective.fit_intercept:
             gradient[:, -1] = 0.0
         return losses / self.total_weight, gradient

@@ -6,8 +6,9 @@ import numpy as np
 
 from sgdlinreg._solvers.preconditioner import Preconditioner
 
-WINDOW = 4
-"""Passes that together must have gained next to nothing."""
+WINDOW, SHARE = 4, 3
+"""The last third of the passes, and at least four, together must have gained next to nothing: the longer a search has
+taken, the longer it may stand still before it goes on."""
 PAIR = 2
 """Passes whose falls are compared with those of as many before."""
 EXHAUSTED = WINDOW * float(np.finfo(float).eps)
@@ -65,8 +66,12 @@ class Gap:
             ratio = np.where(earlier > 0.0, np.minimum(last / earlier, SLOWEST), 0.5)
         return last * ratio / (1.0 - ratio)
 
-    def _fall(self, ago: int = 0, length: int = WINDOW) -> np.ndarray:
-        """Sum the falls of ``length`` passes, the last of them some passes ago; 0 where there were none."""
+    def _fall(self, ago: int = 0, length: int | None = None) -> np.ndarray:
+        """Sum the falls of some passes, the last of them some passes ago; 0 where there were none.
+
+        ``length`` is how many, None for those that must have gained nothing.
+        """
+        length = max(WINDOW, len(self.falls) // SHARE) if length is None else length
         window = self.falls[: len(self.falls) - ago][-length:]
         return np.sum(window, axis=0) if window else np.zeros_like(self.gap)
 

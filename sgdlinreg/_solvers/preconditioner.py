@@ -22,8 +22,8 @@ FLOOR = 1e-7
 """Singular values are raised to this share of the largest."""
 RARE = 0.5
 """A column of which the sample has less than this share of the variance gets the rest as a row of its own."""
-ROUNDING = 64 * float(np.finfo(float).eps)
-"""Singular values below this share of the largest, times what offsets take of the digits, are zeros."""
+ROUNDING, EPS = 64, float(np.finfo(float).eps)
+"""Singular values below so many roundings of the largest, times what offsets take of the digits, are zeros."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def make_preconditioner(
         return Preconditioner(np.empty((0, 0)), np.empty(0))
     X = sample.rows.toarray() if sample.block.is_sparse else sample.rows
     Z, penalty = coordinates.features(X), penalty_in(coordinates, objective)
+    Z[:, columns.variance == 0.0] *= not objective.fit_intercept  # but for rounding they are 0
     if objective.is_least_squares:
         Z *= np.sqrt(sample.share)[:, None]
         variance = columns.variance if objective.fit_intercept else columns.variance + columns.mean**2
@@ -127,11 +128,11 @@ def make_preconditioner(
     largest = values.max(initial=0.0)
     if largest == 0.0:
         return Preconditioner(np.empty((0, 0)), np.empty(0), complete=sample.complete)
-    rounding = ROUNDING * largest * max(1.0, float((np.abs(columns.mean) / coordinates.scale).max()))
-    zero, small = values <= rounding, values < FLOOR * largest
+    offset = max(1.0, float((np.abs(columns.mean) / coordinates.scale).max()))
+    zero, small = values <= ROUNDING * EPS * largest * offset, values < FLOOR * largest
     known_zero = zero & sample.complete & (average == 0.0)
     raised = np.where(known_zero, largest, np.maximum(values, FLOOR * largest))
-    blind = bool(np.any(small & ~zero))
+    blind = bool(np.any(small & (values > ROUNDING * sample.eps * largest * offset)))
     other = np.sqrt(average) if average else largest
     return Preconditioner(
         vectors, 1.0 / np.sqrt(raised**2 + average), 1.0 / other, is_matrix=True, complete=sample.complete, blind=blind
