@@ -11,6 +11,8 @@ from sgdlinreg._blocks import Block, panels, squared, views
 
 ROUNDING = 16 * float(np.finfo(float).eps)
 """Deviations below this share of the mean are taken for rounding."""
+UNDERFLOW = float(np.sqrt(np.finfo(float).tiny) / np.finfo(float).eps)
+"""Deviations of columns with smaller means may have squares that are 0."""
 JOINED_VALUES = 1 << 15
 """Up to so many values of X its columns are measured together with y's: there the calls take longer than the sums."""
 
@@ -44,6 +46,11 @@ class ColumnStatistics(NamedTuple):
         variance = self.squares / self.total_weight
         rounding = ROUNDING * np.abs(self.mean)
         return np.where(variance > rounding**2, variance, 0.0)
+
+    @property
+    def constant(self) -> np.ndarray:
+        """Which columns differ by rounding alone; not those whose squares underflow, of which nobody can tell."""
+        return (self.variance == 0.0) & (np.abs(self.mean) > UNDERFLOW)
 
 
 def centre_panel(X: Any, weight: np.ndarray) -> np.ndarray:

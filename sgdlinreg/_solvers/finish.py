@@ -142,22 +142,22 @@ class Finish:
         """Minimise rounded objectives until a smaller width gains nothing; a last pass is over the loss as it is."""
         if not self.unit.any():
             return self._smooth(self.objective, coef)[:2]
-        unit = self.unit[0]
-        width, gained, gap = FIRST_WIDTH * unit, np.full_like(self.unit, np.inf), None
-        while self.goes_on and gained.max() > self.tol / 10.0 and width > NARROWEST * unit:
+        unit, width, converged = self.unit[0], FIRST_WIDTH * self.unit[0], False
+        while self.goes_on and not converged and width > NARROWEST * unit:
             loss = self.objective.loss.rounded(width)
             self.left = loss.value(self.objective.loss.epsilon) / unit
             coef, _, gap = self._smooth(replace(self.objective, loss=loss), coef)
             gained, width = gap.total_fall, width * NARROWER
-        if gap is None or not self.goes_on:
-            return coef, gap is None
+            converged = bool(gained.max() <= self.tol / 10.0 and (gap.gap + LEFT * gained).max() <= self.tol)
+        if not self.goes_on:
+            return coef, False
         losses, _ = self._passes(self.objective).full_gradient(self.coordinates.to_scaled(coef))
         self.left = LEFT * gained
         self._record(self.coordinates.to_scaled(coef), losses, gap.gap)
-        return coef, bool((gap.gap + self.left).max() <= self.tol)
+        return coef, converged
 
     def _passes(self, objective) -> FullPasses:
-        varies = self.columns.variance > 0.0 if self.objective.fit_intercept else np.ones(len(self.columns.mean))
+        varies = ~(self.columns.constant & self.objective.fit_intercept)
         return FullPasses(self.blocks, self.kernel, objective, self.coordinates, float(self.n_rows), varies)
 
     def _prepared(self, objective, coef) -> tuple[FullPasses, Preconditioner, np.ndarray]:

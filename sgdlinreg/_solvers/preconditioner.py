@@ -106,7 +106,8 @@ def make_preconditioner(
         return Preconditioner(np.empty((0, 0)), np.empty(0))
     X = sample.rows.toarray() if sample.block.is_sparse else sample.rows
     Z, penalty = coordinates.features(X), penalty_in(coordinates, objective)
-    Z[:, columns.variance == 0.0] *= not objective.fit_intercept  # but for rounding they are 0
+    if objective.fit_intercept:
+        Z[:, columns.constant] = 0.0  # what is left is rounding
     if objective.is_least_squares:
         Z *= np.sqrt(sample.share)[:, None]
         variance = columns.variance if objective.fit_intercept else columns.variance + columns.mean**2
