@@ -6,9 +6,10 @@ import numpy as np
 
 from sgdlinreg._arrays import all_finite
 from sgdlinreg._blocks import Block
+from sgdlinreg._objective import rounding_of
 from sgdlinreg._stability import largest_stable_step, surely_diverges
 
-EPS, LARGEST = float(np.finfo(float).eps), float(np.finfo(float).max)
+LARGEST = float(np.finfo(float).max)
 DIVERGED = 1.1
 """A fit has diverged where its objective is this many times that of the constant model and that of the start."""
 
@@ -19,7 +20,7 @@ class Divergence:
     def __init__(self, solver, block, start, rng):
         self.solver, self.block, self.rng = solver, block, rng
         self.constant_loss = solver.objective.constant_value(block)
-        self.rounding = EPS * np.vecdot(block.y.T, block.y.T) / block.n_rows
+        self.rounding = rounding_of(block)
         if start.any():
             at_start = solver.objective.value(start, block)
         else:

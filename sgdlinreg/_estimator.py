@@ -25,10 +25,11 @@ from sgdlinreg._namespaces import CAN_DISPATCH, at_home, check_same_home, home_o
 from sgdlinreg._objective import LOSSES, Objective, make_loss
 from sgdlinreg._prediction import predict_rows
 from sgdlinreg._random import generator_of, random_state_of
+from sgdlinreg._reading import BlockInMemory, BlocksOfSource
 from sgdlinreg._schedules import SCHEDULES
 from sgdlinreg._solvers.base import Visit
 from sgdlinreg._stopping import Limits, Validation
-from sgdlinreg._training import BlockInMemory, BlocksOfSource, TrainingResult, solve, train, train_once
+from sgdlinreg._training import TrainingResult, solve, train, train_once
 from sgdlinreg._validation import (
     all_or_nothing,
     check_finite,

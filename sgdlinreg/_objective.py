@@ -22,6 +22,7 @@ import numpy as np
 from sgdlinreg._arrays import times
 from sgdlinreg._blocks import Block, mean_over_rows, panels
 
+EPS = float(np.finfo(float).eps)
 CONSTANT_ROWS = 1 << 14
 """Rows of y whose losses are copied at a time: they stay in the cache."""
 
@@ -157,6 +158,46 @@ def proximal(weight, threshold, positive):
     return (weight - threshold) * (weight > threshold) + (1.0 - positive) * (weight + threshold) * (weight < -threshold)
 
 
+def gradient_sums(block, loss, coef, centre, with_y=True):
+    """Sum the loss and its gradient over all rows of a block, each row read once.
+
+    Parameters
+    ----------
+    block : Block
+    loss : NamedTuple
+        One of the types in `LOSSES`.
+    coef : ndarray of shape (n_targets, n_features + 1)
+        Of the columns of x - centre, the intercept last.
+    centre : ndarray of shape (n_features,)
+    with_y : bool
+        Whether residuals are predictions minus y; if not, predictions.
+
+    Returns
+    -------
+    losses : ndarray of shape (n_targets,)
+        ``sum_i s_i * loss(r_i)`` with ``r_i = (x_i - centre) @ w + b - y_i``.
+    gradient : ndarray of shape (n_targets, n_features + 1)
+        ``sum_i s_i * slope(r_i) * [x_i - centre, 1]``.
+    """
+    losses, gradient = np.zeros(block.n_targets), np.zeros_like(coef)
+    weights, intercept = coef[:, :-1], coef[:, -1] - coef[:, :-1] @ centre
+    for rows, X, weight in panels(block, copies=False):
+        residual = times(X, weights.T) + intercept
+        if with_y:
+            residual -= block.y[rows]
+        losses += weight @ loss.value(residual)
+        slope = weight[:, None] * loss.slope(residual)
+        gradient[:, :-1] += times(X.T, slope).T
+        gradient[:, -1] += slope.sum(axis=0)
+    gradient[:, :-1] -= np.outer(gradient[:, -1], centre)
+    return losses, gradient
+
+
+def rounding_of(block: Block) -> np.ndarray:
+    """Compute the rounding of a mean square of y, (n_targets,): objectives closer than that are equal."""
+    return EPS * np.vecdot(block.y.T, block.y.T) / block.n_rows
+
+
 @dataclass(frozen=True)
 class Objective:
     """The objective of one fit.
@@ -240,13 +281,7 @@ class Objective:
 
     def gradient(self, coef: np.ndarray, block: Block) -> np.ndarray:
         """Gradient of F without the l1 penalty, shape (n_targets, n_features + 1). Costs one pass over the block."""
-        gradient = np.zeros_like(coef)
-        for rows, X, weight in panels(block, copies=False):
-            residual = times(X, coef[:, :-1].T) + coef[:, -1] - block.y[rows]
-            slope = weight[:, None] * self.loss.slope(residual)
-            gradient[:, :-1] += times(X.T, slope).T
-            gradient[:, -1] += slope.sum(axis=0)
-        gradient /= block.total_weight
+        gradient = gradient_sums(block, self.loss, coef, np.zeros(block.n_features))[1] / block.total_weight
         if not self.fit_intercept:
             gradient[:, -1] = 0.0
         return gradient + self.penalty_gradient(coef)

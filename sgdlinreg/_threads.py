@@ -25,26 +25,33 @@ def n_threads() -> int:
 
 
 class OneThread:
-    """A context in which BLAS takes one thread. Limits are the process's: the last of some threads restores them."""
+    """A context in which a library takes one thread. Limits are the process's: the last of some threads restores them.
 
-    def __init__(self):
-        self._lock, self._entered = Lock(), 0
-        self._limiter: Any = None
+    Parameters
+    ----------
+    limit : callable() -> callable
+        Sets the limit, and gives what restores the one before.
+    """
+
+    def __init__(self, limit: Callable[[], Callable[[], Any]]):
+        self._limit, self._lock, self._entered = limit, Lock(), 0
+        self._restore: Any = None
 
     def __enter__(self):
         with self._lock:
             if not self._entered:
-                self._limiter = _controller().limit(limits=1, user_api="blas")
+                self._restore = self._limit()
             self._entered += 1
 
     def __exit__(self, *error):
         with self._lock:
             self._entered -= 1
             if not self._entered:
-                self._limiter.restore_original_limits()
+                self._restore()
 
 
-one_thread = OneThread()
+one_thread = OneThread(lambda: _controller().limit(limits=1, user_api="blas").restore_original_limits)
+"""For BLAS."""
 
 
 def one_thread_for(n_products: int) -> Any:

@@ -7,7 +7,7 @@ from sgdlinreg._solvers.gap import PAIR, SLOWEST, WINDOW, Gap
 from sgdlinreg._solvers.preconditioner import Preconditioner
 
 IDENTITY = Preconditioner(np.empty((0, 0)), np.empty(0))
-BLIND = Preconditioner(np.eye(2), np.ones(2), is_matrix=True, blind=True)
+BLIND = Preconditioner(np.eye(2), np.ones(2), blind=True)
 
 
 def after(gap, falls, decrements):

@@ -41,7 +41,7 @@ FLOORS = [
     },
     {"_objective", "_ordering", "_sampling", "_statistics", "_validation"}
     | {"_solvers.base", "_solvers.residuals", "_solvers.triangle"},
-    {"_coordinates", "_stopping"}
+    {"_coordinates", "_reading", "_stopping"}
     | {
         "_solvers.batches_numba",
         "_solvers.batches_torch",

@@ -54,7 +54,6 @@ def test_complete_sample_gives_the_inverse(fit_intercept, alpha, sparse):
     block = Block(CSR(csr.data, csr.indices, csr.indptr, 7) if sparse else X, y[:, None], weight)
     made, coordinates = made_of(block, Objective(SquaredError(), alpha, fit_intercept))
     assert made.is_matrix
-    assert made.complete
     assert not made.blind
     curvature = curvature_of(block, coordinates, alpha)[:7, :7]
     found = matrix_of(made, 8)
@@ -79,7 +78,6 @@ def test_sampled_curvature_is_near_that_of_all_rows(seed):
     X = rng.standard_t(2.5, (20_000, 8)) @ rng.standard_normal((8, 8)) + 5.0
     block = Block(X, X[:, :1].copy(), None)
     made, coordinates = made_of(block, n_random=1000, n_largest=128, seed=seed)
-    assert not made.complete
     curvature = curvature_of(block, coordinates)[:8, :8]
     values = np.linalg.eigvals(matrix_of(made, 9)[:8, :8] @ curvature).real
     assert values.min() > 0.5

@@ -48,8 +48,7 @@ def mean_between(first: Mark, last: Mark) -> np.ndarray:
     return (last.coef_sum - first.coef_sum) / (last.n_steps - first.n_steps)
 
 
-def tail_mean(marks: list[Mark], n_steps: float) -> np.ndarray:
-    """Mean of the iterates over the second half of the first ``n_steps`` steps, to the precision of the marks."""
-    end = max(last_before(marks, n_steps), 1)
-    begin = min(last_before(marks, n_steps / 2), end - 1)
-    return mean_between(marks[begin], marks[end])
+def tail_mean(marks: list[Mark]) -> np.ndarray:
+    """Mean of the iterates over the second half of all steps, to the precision of the marks, which are two or more."""
+    begin = min(last_before(marks, marks[-1].n_steps / 2), len(marks) - 2)
+    return mean_between(marks[begin], marks[-1])

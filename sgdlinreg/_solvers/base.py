@@ -21,7 +21,7 @@ class Options:
     eta0 : float or "auto"
     learning_rate : str or callable
         Name of a schedule, or a function of the step numbers.
-    shuffle : True, False or "full"
+    shuffle : True, False or "blocks"
     average : bool, int or "auto"
     tol : float or None
     device : str
@@ -97,7 +97,7 @@ class Kernel(Protocol):
         """Do what `sgd_reference.run_batches` does, where the parameters are described."""
 
     def gradient_sums(self, block, loss, coef, centre, with_y=True) -> tuple[np.ndarray, np.ndarray]:
-        """Do what `sgd_reference.gradient_sums` does, where the parameters are described."""
+        """Do what `_objective.gradient_sums` does, where the parameters are described."""
 
 
 class CPUKernel:
@@ -128,10 +128,10 @@ class Visit(Enum):
 
 
 class Solver(Protocol):
-    """A way to take in blocks of rows.
+    """A way to take in blocks of rows in as many passes as it asks for: the closed form.
 
     States are values: a method returns a new one and leaves the old one as it was. They hold NumPy arrays only, so
-    that they pickle and pass between the solvers of one family.
+    that they pickle. `sgd.SGD`, whose passes are epochs and full gradients, shares all but prepare, update and solve.
     """
 
     n_passes: ClassVar[int | None]

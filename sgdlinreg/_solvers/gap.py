@@ -49,21 +49,24 @@ class Gap:
 
     def after(self, fall: np.ndarray, decrement: np.ndarray) -> np.ndarray:
         """Give the gap after a pass that lowered the objective by ``fall``."""
-        before, self.certificate = self.certificate, 0.5 * decrement * self.inverse_unit
+        said = self.certificate
         self.falls.append(fall * self.inverse_unit)
+        self.at(decrement)
         if self.by_certificate:  # it said too little where more was gained than it saw
-            with np.errstate(divide="ignore", invalid="ignore"):
-                said_too_little = np.fmax(self.falls[-1] / before, 1.0)
-            self.gap = self.certificate * np.where(np.isfinite(said_too_little), said_too_little, 1.0)
-        else:
-            self.gap = np.maximum(self.certificate, self._extrapolated())
+            ratio = np.divide(self.falls[-1], said, out=np.ones_like(said), where=said > 0.0)
+            self.gap = self.certificate * np.maximum(ratio, 1.0)
+        return self.gap
+
+    def at_the_end(self, decrement: np.ndarray) -> np.ndarray:
+        """Give the gap where nothing lower was found: what the gradient says, as there are no falls to come."""
+        self.certificate = self.gap = 0.5 * decrement * self.inverse_unit
         return self.gap
 
     def _extrapolated(self) -> np.ndarray:
         """Give what is left if falls go on to shrink as they did from the pair before to the last one."""
         last, earlier = self._fall(0, PAIR), self._fall(PAIR, PAIR)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(earlier > 0.0, np.minimum(last / earlier, SLOWEST), 0.5)
+        ratio = np.divide(last, earlier, out=np.full_like(last, 0.5), where=earlier > 0.0)
+        ratio = np.minimum(ratio, SLOWEST)
         return last * ratio / (1.0 - ratio)
 
     def _fall(self, ago: int = 0, length: int | None = None) -> np.ndarray:

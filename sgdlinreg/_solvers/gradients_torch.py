@@ -9,7 +9,7 @@ PANEL_BYTES = {"cpu": 1 << 21, "cuda": 1 << 26}
 
 
 def gradient_sums(torch, block, loss, coef, centre, with_y):
-    """Do what `sgd_reference.gradient_sums` does, on the device.
+    """Do what `_objective.gradient_sums` does, on the device.
 
     Parameters
     ----------

@@ -38,10 +38,6 @@ class Preconditioner:
         d, the inverse singular values.
     other : float
         e, for what is orthogonal to all vectors.
-    is_matrix : bool
-        Whether there is anything but the inverse diagonal, which is 1 in scaled coordinates.
-    complete : bool
-        Whether the sample was all rows, so that the curvature of least squares is known.
     blind : bool
         Whether singular values lie between rounding and the floor: directions in which much may be missing unseen.
     """
@@ -49,9 +45,12 @@ class Preconditioner:
     vectors: np.ndarray
     roots: np.ndarray
     other: float = 1.0
-    is_matrix: bool = False
-    complete: bool = False
     blind: bool = False
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether there is anything but the inverse diagonal, which is 1 in scaled coordinates."""
+        return len(self.roots) > 0
 
     def apply(self, gradient: np.ndarray, power: int = 2) -> np.ndarray:
         """Multiply each row of (n_targets, n_features + 1) by the preconditioner, or by its root with power=1."""
@@ -128,16 +127,14 @@ def make_preconditioner(
     values, vectors = np.linalg.svd(Z, full_matrices=False)[1:]
     largest = values.max(initial=0.0)
     if largest == 0.0:
-        return Preconditioner(np.empty((0, 0)), np.empty(0), complete=sample.complete)
+        return Preconditioner(np.empty((0, 0)), np.empty(0))
     offset = max(1.0, float((np.abs(columns.mean) / coordinates.scale).max()))
     zero, small = values <= ROUNDING * EPS * largest * offset, values < FLOOR * largest
     known_zero = zero & sample.complete & (average == 0.0)
     raised = np.where(known_zero, largest, np.maximum(values, FLOOR * largest))
     blind = bool(np.any(small & (values > ROUNDING * sample.eps * largest * offset)))
     other = np.sqrt(average) if average else largest
-    return Preconditioner(
-        vectors, 1.0 / np.sqrt(raised**2 + average), 1.0 / other, is_matrix=True, complete=sample.complete, blind=blind
-    )
+    return Preconditioner(vectors, 1.0 / np.sqrt(raised**2 + average), 1.0 / other, blind)
 
 
 def slope_by_residual(loss: Any, residual: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from sgdlinreg._arrays import all_finite
 from sgdlinreg._blocks import Block
 from sgdlinreg._coordinates import Coordinates, norms_of, raw_coordinates, scaled_coordinates
-from sgdlinreg._objective import Objective
+from sgdlinreg._objective import Objective, rounding_of
 from sgdlinreg._ordering import epoch_order
 from sgdlinreg._sampling import LARGEST_ROWS, Reservoir, sample_size
 from sgdlinreg._schedules import optimal_start
@@ -23,7 +23,6 @@ from sgdlinreg._solvers.sgd_steps import Steps
 from sgdlinreg._solvers.step_size import safe_step_of
 from sgdlinreg._statistics import ColumnStatistics, Measured, measure
 
-EPS = float(np.finfo(float).eps)
 JUDGING_ROWS = 2048
 """Rows of a source on which models of steps of a given size are judged."""
 SEEN_ROWS = 512
@@ -76,17 +75,8 @@ class SGD:
         """Bring X to where the kernel measures it."""
         return self.kernel.place(block, None if visit is Visit.AGAIN else self._measure)
 
-    def measure(self, state, block, rng, reservoir=None):
-        """Take note of a block: statistics of its columns, and rows that stand for all.
-
-        Parameters
-        ----------
-        state : State
-        block : Block
-        rng : numpy.random.Generator
-        reservoir : Reservoir or None
-            What rows are added to; None for that of the state.
-        """
+    def measure(self, state, block, rng):
+        """Take note of a block: statistics of its columns, and rows that stand for all."""
         columns, targets = self._measure(block)
         targets = targets.merge(state.targets)
         _check_range(targets, "y")
@@ -96,15 +86,15 @@ class SGD:
             columns = columns.merge(state.columns)
             _check_range(columns, "X")
             norms = weight * norms_of(block, self._step_coordinates(columns))
-        if reservoir is None:
-            sizes = (sample_size(block.n_features), LARGEST_ROWS) if self.auto_step else (JUDGING_ROWS, 0)
-            reservoir = state.reservoir or Reservoir(*sizes)
+        sizes = (sample_size(block.n_features), LARGEST_ROWS) if self.auto_step else (JUDGING_ROWS, 0)
+        reservoir = state.reservoir or Reservoir(*sizes)
         return state.moved(
             n_rows=state.n_rows + block.n_rows,
             total_weight=state.total_weight + block.total_weight,
             columns=columns,
             targets=targets,
             reservoir=reservoir.add(block, norms, rng),
+            seen=state.seen and state.seen.add(block, norms, rng),
         )
 
     def begin(self, state, n_rows):
@@ -266,7 +256,7 @@ class SGD:
         mark = state.marks[-1]
         coef = mark.coef
         if state.averaged:
-            coef = averaging.tail_mean(state.marks, state.n_steps)
+            coef = averaging.tail_mean(state.marks)
         elif state.average_start is not None and mark.n_steps > state.average_start.n_steps:
             coef = averaging.mean_between(state.average_start, mark)
         if self._closes_intercept(state):
@@ -286,19 +276,15 @@ class SGD:
 
     def step_over(self, state, block, rng):
         """Take in a block of a stream: steps over its rows, with the scales of all rows so far."""
-        block_alone = Reservoir(sample_size(block.n_features), LARGEST_ROWS)
-        state = self.measure(state, block, rng, block_alone)
-        state = self.begin(state, block.n_rows)
-        seen = state.seen or Reservoir(SEEN_ROWS, SEEN_ROWS // 8)
-        seen = seen.add(block, norms_of(block, state.coordinates), rng)
-        return self.run_epoch(state, self.ready(state, block), rng).moved(seen=seen)
+        state = state.moved(seen=state.seen or Reservoir(SEEN_ROWS, SEEN_ROWS // 8))
+        state = self.begin(self.measure(state, block, rng), block.n_rows)
+        return self.run_epoch(state, self.ready(state, block), rng)
 
     def is_worse_than_constant(self, state, share) -> bool:
         """Whether the model of a stream is worse than the constant one on rows seen, more than ``share`` times."""
         seen = state.seen.sample().as_block()
         constant = self.objective.constant_value(seen)
-        rounding = EPS * np.vecdot(seen.y.T, seen.y.T) / seen.n_rows
-        return bool(np.any(self.objective.value(self.coef(state), seen) > share * constant + rounding))
+        return bool(np.any(self.objective.value(self.coef(state), seen) > share * constant + rounding_of(seen)))
 
     def losses_of(self, state, block):
         """Give the running mean of the objective over the batches of the last pass."""

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from sgdlinreg._arrays import times
-from sgdlinreg._blocks import panels, take_rows
-from sgdlinreg._objective import LOSSES, proximal
+from sgdlinreg._blocks import take_rows
+from sgdlinreg._objective import LOSSES, gradient_sums, proximal
 from sgdlinreg._solvers.base import CPUKernel
 
 
@@ -82,38 +81,3 @@ def run_batches(block, order, step_sizes, batch_size, objective, coordinates, mo
             coef[:, :-1] = moved
         coef_sum += coef
     return total
-
-
-def gradient_sums(block, loss, coef, centre, with_y=True):
-    """Sum the loss and its gradient over all rows of a block, each row read once.
-
-    Parameters
-    ----------
-    block : Block
-    loss : NamedTuple
-        One of the types in `LOSSES`.
-    coef : ndarray of shape (n_targets, n_features + 1)
-        Of the columns of x - centre, the intercept last.
-    centre : ndarray of shape (n_features,)
-    with_y : bool
-        Whether residuals are predictions minus y; if not, predictions.
-
-    Returns
-    -------
-    losses : ndarray of shape (n_targets,)
-        ``sum_i s_i * loss(r_i)`` with ``r_i = (x_i - centre) @ w + b - y_i``.
-    gradient : ndarray of shape (n_targets, n_features + 1)
-        ``sum_i s_i * slope(r_i) * [x_i - centre, 1]``.
-    """
-    losses, gradient = np.zeros(block.n_targets), np.zeros_like(coef)
-    weights, intercept = coef[:, :-1], coef[:, -1] - coef[:, :-1] @ centre
-    for rows, X, weight in panels(block, copies=False):
-        residual = times(X, weights.T) + intercept
-        if with_y:
-            residual -= block.y[rows]
-        losses += weight @ loss.value(residual)
-        slope = weight[:, None] * loss.slope(residual)
-        gradient[:, :-1] += times(X.T, slope).T
-        gradient[:, -1] += slope.sum(axis=0)
-    gradient[:, :-1] -= np.outer(gradient[:, -1], centre)
-    return losses, gradient

@@ -3,10 +3,9 @@
 import sys
 import warnings
 from contextlib import ExitStack, closing
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from subprocess import SubprocessError
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,37 +16,25 @@ from sgdlinreg._optional import import_optional
 from sgdlinreg._solvers import gradients_torch, transfer
 from sgdlinreg._solvers.batches_torch import Problem, TorchPlan
 from sgdlinreg._solvers.transfer import HostBlock, parts_of, small_tensor
+from sgdlinreg._threads import OneThread
 
 ALONE = 1 << 20
 """On the CPU torch takes one thread for batches of up to so many products."""
 
 
-class OneThread:
-    """A context in which torch takes one thread on the CPU.
+def _limit_torch():
+    """Let torch take one thread on the CPU; gives what restores the number.
 
     It shares out operations on 32768 values and more, of which a batch has many that take microseconds: a thread that
-    is not woken at once costs milliseconds each time. The number is the process's: the last of some threads restores
-    it.
+    is not woken at once costs milliseconds each time.
     """
-
-    def __init__(self):
-        self._lock, self._entered, self._before = Lock(), 0, 1
-
-    def __enter__(self):
-        torch = sys.modules["torch"]
-        with self._lock:
-            if not self._entered:
-                self._before = torch.get_num_threads()
-            self._entered += 1
-            torch.set_num_threads(1)
-
-    def __exit__(self, *error):
-        with self._lock:
-            self._entered -= 1
-            sys.modules["torch"].set_num_threads(1 if self._entered else self._before)
+    torch = sys.modules["torch"]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    return partial(torch.set_num_threads, before)
 
 
-one_thread = OneThread()
+one_thread = OneThread(_limit_torch)
 
 
 @cache
