@@ -114,6 +114,10 @@ class RoundedEpsilonInsensitive(NamedTuple):
         parabola = (over + self.width) * (abs(over) < self.width) - (under + self.width) * (abs(under) < self.width)
         return 1.0 * (over >= self.width) - 1.0 * (under >= self.width) + parabola / (2.0 * self.width)
 
+    def curvature(self, residual, weight):
+        """Give that of the loss whose kinks are rounded."""
+        return EpsilonInsensitive(self.epsilon).curvature(residual, weight)
+
 
 class SquaredEpsilonInsensitive(NamedTuple):
     """``max(0, |residual| - epsilon)**2``, without a factor 1/2, as in scikit-learn."""

@@ -25,7 +25,7 @@ def test_gap_of_a_quadratic_is_exact():
     root = rng.standard_normal((4, 4))
     curvature, best, unit = root @ root.T, rng.standard_normal(4), 0.3
     values, vectors = np.linalg.eigh(curvature)
-    made = Preconditioner(vectors.T, 1.0 / np.sqrt(values), is_matrix=True)
+    made = Preconditioner(vectors.T, 1.0 / np.sqrt(values))
     here = rng.standard_normal(4)
     gradient = np.append(curvature @ (here - best), 0.0)[None]
     left = 0.5 * (here - best) @ curvature @ (here - best)

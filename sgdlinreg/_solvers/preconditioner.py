@@ -7,7 +7,6 @@ preconditioned by a random part of its rows: V. Rokhlin, M. Tygert, PNAS 105 (20
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -87,8 +86,8 @@ def make_preconditioner(
         Centred on the means of the columns; every column has curvature 1 in them.
     objective : Objective
     coef : ndarray of shape (n_targets, n_features + 1)
-        On the data as they are. For losses but the squared error rows are weighted by slope / residual there, the
-        curvature of the parabola that touches the loss from above (Huber 1981, section 7.8).
+        On the data as they are. For losses but the squared error, of one target, rows are weighted by the curvature of
+        the loss there.
 
     Returns
     -------
@@ -113,8 +112,8 @@ def make_preconditioner(
         variance, known = variance / coordinates.scale**2, np.einsum("ij,ij->j", Z, Z)
         lacking = np.where(known < RARE * variance, variance - known, 0.0)
     else:
-        residual = X @ coef[:, :-1].T + coef[:, -1] - sample.block.y
-        curvature = slope_by_residual(objective.loss, residual).mean(axis=1)
+        residual = X @ coef[0, :-1] + coef[0, -1] - sample.block.y[:, 0]
+        curvature = objective.loss.curvature(residual, sample.share)
         Z = np.column_stack([Z, np.ones(n_rows)]) if objective.fit_intercept else Z
         Z *= np.sqrt(sample.share * curvature)[:, None]
         lacking = np.zeros(n_features)
@@ -135,9 +134,3 @@ def make_preconditioner(
     blind = bool(np.any(small & (values > ROUNDING * sample.eps * largest * offset)))
     other = np.sqrt(average) if average else largest
     return Preconditioner(vectors, 1.0 / np.sqrt(raised**2 + average), 1.0 / other, blind)
-
-
-def slope_by_residual(loss: Any, residual: np.ndarray) -> np.ndarray:
-    """Give slope / residual, its limit where the residual is 0."""
-    residual = np.where(residual == 0.0, np.finfo(float).tiny, residual)
-    return loss.slope(residual) / residual

@@ -84,8 +84,6 @@ class Steps:
             return Slowing(ADAPTIVE_DIVISOR, SMALLEST_STEP)
         if not self.auto_step or self.options.learning_rate != "constant":
             return None
-        if state.averaged:  # the mean of noisy iterates is the optimum for parabolas only
-            return None if self.objective.is_least_squares else Slowing(2.0, 0.1)
         if state.batch_size >= state.n_rows:
             kink = isinstance(self.objective.loss, EpsilonInsensitive)
             return Slowing(2.0, SMALLEST_STEP) if kink else None
