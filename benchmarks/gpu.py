@@ -82,13 +82,13 @@ def check(device):
     import numpy as np
     from scipy import sparse
 
-    from sgdlinreg._blocks import CSR, Block, take_rows
-    from sgdlinreg._coordinates import Coordinates
-    from sgdlinreg._objective import Huber, Objective, SquaredError
-    from sgdlinreg._solvers import transfer
-    from sgdlinreg._solvers.base import Iterate
-    from sgdlinreg._solvers.sgd_reference import ReferenceKernel
-    from sgdlinreg._solvers.sgd_torch import TorchKernel
+    from sgdlinreg._core.blocks import CSR, Block, take_rows
+    from sgdlinreg._core.contract import Iterate
+    from sgdlinreg._core.coordinates import Coordinates
+    from sgdlinreg._core.objective import Huber, Objective, SquaredError
+    from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
+    from sgdlinreg._solvers.sgd_torch import streaming as transfer
+    from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
 
     def run(kernel, block, objective, batch_size):
         rng, width = np.random.default_rng(0), block.n_features + 1

@@ -40,11 +40,11 @@ def epoch_of_ours(X, y):
     """Give a function that runs one epoch."""
     import numpy as np
 
-    from sgdlinreg._blocks import Block
-    from sgdlinreg._coordinates import Coordinates
-    from sgdlinreg._objective import Objective, SquaredError
-    from sgdlinreg._solvers.base import Iterate
-    from sgdlinreg._solvers.sgd_torch import TorchKernel
+    from sgdlinreg._core.blocks import Block
+    from sgdlinreg._core.contract import Iterate
+    from sgdlinreg._core.coordinates import Coordinates
+    from sgdlinreg._core.objective import Objective, SquaredError
+    from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
 
     (n_rows, n_features), rng, kernel = X.shape, np.random.default_rng(0), TorchKernel()
     block = kernel.to_device(Block(X, y[:, None].astype(np.float64), None))

@@ -18,19 +18,15 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg import _solvers
-from sgdlinreg._arrays import dtype_of, is_tensor
-from sgdlinreg._device_memory import ExplainedOutOfMemory
-from sgdlinreg._inference import Inference
-from sgdlinreg._namespaces import CAN_DISPATCH, at_home, check_same_home, home_of, like, to_numpy
-from sgdlinreg._objective import LOSSES, Objective, make_loss
-from sgdlinreg._prediction import predict_rows
-from sgdlinreg._random import generator_of, random_state_of
-from sgdlinreg._reading import BlockInMemory, BlocksOfSource
-from sgdlinreg._schedules import SCHEDULES
-from sgdlinreg._solvers.base import Visit
-from sgdlinreg._stopping import Limits, Validation
-from sgdlinreg._training import TrainingResult, solve, train, train_once
-from sgdlinreg._validation import (
+from sgdlinreg._core.arrays import dtype_of, is_tensor
+from sgdlinreg._core.contract import Visit
+from sgdlinreg._core.objective import LOSSES, Objective, make_loss
+from sgdlinreg._core.standard_errors import Inference
+from sgdlinreg._edge.namespaces import CAN_DISPATCH, at_home, check_same_home, home_of, like, to_numpy
+from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
+from sgdlinreg._edge.prediction import predict_rows
+from sgdlinreg._edge.random import generator_of, random_state_of
+from sgdlinreg._edge.validation import (
     all_or_nothing,
     check_finite,
     check_new_rows,
@@ -40,6 +36,10 @@ from sgdlinreg._validation import (
     check_validation_rows,
     split_rows,
 )
+from sgdlinreg._loop.data import BlockInMemory, BlocksOfSource
+from sgdlinreg._loop.training import TrainingResult, solve, train, train_once
+from sgdlinreg._solvers.sgd.schedules import SCHEDULES
+from sgdlinreg._solvers.sgd.stopping import Limits, Validation
 from sgdlinreg.sources import IterableSource
 
 STEP_PARAMETERS = (

@@ -4,11 +4,11 @@ from itertools import product
 
 import numpy as np
 
-from sgdlinreg._blocks import CSR, Block, take_rows
-from sgdlinreg._coordinates import Coordinates
-from sgdlinreg._objective import LOSSES, Objective, make_loss
-from sgdlinreg._solvers.base import Iterate
-from sgdlinreg._solvers.sgd_reference import ReferenceKernel
+from sgdlinreg._core.blocks import CSR, Block, take_rows
+from sgdlinreg._core.contract import Iterate
+from sgdlinreg._core.coordinates import Coordinates
+from sgdlinreg._core.objective import LOSSES, Objective, make_loss
+from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 
 from .helpers import RTOL, as_csr, make_problem
 

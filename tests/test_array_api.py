@@ -13,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _array_api
 from sklearn.utils.estimator_checks import check_array_api_input_and_values, check_array_api_mixed_inputs
 
-from sgdlinreg import MiniBatchSGDRegressor, _namespaces
+from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg._edge import namespaces as _namespaces
 
 from .helpers import ALL_SOLVERS, SOLVERS, make_problem, needs_torch
 
@@ -94,7 +95,7 @@ def test_arrays_on_a_gpu_become_tensors_by_dlpack(dispatch, solver, monkeypatch)
     import torch
 
     monkeypatch.setattr(_namespaces, "DLPACK_GPUS", frozenset({1}))
-    monkeypatch.setattr("sgdlinreg._arrays.HOST_DEVICES", frozenset())
+    monkeypatch.setattr("sgdlinreg._core.arrays.HOST_DEVICES", frozenset())
     X, y, weight = make_problem(1, n_targets=2)
     there = array_api_strict.asarray
     rows = there(X)

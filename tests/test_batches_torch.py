@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._objective import LOSSES, Objective, make_loss
-from sgdlinreg._solvers import batches_torch, sgd_torch
-from sgdlinreg._solvers.graphs_torch import Replayed
-from sgdlinreg._solvers.rows_torch import most_values
-from sgdlinreg._solvers.transfer import DeviceBlock
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.objective import LOSSES, Objective, make_loss
+from sgdlinreg._solvers.sgd_torch import batches as batches_torch
+from sgdlinreg._solvers.sgd_torch import kernel as sgd_torch
+from sgdlinreg._solvers.sgd_torch.cuda_graphs import Replayed
+from sgdlinreg._solvers.sgd_torch.rows import most_values
+from sgdlinreg._solvers.sgd_torch.streaming import DeviceBlock
 
 from .helpers import needs_torch
 from .kernel_cases import MOMENTA, assert_same_path, block_of, csr_of, objective_of, path_of, sparse_block

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sgdlinreg._arrays import NUMPY
-from sgdlinreg._blocks import CSR, Block, as_scipy, panels, squared, take_rows
+from sgdlinreg._core.arrays import NUMPY
+from sgdlinreg._core.blocks import CSR, Block, as_scipy, panels, squared, take_rows
 
 from .helpers import as_csr, make_problem
 

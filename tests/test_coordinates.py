@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sgdlinreg._blocks import CSR, Block, take_rows
-from sgdlinreg._coordinates import norms_of, penalty_in, raw_coordinates, scaled_coordinates
-from sgdlinreg._objective import Objective, SquaredError
-from sgdlinreg._statistics import column_statistics
+from sgdlinreg._core.blocks import CSR, Block, take_rows
+from sgdlinreg._core.coordinates import norms_of, penalty_in, raw_coordinates, scaled_coordinates
+from sgdlinreg._core.objective import Objective, SquaredError
+from sgdlinreg._core.statistics import column_statistics
 
 from .helpers import as_csr, make_problem
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._solvers.sgd import SGD
+from sgdlinreg._solvers.sgd.solver import SGD
 from sgdlinreg.datasets import make_linear
 
 from .helpers import SGD_SOLVERS, as_csr, make_problem

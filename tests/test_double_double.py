@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sgdlinreg._double_double import (
+from sgdlinreg._solvers.closed_form.double_double import (
     DoubleDouble,
     leading_slices,
     power_of_two_above,

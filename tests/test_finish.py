@@ -9,17 +9,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import QuantileRegressor
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._blocks import CSR, Block, as_scipy
-from sgdlinreg._coordinates import scaled_coordinates
-from sgdlinreg._objective import LOSSES, Objective, SquaredError, make_loss
-from sgdlinreg._sampling import Reservoir
-from sgdlinreg._solvers.conjugate_gradients import conjugate_gradients
-from sgdlinreg._solvers.finish import Finish
-from sgdlinreg._solvers.full_passes import FullPasses
-from sgdlinreg._solvers.gap import Gap
-from sgdlinreg._solvers.preconditioner import Preconditioner
-from sgdlinreg._solvers.sgd_reference import ReferenceKernel
-from sgdlinreg._statistics import column_statistics, target_statistics
+from sgdlinreg._core.blocks import CSR, Block, as_scipy
+from sgdlinreg._core.coordinates import scaled_coordinates
+from sgdlinreg._core.objective import LOSSES, Objective, SquaredError, make_loss
+from sgdlinreg._core.sampling import Reservoir
+from sgdlinreg._core.statistics import column_statistics, target_statistics
+from sgdlinreg._solvers.finish.conjugate_gradients import conjugate_gradients
+from sgdlinreg._solvers.finish.finish import Finish
+from sgdlinreg._solvers.finish.full_gradients import FullPasses
+from sgdlinreg._solvers.finish.gap import Gap
+from sgdlinreg._solvers.finish.preconditioner import Preconditioner
+from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 
 from .helpers import SGD_SOLVERS, as_csr, make_problem, missing_of, weighted_least_squares
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from sgdlinreg._objective import LOSSES, make_loss
-from sgdlinreg._solvers import gradients_torch, sgd_reference, transfer
-from sgdlinreg._solvers.sgd_torch import TorchKernel
+from sgdlinreg._core.objective import LOSSES, make_loss
+from sgdlinreg._solvers.sgd import kernel_numpy as sgd_reference
+from sgdlinreg._solvers.sgd_torch import full_gradients as gradients_torch
+from sgdlinreg._solvers.sgd_torch import streaming as transfer
+from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
 
 from .helpers import needs_torch
 from .kernel_cases import block_of, sparse_block

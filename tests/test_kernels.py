@@ -1,4 +1,4 @@
-"""The two operations of every kernel against those of `sgd_reference`, with no solver in between."""
+"""The two operations of every kernel against those of `kernel_numpy`, with no solver in between."""
 
 import importlib
 import os
@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from sgdlinreg._arrays import read_only
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._coordinates import Coordinates
-from sgdlinreg._objective import LOSSES, Objective, make_loss
-from sgdlinreg._solvers import kernel_class, sgd_reference
-from sgdlinreg._solvers.base import Iterate
+from sgdlinreg._core.arrays import read_only
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.contract import Iterate
+from sgdlinreg._core.coordinates import Coordinates
+from sgdlinreg._core.objective import LOSSES, Objective, make_loss
+from sgdlinreg._solvers import kernel_class
+from sgdlinreg._solvers.sgd import kernel_numpy as sgd_reference
 
 from .helpers import RTOL, SGD_SOLVERS, as_csr
 
@@ -28,11 +29,12 @@ PENALTIES = {
 }
 PROGRAM = """
 import numpy as np
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._coordinates import Coordinates
-from sgdlinreg._objective import Objective, make_loss
-from sgdlinreg._solvers import sgd_numba, sgd_reference
-from sgdlinreg._solvers.base import Iterate
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.coordinates import Coordinates
+from sgdlinreg._core.objective import Objective, make_loss
+from sgdlinreg._solvers.sgd_numba import kernel as sgd_numba
+from sgdlinreg._solvers.sgd import kernel_numpy as sgd_reference
+from sgdlinreg._core.contract import Iterate
 
 rng = np.random.default_rng(0)
 X, y = rng.standard_normal((50, 7)), rng.standard_normal((50, 2))
@@ -144,7 +146,7 @@ def kernel(request):
 @pytest.fixture
 def numba_kernel():
     pytest.importorskip("numba")
-    return importlib.import_module("sgdlinreg._solvers.sgd_numba")
+    return importlib.import_module("sgdlinreg._solvers.sgd_numba.kernel")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -7,8 +7,8 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, SGDRegressor
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._blocks import Block
-from sgdlinreg._objective import LOSSES, Objective, make_loss
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.objective import LOSSES, Objective, make_loss
 
 from .helpers import SGD_SOLVERS, as_csr, make_problem
 

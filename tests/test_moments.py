@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._solvers import moments
-from sgdlinreg._solvers.moments import Moments
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._solvers.closed_form import moments as moments
+from sgdlinreg._solvers.closed_form.moments import Moments
 
 from .helpers import as_csr
 

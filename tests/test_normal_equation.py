@@ -8,9 +8,9 @@ from sklearn.linear_model import LinearRegression, Ridge
 from threadpoolctl import threadpool_limits
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._blocks import Block
-from sgdlinreg._objective import LOSSES, Objective
-from sgdlinreg._threads import n_threads
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.objective import LOSSES, Objective
+from sgdlinreg._core.threads import n_threads
 
 from .helpers import as_csr, make_problem, weighted_least_squares
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._objective import LOSSES, Objective, make_loss, proximal
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.objective import LOSSES, Objective, make_loss, proximal
 
 from .helpers import as_csr, make_problem
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._ordering import BLOCK_ROWS, WINDOW_ROWS, epoch_order
-from sgdlinreg._solvers import sgd
+from sgdlinreg._solvers.sgd import solver as sgd
+from sgdlinreg._solvers.sgd.row_order import BLOCK_ROWS, WINDOW_ROWS, epoch_order
 
 from .helpers import SGD_SOLVERS, make_problem, missing_of
 

@@ -1,6 +1,7 @@
 """What the package promises as a whole: lazy imports, layers, public names, versions."""
 
 import ast
+import graphlib
 import importlib.metadata
 import os
 import pathlib
@@ -12,7 +13,7 @@ import pytest
 
 import sgdlinreg
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._optional import import_optional
+from sgdlinreg._core.optional import import_optional
 
 from .helpers import make_problem, needs_torch
 
@@ -20,57 +21,13 @@ ROOT = pathlib.Path(sgdlinreg.__file__).parent
 LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "llvmlite", "skl2onnx"}
 
 FLOORS = [
-    {"_arrays", "_double_double", "_optional", "_random", "_schedules", "_threads", "datasets", "sources"}
-    | {
-        "_solvers.averaging",
-        "_solvers.compiling_numba",
-        "_solvers.factors",
-        "_solvers.graphs_torch",
-        "_solvers.prefetch_numba",
-        "_solvers.rows_torch",
-        "_solvers.tiles_triton",
-    },
-    {"_blocks", "_device_memory", "_inference", "_namespaces", "_prediction"}
-    | {
-        "_solvers.gradients_torch",
-        "_solvers.kernels_triton",
-        "_solvers.passes_numba",
-        "_solvers.permutation_numba",
-        "_solvers.rows_numba",
-        "_solvers.staging",
-    },
-    {"_objective", "_ordering", "_sampling", "_statistics", "_validation"}
-    | {"_solvers.base", "_solvers.residuals", "_solvers.triangle"},
-    {"_coordinates", "_reading", "_stopping"}
-    | {
-        "_solvers.batches_numba",
-        "_solvers.batches_torch",
-        "_solvers.moments",
-        "_solvers.sgd_reference",
-        "_solvers.sgd_triton",
-        "_solvers.transfer",
-        "_solvers.wide",
-    },
-    {
-        "_solvers.full_passes",
-        "_solvers.preconditioner",
-        "_solvers.sgd_numba",
-        "_solvers.sgd_state",
-        "_solvers.sgd_steps",
-        "_solvers.sgd_torch",
-        "_solvers.solution",
-        "_solvers.step_size",
-    },
-    {"_stability"} | {"_solvers.gap", "_solvers.normal_equation"},
-    {"_divergence"} | {"_solvers.conjugate_gradients", "_solvers.lbfgs"},
-    {"_training"} | {"_solvers.finish"},
+    {"_core"},
+    {"_edge", "_solvers.closed_form", "_solvers.finish", "_solvers.sgd_numba", "_solvers.sgd_torch"},
     {"_solvers.sgd"},
-    {"_solvers"},
-    {"_estimator"},
+    {"_loop", "_solvers"},
     {""},
-    {"__main__"},
 ]
-"""Modules by floor, the lowest first: a module imports only from lower floors."""
+"""Folders by floor, the lowest first: a module imports from its own folder and from lower floors."""
 
 
 def modules():
@@ -89,29 +46,43 @@ def imports_of(tree, *, top_only):
             yield from ((node.module, alias.name) for alias in node.names)
 
 
-def floor_of(name):
-    found = [floor for floor, names in enumerate(FLOORS) if name in names]
-    assert len(found) == 1, f"{name} should stand on one floor"
-    return found[0]
+def folder_of(name, packages):
+    return name if name in packages else name.rpartition(".")[0]
 
 
-def test_modules_import_only_from_lower_floors():
+def imports_inside():
+    """Pairs of modules of the package, the importing one first."""
     names = {name for name, _ in modules()}
-    assert names == set().union(*FLOORS)
     for name, tree in modules():
         for module, item in imports_of(tree, top_only=False):
-            if module.split(".")[0] != "sgdlinreg":
-                continue
-            target = module.removeprefix("sgdlinreg").removeprefix(".")
-            inner = f"{target}.{item}".removeprefix(".")
-            target = inner if inner in names else target
-            assert floor_of(target) < floor_of(name), f"{name} imports {target}"
+            if module.split(".")[0] == "sgdlinreg":
+                target = module.removeprefix("sgdlinreg").removeprefix(".")
+                inner = f"{target}.{item}".removeprefix(".")
+                yield name, inner if inner in names else target
+
+
+def test_modules_import_from_their_own_folder_and_from_lower_floors():
+    packages = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.rglob("__init__.py")}
+    floors = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}
+    assert set(floors) == packages
+    assert len(FLOORS) <= 8
+    for name, target in imports_inside():
+        folder, of_target = folder_of(name, packages), folder_of(target, packages)
+        assert folder == of_target or floors[of_target] < floors[folder], f"{name} imports {target}"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {}
+    for name, target in imports_inside():
+        graph.setdefault(name, set()).add(target)
+    assert graph
+    list(graphlib.TopologicalSorter(graph).static_order())
 
 
 def test_optional_libraries_are_never_imported_at_the_top():
     for name, tree in modules():
-        allowed = {library for library in ("numba", "triton") if name.endswith(f"_{library}")}
-        allowed |= {"llvmlite"} if name == "_solvers.prefetch_numba" else set()
+        allowed = {library for library in ("numba", "triton") if library in name}
+        allowed |= {"llvmlite"} if name == "_solvers.sgd_numba.prefetch" else set()
         top = {module.split(".")[0] for module, _ in imports_of(tree, top_only=True)}
         assert not top & (LAZY - allowed), name
 
@@ -123,19 +94,12 @@ def test_llvmlite_is_imported_in_one_module():
         for module, _ in imports_of(tree, top_only=False)
         if module.split(".")[0] == "llvmlite"
     }
-    assert found == {"_solvers.prefetch_numba"}
+    assert found == {"_solvers.sgd_numba.prefetch"}
 
 
 def test_solvers_do_not_import_scikit_learn():
     for name, tree in modules():
-        if name.startswith("_solvers") or name in (
-            "_blocks",
-            "_objective",
-            "_coordinates",
-            "_ordering",
-            "_sampling",
-            "_statistics",
-        ):
+        if name.startswith(("_core", "_loop", "_solvers")):
             assert not any(module.startswith("sklearn") for module, _ in imports_of(tree, top_only=False)), name
 
 
@@ -224,8 +188,8 @@ def test_runs_without_compilation():
         "dense = MiniBatchSGDRegressor(solver='numba', max_iter=3, tol=None, random_state=0).fit(X, y)\n"
         "sparse = MiniBatchSGDRegressor(solver='numba', max_iter=3, tol=None, random_state=0).fit(sp.csr_array(X), y)\n"
         "assert dense.score(X, y) > 0.5 and sparse.score(X, y) > 0.5\n"
-        "from sgdlinreg._solvers import sgd_numba\n"
-        "sgd_numba.LARGE_BATCH_BYTES = 0\n"
+        "from sgdlinreg._solvers.sgd_numba import kernel\n"
+        "kernel.LARGE_BATCH_BYTES = 0\n"
         "assert MiniBatchSGDRegressor(solver='numba', n_jobs=2, random_state=0).fit(X, y).score(X, y) > 0.99\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"NUMBA_DISABLE_JIT": "1"})
@@ -267,7 +231,7 @@ def test_runs_where_compiled_kernels_can_be_written_nowhere():
         "X, y = make_linear(60, random_state=0)\n"
         "model = MiniBatchSGDRegressor(solver='numba', random_state=0).fit(X, y)\n"
         "assert model.score(X, y) > 0.99\n"
-        "from sgdlinreg._solvers import batches_numba\n"
-        "assert not batches_numba.run_batches.stats.cache_path\n"
+        "from sgdlinreg._solvers.sgd_numba import batches\n"
+        "assert not batches.run_batches.stats.cache_path\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

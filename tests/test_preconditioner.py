@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._coordinates import norms_of, scaled_coordinates
-from sgdlinreg._objective import Objective, SquaredError, make_loss
-from sgdlinreg._sampling import Reservoir
-from sgdlinreg._solvers import preconditioner
-from sgdlinreg._solvers.preconditioner import FLOOR, make_preconditioner
-from sgdlinreg._statistics import column_statistics
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.coordinates import norms_of, scaled_coordinates
+from sgdlinreg._core.objective import Objective, SquaredError, make_loss
+from sgdlinreg._core.sampling import Reservoir
+from sgdlinreg._core.statistics import column_statistics
+from sgdlinreg._solvers.finish import preconditioner as preconditioner
+from sgdlinreg._solvers.finish.preconditioner import FLOOR, make_preconditioner
 
 from .helpers import as_csr, make_problem
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._ordering import permutation
+from sgdlinreg._solvers.sgd.row_order import permutation
 from sgdlinreg.datasets import make_linear
 
 from .helpers import SGD_SOLVERS

@@ -5,9 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._double_double import DoubleDouble
-from sgdlinreg._solvers.residuals import Residuals
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
+from sgdlinreg._solvers.closed_form.residuals import Residuals
 
 from .helpers import as_csr, make_problem
 

@@ -7,8 +7,8 @@ import pytest
 from scipy import sparse
 from scipy.stats import hypergeom
 
-from sgdlinreg._blocks import CSR, Block, as_scipy
-from sgdlinreg._sampling import Reservoir, rows_of_largest, sample_size
+from sgdlinreg._core.blocks import CSR, Block, as_scipy
+from sgdlinreg._core.sampling import Reservoir, rows_of_largest, sample_size
 
 from .helpers import as_csr
 

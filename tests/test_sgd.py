@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._objective import LOSSES, Objective, SquaredError, make_loss
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.objective import LOSSES, Objective, SquaredError, make_loss
 from sgdlinreg._solvers import Options, make_solver
-from sgdlinreg._solvers.sgd import SGD
-from sgdlinreg._solvers.sgd_reference import ReferenceKernel
-from sgdlinreg._solvers.sgd_state import State
+from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
+from sgdlinreg._solvers.sgd.solver import SGD
+from sgdlinreg._solvers.sgd.state import State
 
 from .helpers import RTOL, SGD_SOLVERS, as_csr, make_problem
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sgdlinreg._objective import Objective, SquaredError
+from sgdlinreg._core.objective import Objective, SquaredError
 from sgdlinreg._solvers import Options, choose_solver, make_solver
 
 from .helpers import SOLVERS

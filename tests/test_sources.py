@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._blocks import CSR, Block, join_rows, sample_rows
+from sgdlinreg._core.blocks import CSR, Block, join_rows, sample_rows
 
 from .helpers import ALL_SOLVERS, SGD_SOLVERS, as_csr, make_problem
 

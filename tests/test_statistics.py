@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from sgdlinreg import _blocks, _statistics
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._coordinates import norms_of, scaled_coordinates
-from sgdlinreg._objective import Objective, SquaredError
-from sgdlinreg._statistics import ColumnStatistics, column_statistics, measure
+from sgdlinreg._core import blocks as _blocks
+from sgdlinreg._core import statistics as _statistics
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.coordinates import norms_of, scaled_coordinates
+from sgdlinreg._core.objective import Objective, SquaredError
+from sgdlinreg._core.statistics import ColumnStatistics, column_statistics, measure
 
 from .helpers import as_csr, make_problem
 
@@ -39,7 +40,7 @@ def test_columns_of_csr_without_zeros_are_complete():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_compiled_passes_measure_the_same(monkeypatch, dtype, weighted):
-    passes = pytest.importorskip("sgdlinreg._solvers.passes_numba")
+    passes = pytest.importorskip("sgdlinreg._core.measuring_numba")
     monkeypatch.setattr(_blocks, "COMPILED_VALUES", 0)
     monkeypatch.setattr(passes, "PANEL_ROWS", 37)
     X, y, weight = make_problem(0, weighted=weighted, n_targets=2)

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from sgdlinreg import _sampling
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._objective import Objective, SquaredError
-from sgdlinreg._solvers import step_size
-from sgdlinreg._solvers.base import Options
-from sgdlinreg._solvers.sgd import SGD
-from sgdlinreg._solvers.sgd_reference import ReferenceKernel
-from sgdlinreg._solvers.step_size import safe_step
-from sgdlinreg._stability import largest_stable_step, surely_diverges
+from sgdlinreg._core import sampling as _sampling
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.contract import Options
+from sgdlinreg._core.objective import Objective, SquaredError
+from sgdlinreg._solvers.sgd import safe_step as step_size
+from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
+from sgdlinreg._solvers.sgd.safe_step import safe_step
+from sgdlinreg._solvers.sgd.solver import SGD
+from sgdlinreg._solvers.sgd.stability import largest_stable_step, surely_diverges
 
 from .helpers import as_csr, make_problem
 

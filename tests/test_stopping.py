@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from sgdlinreg._blocks import CSR, Block
-from sgdlinreg._stopping import Limits, Progress, Validation
+from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._solvers.sgd.stopping import Limits, Progress, Validation
 
 from .helpers import as_csr, make_problem
 

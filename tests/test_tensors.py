@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from sgdlinreg import MiniBatchSGDRegressor, _arrays, _namespaces, _prediction
-from sgdlinreg._blocks import Block
-from sgdlinreg._solvers import transfer
+from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg._core import arrays as _arrays
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._edge import namespaces as _namespaces
+from sgdlinreg._edge import prediction as _prediction
+from sgdlinreg._solvers.sgd_torch import streaming as transfer
 
 from .helpers import RTOL, SOLVERS, make_problem, needs_torch
 

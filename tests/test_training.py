@@ -5,12 +5,12 @@ import pytest
 from scipy import sparse
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._blocks import Block
-from sgdlinreg._objective import Objective, SquaredError
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.contract import Options
+from sgdlinreg._core.objective import Objective, SquaredError
+from sgdlinreg._loop.training import BlockInMemory, BlocksOfSource, train
 from sgdlinreg._solvers import make_solver
-from sgdlinreg._solvers.base import Options
-from sgdlinreg._stopping import Limits
-from sgdlinreg._training import BlockInMemory, BlocksOfSource, train
+from sgdlinreg._solvers.sgd.stopping import Limits
 
 from .helpers import ALL_SOLVERS, SGD_SOLVERS, make_problem, weighted_least_squares
 

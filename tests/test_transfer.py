@@ -7,11 +7,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from sgdlinreg import MiniBatchSGDRegressor, _arrays
-from sgdlinreg._blocks import Block
-from sgdlinreg._solvers import staging, transfer
-from sgdlinreg._solvers.sgd_torch import TorchKernel
-from sgdlinreg._statistics import measure
+from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg._core import arrays as _arrays
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.statistics import measure
+from sgdlinreg._solvers.sgd_torch import pinned_copy as staging
+from sgdlinreg._solvers.sgd_torch import streaming as transfer
+from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
 
 from .helpers import make_problem, needs_torch
 from .kernel_cases import MOMENTA, assert_same_path, block_of, csr_of, objective_of, path_of, sparse_block
@@ -108,7 +110,7 @@ def test_what_is_not_finite_or_too_large_is_told_once_in_an_error(monkeypatch):
 
 
 def test_blocks_of_a_source_are_measured_once(monkeypatch):
-    from sgdlinreg._solvers import sgd
+    from sgdlinreg._solvers.sgd import solver as sgd
 
     X, y, _ = make_problem(0)
     monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())

@@ -22,7 +22,7 @@ if importlib.util.find_spec("triton") is None or importlib.util.find_spec("torch
 import torch  # noqa: E402
 
 from sgdlinreg._solvers import sgd_torch  # noqa: E402
-from sgdlinreg._solvers.sgd_torch import TorchKernel  # noqa: E402
+from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel  # noqa: E402
 
 from .triton_cases import SharedKernel, TritonKernel  # noqa: E402
 
@@ -71,7 +71,7 @@ def test_batch_sizes(kernel, fit_intercept, batch_size, index_dtype):
 @runs
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_batches_of_many_tiles(kernel, monkeypatch):
-    from sgdlinreg._solvers import sgd_triton
+    from sgdlinreg._solvers.sgd_torch import triton_plan as sgd_triton
 
     monkeypatch.setattr(sgd_triton, "TILE_BYTES", 1 << 10)
     assert sgd_triton.shape_of(48, 7, 8).tiles == 6
@@ -80,7 +80,7 @@ def test_batches_of_many_tiles(kernel, monkeypatch):
 
 @runs
 def test_the_kernels_that_cover_a_problem_are_used(monkeypatch):
-    from sgdlinreg._solvers import sgd_triton
+    from sgdlinreg._solvers.sgd_torch import triton_plan as sgd_triton
 
     made = []
     plan = sgd_triton.TritonPlan
@@ -144,7 +144,7 @@ def codes(monkeypatch):
     """What the launches of a test were compiled to, for arrays in the memory of the CPU."""
     from triton.runtime import driver
 
-    from sgdlinreg._solvers import sgd_triton
+    from sgdlinreg._solvers.sgd_torch import triton_plan as sgd_triton
 
     found = []
     monkeypatch.setattr(driver, "_active", DriverOfSm90())
@@ -236,8 +236,8 @@ def spilled_bytes(cubin, folder):
     [(1, "fp32", "i64"), (17, "fp64", "i32"), (64, "fp32", "i32"), (64, "fp64", "i64"), (1024, "fp32", "i64")],
 )
 def test_kernels_compile_for_sm_90_and_do_not_spill(loss, n_features, dtype, index, tmp_path):
-    from sgdlinreg._solvers import kernels_triton
-    from sgdlinreg._solvers.sgd_triton import MIN_WARPS, loss_constants, shape_of, step_constants
+    from sgdlinreg._solvers.sgd_torch import triton_kernels as kernels_triton
+    from sgdlinreg._solvers.sgd_torch.triton_plan import MIN_WARPS, loss_constants, shape_of, step_constants
 
     objective = objective_of(loss, "l2" if dtype == "fp64" else "elasticnet")
     shape = shape_of(32, n_features, int(dtype[2:]) // 8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._solvers import normal_equation
+from sgdlinreg._solvers.closed_form import solver as normal_equation
 
 from .helpers import ALL_SOLVERS, SGD_SOLVERS, SOLVERS, as_csr, make_problem
 

@@ -1,13 +1,13 @@
 """The Triton kernels on any device: the interpreter takes tensors of the CPU."""
 
-from sgdlinreg._solvers.sgd_torch import TorchKernel
+from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
 
 
 class TritonKernel(TorchKernel):
     shared = False
 
     def _plan(self, problem):
-        from sgdlinreg._solvers.sgd_triton import TritonPlan
+        from sgdlinreg._solvers.sgd_torch.triton_plan import TritonPlan
 
         return TritonPlan(self.torch, problem, n_programs=3, shared=self.shared)
 

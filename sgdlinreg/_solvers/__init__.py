@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sgdlinreg._objective import Objective
-from sgdlinreg._solvers.base import Fitted, Kernel, Options, Solver
-from sgdlinreg._solvers.normal_equation import NormalEquation
+from sgdlinreg._core.contract import Fitted, Kernel, Options, Solver
+from sgdlinreg._core.objective import Objective
+from sgdlinreg._solvers.closed_form.solver import NormalEquation
 
 MAX_EXACT_FEATURES = 1000
 """solver="auto" takes the closed form up to this many features."""
@@ -15,15 +15,15 @@ NAMES = ("normal_equation", "numba", "torch")
 def kernel_class(name: str) -> type[Kernel]:
     """Class of a kernel; imports numba only for the kernel that needs it."""
     if name == "numba":
-        from sgdlinreg._solvers.sgd_numba import NumbaKernel
+        from sgdlinreg._solvers.sgd_numba.kernel import NumbaKernel
 
         return NumbaKernel
     if name == "torch":
-        from sgdlinreg._solvers.sgd_torch import TorchKernel
+        from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
 
         return TorchKernel
     if name == "reference":
-        from sgdlinreg._solvers.sgd_reference import ReferenceKernel
+        from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 
         return ReferenceKernel
     raise ValueError(f"No solver {name!r}; there are {', '.join(NAMES)}.")
@@ -118,7 +118,9 @@ def make_solver(name: str, loss: str, objective: Objective, options: Options, *,
         )
     if kernel is None:
         return NormalEquation(objective, options)
-    from sgdlinreg._solvers.sgd import SGD  # at its first use: most fits are closed forms, and importing takes time
+    from sgdlinreg._solvers.sgd.solver import (
+        SGD,  # at its first use: most fits are closed forms, and importing takes time
+    )
 
     return SGD(objective, options, kernel(options.device, options.n_jobs))
 

@@ -1,0 +1,291 @@
+"""What is minimised: written once, called by every solver.
+
+::
+
+    F(w, b) = sum_i s_i * loss(x_i @ w + b, y_i) / sum_i s_i  +  alpha * R(w)
+    R(w) = (1 - l1_ratio) * 0.5 * ||w||_2^2 + l1_ratio * ||w||_1
+
+perhaps subject to w >= 0. The intercept b is never penalised. Inside the package coefficients are one array ``coef``
+of shape (n_targets, n_features + 1) with the intercept last; the targets are independent problems.
+
+A loss is a NamedTuple type, so that a compiled kernel is specialised by it and stays in numba's cache. Its ``value``
+and ``slope``, of ``residual = prediction - y``, and `proximal` are arithmetic and comparisons only: the same text
+serves NumPy arrays, torch tensors and numba's scalars. ``curvature``, for arrays, is what a second derivative is to the
+steps.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sgdlinreg._core.arrays import times
+from sgdlinreg._core.blocks import Block, mean_over_rows, panels
+
+EPS = float(np.finfo(float).eps)
+CONSTANT_ROWS = 1 << 14
+"""Rows of y whose losses are copied at a time: they stay in the cache."""
+
+
+class SquaredError(NamedTuple):
+    """``0.5 * residual**2``: the mean of y, normal noise."""
+
+    def value(self, residual):
+        """Give the loss of one prediction."""
+        return 0.5 * residual * residual
+
+    def slope(self, residual):
+        """Give the derivative of the loss by the prediction."""
+        return residual
+
+    def curvature(self, residual, weight):
+        """Give the second derivative."""
+        return np.ones_like(residual)
+
+
+class Huber(NamedTuple):
+    """``0.5 * residual**2`` up to epsilon, linear beyond: the mean, but for outliers (Huber 1964)."""
+
+    epsilon: float
+
+    def value(self, residual):
+        """Give the loss of one prediction."""
+        size = abs(residual)
+        sign_outside = residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
+        clipped = residual * (size <= self.epsilon) + self.epsilon * sign_outside
+        return clipped * (residual - 0.5 * clipped)
+
+    def slope(self, residual):
+        """Give the derivative of the loss by the prediction: the residual, clipped."""
+        size = abs(residual)
+        sign_outside = residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
+        return residual * (size <= self.epsilon) + self.epsilon * sign_outside
+
+    def curvature(self, residual, weight):
+        """Give slope / residual, the curvature of the parabola that touches the loss from above (Huber 1981, 7.8)."""
+        return self.epsilon / np.maximum(np.abs(residual), self.epsilon)
+
+
+class EpsilonInsensitive(NamedTuple):
+    """``max(0, |residual| - epsilon)``: the median, what support vector regression minimises."""
+
+    epsilon: float
+
+    def value(self, residual):
+        """Give the loss of one prediction."""
+        return (abs(residual) - self.epsilon) * (abs(residual) > self.epsilon)
+
+    def slope(self, residual):
+        """Give a subgradient of the loss by the prediction: the sign outside of the tube."""
+        size = abs(residual)
+        return residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
+
+    def curvature(self, residual, weight):
+        """Give slope / residual as for Huber's loss; it is bounded, and rows in the tube count a tenth."""
+        size = np.abs(residual)
+        typical = 1.0 / max(self.epsilon + np.average(size, weights=weight), np.finfo(float).tiny)
+        return np.maximum((size > self.epsilon) / np.maximum(size, 0.1 / typical), 0.1 * typical)
+
+    def rounded(self, width):
+        """Give a smooth loss above this one."""
+        return RoundedEpsilonInsensitive(self.epsilon, width)
+
+
+class RoundedEpsilonInsensitive(NamedTuple):
+    """`EpsilonInsensitive` with a parabola over ``width`` on both sides of each kink: for the finish, not for users.
+
+    The sum of a rounded hinge for residuals above epsilon and one for those below -epsilon. It is above that loss by at
+    most its value at the kink.
+    """
+
+    epsilon: float
+    width: float
+
+    def value(self, residual):
+        """Give the loss of one prediction."""
+        over, under = residual - self.epsilon, -residual - self.epsilon
+        parabola = (over + self.width) * (over + self.width) * (abs(over) < self.width)
+        parabola = parabola + (under + self.width) * (under + self.width) * (abs(under) < self.width)
+        return over * (over >= self.width) + under * (under >= self.width) + parabola / (4.0 * self.width)
+
+    def slope(self, residual):
+        """Give the derivative of the loss by the prediction."""
+        over, under = residual - self.epsilon, -residual - self.epsilon
+        parabola = (over + self.width) * (abs(over) < self.width) - (under + self.width) * (abs(under) < self.width)
+        return 1.0 * (over >= self.width) - 1.0 * (under >= self.width) + parabola / (2.0 * self.width)
+
+    def curvature(self, residual, weight):
+        """Give that of the loss whose kinks are rounded."""
+        return EpsilonInsensitive(self.epsilon).curvature(residual, weight)
+
+
+class SquaredEpsilonInsensitive(NamedTuple):
+    """``max(0, |residual| - epsilon)**2``, without a factor 1/2, as in scikit-learn."""
+
+    epsilon: float
+
+    def value(self, residual):
+        """Give the loss of one prediction."""
+        excess = (abs(residual) - self.epsilon) * (abs(residual) > self.epsilon)
+        return excess * excess
+
+    def slope(self, residual):
+        """Give the derivative of the loss by the prediction."""
+        above = (residual - self.epsilon) * (residual > self.epsilon)
+        below = (residual + self.epsilon) * (residual < -self.epsilon)
+        return 2.0 * (above + below)
+
+    def curvature(self, residual, weight):
+        """Give the second derivative outside of the tube."""
+        return np.full_like(residual, 2.0)
+
+
+LOSSES = {
+    "squared_error": SquaredError,
+    "huber": Huber,
+    "epsilon_insensitive": EpsilonInsensitive,
+    "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
+}
+
+
+def make_loss(name: str, epsilon: float) -> Any:
+    """Make a loss; ``epsilon`` is for those that have one."""
+    cls: Any = LOSSES[name]
+    return cls(epsilon) if cls._fields else cls()
+
+
+def proximal(weight, threshold, positive):
+    """Proximal operator of ``threshold * |weight|``, perhaps on weight >= 0 only: soft thresholding with exact zeros.
+
+    ``positive`` is 0 or 1 (Parikh and Boyd, "Proximal algorithms", 2014, section 6.5.2).
+    """
+    return (weight - threshold) * (weight > threshold) + (1.0 - positive) * (weight + threshold) * (weight < -threshold)
+
+
+def gradient_sums(block, loss, coef, centre, with_y=True):
+    """Sum the loss and its gradient over all rows of a block, each row read once.
+
+    Parameters
+    ----------
+    block : Block
+    loss : NamedTuple
+        One of the types in `LOSSES`.
+    coef : ndarray of shape (n_targets, n_features + 1)
+        Of the columns of x - centre, the intercept last.
+    centre : ndarray of shape (n_features,)
+    with_y : bool
+        Whether residuals are predictions minus y; if not, predictions.
+
+    Returns
+    -------
+    losses : ndarray of shape (n_targets,)
+        ``sum_i s_i * loss(r_i)`` with ``r_i = (x_i - centre) @ w + b - y_i``.
+    gradient : ndarray of shape (n_targets, n_features + 1)
+        ``sum_i s_i * slope(r_i) * [x_i - centre, 1]``.
+    """
+    losses, gradient = np.zeros(block.n_targets), np.zeros_like(coef)
+    weights, intercept = coef[:, :-1], coef[:, -1] - coef[:, :-1] @ centre
+    for rows, X, weight in panels(block, copies=False):
+        residual = times(X, weights.T) + intercept
+        if with_y:
+            residual -= block.y[rows]
+        losses += weight @ loss.value(residual)
+        slope = weight[:, None] * loss.slope(residual)
+        gradient[:, :-1] += times(X.T, slope).T
+        gradient[:, -1] += slope.sum(axis=0)
+    gradient[:, :-1] -= np.outer(gradient[:, -1], centre)
+    return losses, gradient
+
+
+def rounding_of(block: Block) -> np.ndarray:
+    """Compute the rounding of a mean square of y, (n_targets,): objectives closer than that are equal."""
+    return EPS * np.vecdot(block.y.T, block.y.T) / block.n_rows
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The objective of one fit.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+        One of the types in `LOSSES`.
+    alpha : float
+        Strength of the penalty, 0 for none.
+    fit_intercept : bool
+        Whether there is an intercept; if not, the last column of every ``coef`` stays as it is: 0, or what
+        earlier steps with one have left.
+    l1_ratio : float
+        Share of the l1 part in the penalty.
+    positive : bool
+        Whether coefficients must not be negative; the intercept may.
+    """
+
+    loss: Any
+    alpha: float = 0.0
+    fit_intercept: bool = True
+    l1_ratio: float = 0.0
+    positive: bool = False
+
+    @property
+    def l1(self) -> float:
+        """Factor of ``||w||_1``."""
+        return self.alpha * self.l1_ratio
+
+    @property
+    def l2(self) -> float:
+        """Factor of ``0.5 * ||w||_2^2``."""
+        return self.alpha * (1.0 - self.l1_ratio)
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether nothing but the loss and the l2 penalty is there: steps need no proximal operator."""
+        return self.l1 == 0.0 and not self.positive
+
+    @property
+    def is_least_squares(self) -> bool:
+        """Whether the loss is the squared error."""
+        return isinstance(self.loss, SquaredError)
+
+    def penalty(self, coef: np.ndarray) -> np.ndarray:
+        """``alpha * R(w)`` of each target, shape (n_targets,)."""
+        if self.alpha == 0.0:  # squares of large weights overflow
+            return np.zeros(len(coef))
+        weights = coef[:, :-1]
+        return 0.5 * self.l2 * np.square(weights).sum(axis=1) + self.l1 * np.abs(weights).sum(axis=1)
+
+    def penalty_gradient(self, coef: np.ndarray) -> np.ndarray:
+        """Gradient of the l2 penalty, shape (n_targets, n_features + 1); 0 for the intercept."""
+        gradient = self.l2 * coef
+        gradient[:, -1] = 0.0
+        return gradient
+
+    def value(self, coef: np.ndarray, block: Block) -> np.ndarray:
+        """F of each target, shape (n_targets,). Costs one pass over the block."""
+        total = np.zeros(block.n_targets)
+        for rows, X, weight in panels(block, copies=False):
+            residual = times(X, coef[:, :-1].T) + coef[:, -1] - block.y[rows]
+            total += weight @ self.loss.value(residual)
+        return total / block.total_weight + self.penalty(coef)
+
+    def constant_value(self, block: Block) -> np.ndarray:
+        """Loss of the constant model, shape (n_targets,): the mean of y, or 0 where there is no intercept."""
+        return self.value_of_constant(
+            mean_over_rows(block.y, block.sample_weight) if self.fit_intercept else 0.0, block
+        )
+
+    def value_of_constant(self, constant: np.ndarray | float, block: Block) -> np.ndarray:
+        """Loss of a model that predicts ``constant`` for every row, shape (n_targets,)."""
+        total = np.zeros(block.n_targets)
+        for start in range(0, block.n_rows, CONSTANT_ROWS):
+            rows = slice(start, start + CONSTANT_ROWS)
+            losses = self.loss.value(constant - block.y[rows])
+            total += np.add.reduce(losses) if block.sample_weight is None else block.sample_weight[rows] @ losses
+        return total / block.total_weight
+
+    def gradient(self, coef: np.ndarray, block: Block) -> np.ndarray:
+        """Gradient of F without the l1 penalty, shape (n_targets, n_features + 1). Costs one pass over the block."""
+        gradient = gradient_sums(block, self.loss, coef, np.zeros(block.n_features))[1] / block.total_weight
+        if not self.fit_intercept:
+            gradient[:, -1] = 0.0
+        return gradient + self.penalty_gradient(coef)

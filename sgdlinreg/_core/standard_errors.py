@@ -1,0 +1,76 @@
+"""Standard errors of a least-squares fit, and of its predictions."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import linalg, sparse
+
+from sgdlinreg._core.arrays import arrays_of
+
+PANELS = 4
+"""Panels of rows that are solved for at a time."""
+
+
+class Inference(NamedTuple):
+    """What the standard errors of a fit follow from: least squares of full rank, without a penalty.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (n_features,) or None
+        Weighted means of the columns; None without an intercept.
+    scale : ndarray of shape (n_features,)
+        Norms of the centred columns.
+    lower : ndarray of shape (n_features, n_features)
+        Cholesky factor of the moments of the columns, scaled to unit diagonal.
+    total_weight : float
+    residual_std : ndarray of shape (n_targets,)
+        Root of the weighted sum of squared residuals over its degrees of freedom, for a row of weight 1.
+    factors : ndarray of shape (n_features + 1,) or None
+        Variances of the coefficients for scaled columns and of the intercept for weight 1 in all, for a residual
+        variance of 1; None where they are left to ``lower``.
+    """
+
+    mean: np.ndarray | None
+    scale: np.ndarray
+    lower: np.ndarray
+    total_weight: float
+    residual_std: np.ndarray
+    factors: np.ndarray | None = None
+
+    def std_errors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give standard errors of the coefficients (n_targets, n_features) and the intercepts (n_targets,)."""
+        factors = self._factors() if self.factors is None else self.factors
+        coef = np.outer(self.residual_std, np.sqrt(factors[:-1]) / self.scale)
+        if self.mean is None:
+            return coef, np.zeros(len(coef))
+        return coef, self.residual_std * np.sqrt(factors[-1] / self.total_weight)
+
+    def _factors(self):
+        inverse, _ = linalg.lapack.dtrtri(self.lower, lower=True)
+        of_mean = 0.0
+        if self.mean is not None:
+            of_mean = self.total_weight * np.square(inverse @ (self.mean / self.scale)).sum()
+        return np.append(np.square(inverse).sum(axis=0), 1.0 + of_mean)
+
+    def predict_std(self, X) -> np.ndarray:
+        """Give the standard deviation of new observations at rows X, (n_samples, n_targets), from NumPy.
+
+        ``residual_std * sqrt(1 + 1 / W + (x - mean)' G**-1 (x - mean))`` with G the moments and W the sum of the
+        weights: the noise of a row of weight 1 and what is not known of the coefficients. Costs
+        n_samples * n_features**2 operations.
+        """
+        out = np.empty((X.shape[0], len(self.residual_std)))
+        there: Any = arrays_of(X)
+        lower, scale = there.put(self.lower), there.put(self.scale)
+        step = max(1, PANELS * there.panel_bytes // (8 * X.shape[1]))
+        for start in range(0, X.shape[0], step):
+            rows = X[start : start + step]
+            rows = there.in_double(rows.toarray() if sparse.issparse(rows) else rows)
+            of_mean = 0.0
+            if self.mean is not None:
+                rows = rows - there.put(self.mean)
+                of_mean = 1.0 / self.total_weight
+            whitened = there.solve_lower(lower, (rows / scale).T)
+            share = np.sqrt(1.0 + of_mean + there.take((whitened * whitened).sum(axis=0)))
+            out[start : start + step] = share[:, None] * self.residual_std
+        return out

@@ -1,0 +1,1 @@
+"""Between users and solvers: what users pass is checked and brought to arrays, results go back."""

@@ -1,0 +1,261 @@
+"""The edge: what users pass becomes a checked Block, or an error before any work."""
+
+import warnings
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.model_selection import ShuffleSplit
+from sklearn.utils.validation import (
+    _assert_all_finite,
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+    check_consistent_length,
+    validate_data,
+)
+
+from sgdlinreg._core.arrays import all_finite, is_tensor
+from sgdlinreg._core.blocks import CSR, Block, as_scipy
+from sgdlinreg._edge.namespaces import local, to_numpy
+
+FLOATS = [np.float64, np.float32]
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Leave the estimator as it was if the body raises."""
+    before = estimator.__dict__.copy()
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__.clear()
+        estimator.__dict__.update(before)
+        raise
+
+
+def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
+    """Check training data.
+
+    Parameters
+    ----------
+    estimator : MiniBatchSGDRegressor
+        Its n_features_in_ and feature_names_in_ are set (reset=True) or checked.
+    X : array-like, tensor or sparse of shape (n_samples, n_features)
+    y : array-like or tensor of shape (n_samples,) or (n_samples, n_targets)
+    sample_weight : array-like or tensor of shape (n_samples,), float or None
+    reset : bool
+    finite : bool
+        Whether to look for NaN and infinity in X now; if not, `check_finite` must be called before a model is kept.
+
+    Returns
+    -------
+    Block
+        Without the rows of weight 0. X is not copied unless its type or sparse format asks for it; on a device it
+        stays there, as a torch tensor.
+    """
+    X, y, sample_weight = local(X), to_numpy(y), to_numpy(sample_weight)
+    if is_tensor(X):
+        X = _check_tensor(estimator, X, reset, finite)
+        y = validate_data(estimator, X="no_validation", y=y, multi_output=True, y_numeric=True)
+        check_consistent_length(X, y)
+        return _weighted(X, y, sample_weight)
+    if _is_plain(y, 1, FLOATS[:1]):
+        X = _check_host(estimator, X, reset, finite)
+        if X.shape[0] != len(y):
+            check_consistent_length(X, y)
+    else:
+        of_X: Any = {"accept_sparse": "csr", "dtype": FLOATS, "reset": reset, "ensure_all_finite": finite}
+        X, y = validate_data(estimator, X, y, multi_output=True, y_numeric=True, **of_X)
+    return _weighted(X, y, sample_weight)
+
+
+def _check_host(estimator, X, reset, finite):
+    """Check rows in the memory of the CPU."""
+    if hasattr(estimator, "feature_names_in_") or not _is_plain(X, 2, FLOATS, finite):
+        return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=reset, ensure_all_finite=finite)
+    _check_n_features(estimator, X, reset=reset)
+    return X
+
+
+def _is_plain(array, n_dimensions, dtypes, finite=True) -> bool:
+    """Whether scikit-learn's check of an array, which takes a tenth of a small fit, would give it back as it is."""
+    if type(array) is not np.ndarray or array.ndim != n_dimensions or not array.size or array.dtype not in dtypes:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return not finite or all_finite(array)
+
+
+def _check_tensor(estimator, X, reset, finite):
+    """Check rows on a device as scikit-learn checks arrays; integers and half precision become float64 and float32."""
+    if X.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {X.ndim}D tensor instead. Reshape it to (n_samples, n_features).")
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(f"Found array with shape {tuple(X.shape)}; a minimum of 1 row and 1 column is required.")
+    if X.is_complex():
+        raise ValueError("Complex data not supported: X is a complex tensor.")
+    if X.is_meta:
+        raise ValueError("X is on device 'meta', where tensors have no values. Give tensors on another device.")
+    if not X.is_floating_point():
+        X = X.double()
+    elif X.element_size() < 4:
+        X = X.float()
+    if finite:
+        _check_finite_tensor(estimator, X)
+    _check_feature_names(estimator, X, reset=reset)
+    _check_n_features(estimator, X, reset=reset)
+    return X.detach()
+
+
+def _check_finite_tensor(estimator, X) -> None:
+    least, largest = X.aminmax()  # NaN goes through, and this needs no memory
+    if not bool(least.isfinite() & largest.isfinite()):
+        name = type(estimator).__name__
+        raise ValueError(f"Input X contains NaN or infinity.\n{name} does not accept missing values.")
+
+
+def _weighted(X, y, sample_weight) -> Block:
+    """Make a block without the rows of weight 0."""
+    y = np.ascontiguousarray(y, dtype=np.float64)
+    y = y[:, None] if y.ndim == 1 else y
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+        kept = sample_weight > 0
+        if not kept.any():
+            raise ValueError("All sample weights are zero: there is nothing to fit. Give some rows a positive weight.")
+        if not kept.all():
+            X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
+    return Block(_plain(X), y, sample_weight)
+
+
+def check_finite(estimator, block: Block) -> None:
+    """Raise what scikit-learn raises where X, on the CPU or on a device, holds NaN or infinity."""
+    X = block.X.data if isinstance(block.X, CSR) else block.X
+    if is_tensor(X):
+        _check_finite_tensor(estimator, X)
+    else:
+        _assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+
+
+def check_parameters(estimator) -> None:
+    """Check what the range of a single parameter does not tell."""
+    if estimator.learning_rate == "optimal" and (estimator.penalty is None or estimator.alpha == 0):
+        raise ValueError(
+            "alpha must be > 0 since learning_rate is 'optimal': alpha is used to compute the optimal learning rate. "
+            "Set alpha, or use learning_rate='constant'."
+        )
+    if estimator.loss == "huber" and estimator.epsilon == 0:
+        raise ValueError("epsilon should be > 0 with loss='huber', got 0. For the median use 'epsilon_insensitive'.")
+    if estimator.penalty == "elasticnet" and estimator.l1_ratio is None:
+        raise ValueError("l1_ratio must be set when penalty is 'elasticnet', to a number in [0, 1]. Got None.")
+    if estimator.penalty in ("l1", "elasticnet") and estimator.alpha == 0:
+        warnings.warn(
+            f"penalty={estimator.penalty!r} has no effect with alpha=0.0, which is least squares. Set alpha.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def check_validation_rows(estimator, X_val, y_val, sample_weight_val, n_targets) -> Block | None:
+    """Check validation data, as `check_rows` does training data; None if there are none.
+
+    Raises
+    ------
+    ValueError
+        If only a part of them is given, or their columns or targets are not those of the training data.
+    """
+    if X_val is None:
+        if y_val is not None or sample_weight_val is not None:
+            raise ValueError("y_val or sample_weight_val is given without X_val. Give X_val too, or none of them.")
+        return None
+    if y_val is None:
+        raise ValueError("X_val is given without y_val. Give y_val too, or leave X_val out.")
+    block = check_rows(estimator, X_val, y_val, sample_weight_val, reset=False)
+    if block.n_targets != n_targets:
+        raise ValueError(f"y_val has {block.n_targets} targets, but y has {n_targets}.")
+    return block
+
+
+def split_rows(block: Block, fraction: float, random_state: np.random.RandomState) -> tuple[Block, Block]:
+    """Set a part of the rows aside, by ShuffleSplit.
+
+    Raises
+    ------
+    ValueError
+        If one of the parts would be empty.
+    """
+    try:
+        train, test = next(
+            ShuffleSplit(1, test_size=fraction, random_state=random_state).split(np.empty((block.n_rows, 1)))
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"The training data have {block.n_rows} rows of positive weight, too few to set aside "
+            f"validation_fraction={fraction} of them. Use a larger validation_fraction, give X_val and y_val, or set "
+            "early_stopping=False."
+        ) from error
+    return _take(block, np.sort(train)), _take(block, np.sort(test))
+
+
+def _take(block: Block, rows: np.ndarray) -> Block:
+    X = _plain(as_scipy(block.X)[rows]) if isinstance(block.X, CSR) else block.X[rows]
+    return Block(X, block.y[rows], None if block.sample_weight is None else block.sample_weight[rows])
+
+
+def _plain(X):
+    if not sparse.issparse(X):
+        return X
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return CSR(X.data, X.indices, X.indptr, X.shape[1])
+
+
+def check_start(coef_init, intercept_init, n_features, n_targets, fit_intercept) -> np.ndarray | None:
+    """Check where to start.
+
+    Parameters
+    ----------
+    coef_init : array-like of shape (n_features,) or (n_targets, n_features), or None
+    intercept_init : float, array-like of shape (n_targets,) or None
+    n_features, n_targets : int
+    fit_intercept : bool
+
+    Returns
+    -------
+    ndarray of shape (n_targets, n_features + 1) or None
+        None if neither is given; what is not given starts at 0.
+    """
+    if coef_init is None and intercept_init is None:
+        return None
+    start = np.zeros((n_targets, n_features + 1))
+    if coef_init is not None:
+        coef = np.asarray(coef_init, dtype=np.float64)
+        allowed = [(n_targets, n_features)] + ([(n_features,)] if n_targets == 1 else [])
+        if coef.shape not in allowed:
+            raise ValueError(
+                f"coef_init has shape {coef.shape}, should be {' or '.join(map(str, allowed))}: that of coef_."
+            )
+        start[:, :-1] = coef
+    if intercept_init is not None:
+        if not fit_intercept:
+            raise ValueError("intercept_init is given but fit_intercept=False. Leave one of them out.")
+        intercept = np.asarray(intercept_init, dtype=np.float64)
+        if intercept.shape not in [(n_targets,)] + ([()] if n_targets == 1 else []):
+            raise ValueError(
+                f"intercept_init has shape {intercept.shape}, should be ({n_targets},)"
+                + (" or a number." if n_targets == 1 else ".")
+            )
+        start[:, -1] = intercept
+    if not np.isfinite(start).all():
+        raise ValueError("coef_init and intercept_init must be finite, got NaN or infinity.")
+    return start
+
+
+def check_new_rows(estimator, X):
+    """Check data to predict on; columns must be those of fit."""
+    X = local(X)
+    if is_tensor(X):
+        return _check_tensor(estimator, X, reset=False, finite=True)
+    return _check_host(estimator, X, reset=False, finite=True)

@@ -1,0 +1,1 @@
+"""From where the steps end to the optimum, by full gradients."""

@@ -1,0 +1,1 @@
+"""The kernel that numba compiles for the CPU."""

@@ -1,0 +1,1 @@
+"""The kernel in torch and Triton, for any device."""
