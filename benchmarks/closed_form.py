@@ -110,12 +110,12 @@ def small(fast, repeats):
 
 def costs(fast, repeats):
     import numpy as np
+    from sgdlinreg._solvers.closed_form.tsqr import Triangle
 
     from sgdlinreg._core.blocks import Block
     from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
     from sgdlinreg._solvers.closed_form.moments import Moments
     from sgdlinreg._solvers.closed_form.residuals import Residuals
-    from sgdlinreg._solvers.closed_form.tsqr import Triangle
 
     rows = []
     for n_rows, n_features in SHAPES[fast]:

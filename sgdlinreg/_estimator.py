@@ -1,68 +1,48 @@
 """The estimator."""
 
-import inspect
-import time
-import warnings
-from functools import cache
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import LinAlgWarning
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context, clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sgdlinreg import _solvers
-from sgdlinreg._core.arrays import dtype_of, is_tensor
-from sgdlinreg._core.contract import Visit
-from sgdlinreg._core.objective import LOSSES, Objective, make_loss
+from sgdlinreg._core.arrays import dtype_of
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.objective import LOSSES
 from sgdlinreg._core.standard_errors import Inference
+from sgdlinreg._edge.attributes import forget, keep, warn
 from sgdlinreg._edge.namespaces import CAN_DISPATCH, at_home, check_same_home, home_of, like, to_numpy
 from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
+from sgdlinreg._edge.parameters import (
+    check_parameters,
+    check_ranges,
+    choose_solver,
+    make_solver,
+    objective_of,
+    solver_that_goes_on,
+)
 from sgdlinreg._edge.prediction import predict_rows
-from sgdlinreg._edge.random import generator_of, random_state_of
 from sgdlinreg._edge.validation import (
     all_or_nothing,
     check_finite,
     check_new_rows,
-    check_parameters,
     check_rows,
     check_start,
     check_validation_rows,
     split_rows,
 )
-from sgdlinreg._loop.data import BlockInMemory, BlocksOfSource
-from sgdlinreg._loop.training import TrainingResult, solve, train, train_once
+from sgdlinreg._loop.data import InMemory, SameRows, Streamed
+from sgdlinreg._loop.monitor import Monitor, Validation
+from sgdlinreg._loop.training import train
+from sgdlinreg._solvers import NAMES
 from sgdlinreg._solvers.sgd.schedules import SCHEDULES
-from sgdlinreg._solvers.sgd.stopping import Limits, Validation
 from sgdlinreg.sources import IterableSource
-
-STEP_PARAMETERS = (
-    "batch_size",
-    "max_iter",
-    "tol",
-    "n_iter_no_change",
-    "shuffle",
-    "drop_last",
-    "learning_rate",
-    "eta0",
-    "power_t",
-    "momentum",
-    "nesterovs_momentum",
-    "average",
-    "early_stopping",
-    "validation_fraction",
-    "warm_start",
-)
-"""Parameters that mean nothing to the closed form: solver="auto" takes SGD where one of them is set."""
-
-
-OF_THE_CLOSED_FORM = ("rank_", "condition_number_", "factorization_", "n_refinements_")
 
 
 class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -334,7 +314,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     _parameter_constraints: ClassVar[dict] = {
         "loss": [StrOptions(set(LOSSES))],
-        "solver": [StrOptions({"auto", *_solvers.NAMES})],
+        "solver": [StrOptions({"auto", *NAMES})],
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
@@ -421,11 +401,6 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         self.random_state = random_state
         self.verbose = verbose
 
-    loss_curve_: list[float]
-    optimality_gap_curve_: list[float]
-    n_iter_: int
-    n_samples_seen_: int
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -493,40 +468,27 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             # sums over the columns tell NaN and infinity: a pass of its own would take up to a third of the time
             finite = sample_weight is not None or self.early_stopping
             block = check_rows(self, X, y, sample_weight, reset=True, finite=finite)
-            start = check_start(
-                to_numpy(coef_init), to_numpy(intercept_init), block.n_features, block.n_targets, self.fit_intercept
-            )
+            start = check_start(coef_init, intercept_init, block.n_features, block.n_targets, self.fit_intercept)
             given = check_validation_rows(self, X_val, y_val, sample_weight_val, block.n_targets)
-            name, reason = self._choose_solver(block, start is not None or given is not None)
-            needs_epochs = start is not None or given is not None or self.early_stopping or self.warm_start
-            solver = self._make_solver(name, block, needs_epochs)
+            has_start = start is not None or given is not None
+            objective = objective_of(self)
+            choice = choose_solver(self, block, objective, has_start)
+            needs_steps = has_start or self.early_stopping or self.warm_start
+            if self.early_stopping and given is None:
+                block, given = split_rows(block, self.validation_fraction, self.random_state)
+            solver = make_solver(self, choice.name, block, objective, needs_steps=needs_steps)
+            if not finite and not solver.sums_first:
+                check_finite(self, block)
             validation = None if given is None else Validation(given)
-            begin = np.zeros((block.n_targets, block.n_features + 1)) if start is None else start
+            monitor = Monitor(self.max_iter, choice.name if self.verbose else None, validation)
             try:
-                if solver.n_passes == 1:
-                    data = BlockInMemory(solver.place(block, Visit.ALL))
-                    result = solve(solver, data, begin[:, :-1].shape, self._report(name))
-                else:
-                    random_state = random_state_of(self.random_state)
-                    if self.early_stopping and validation is None:
-                        block, given = split_rows(block, self.validation_fraction, random_state)
-                        validation = Validation(given)
-                    rng = generator_of(random_state)
-                    limits = Limits(self.max_iter, self.tol, self.n_iter_no_change, self.early_stopping)
-                    data = BlockInMemory(solver.place(block, Visit.ALL))
-                    if not finite and not solver.sums_first:
-                        check_finite(self, data.block)
-                    result = train(solver, data, begin, limits, rng, self._report(name), validation, start is not None)
+                model = train(solver, InMemory(block), monitor, start)
             except ValueError:
-                if not finite:
-                    check_finite(self, block)
+                check_finite(self, block)  # of NaN scikit-learn's error tells more
                 raise
-            self._forget()
-            self._keep(result, block, name, reason, home_of(X))
-            if validation is not None:
-                self.validation_scores_ = validation.scores
-                self.best_validation_score_ = float(validation.best.mean())
-            self._warn(result, validation_is_given=X_val is not None)
+            forget(self)
+            keep(self, model, monitor, choice, block, X)
+            warn(model, None if X_val is None else self.validation_scores_)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -578,19 +540,17 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 raise ValueError("early_stopping should be False with partial_fit")
             check_parameters(self)
             first = not hasattr(self, "_state")
-            block = check_rows(self, X, y, sample_weight, reset=first)
+            block, objective = check_rows(self, X, y, sample_weight, reset=first), objective_of(self)
             if first:
-                name, reason = self._choose_solver(block, False)
-                self._forget()
+                choice = choose_solver(self, block, objective, False)
+                forget(self)
             else:
-                name, reason = self._kept_solver(block)
-            solver = self._make_solver(name, block, False)
-            block = solver.place(block, Visit.ONCE)
-            rng = generator_of(random_state_of(self.random_state), 0 if first else self.t_)
-            result = train_once(solver, None if first else self._state, block, rng)
-            self._keep(result, block, name, reason, home_of(X))
-            self._report(name)(self.n_iter_, self.loss_curve_[-1])
-            self._warn(result)
+                choice = solver_that_goes_on(self, block, self._intercept().size)
+            solver = make_solver(self, choice.name, block, objective, n_steps=0 if first else self.t_)
+            monitor = Monitor(self.max_iter, choice.name if self.verbose else None)
+            model = train(solver, InMemory(block, once=True), monitor, kept=None if first else self._state)
+            keep(self, model, monitor, choice, block, X)
+            warn(model)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -634,43 +594,32 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             source = IterableSource(source)
             X, y, sample_weight = source.first()
             explained.X = X
-            home = home_of(X)
-            first = check_rows(self, X, y, sample_weight, reset=True)
-            name, reason = self._choose_solver(first, False)
-            solver = self._make_solver(name, first, False)
-            if not solver.n_passes and source.once:
+            first, objective = check_rows(self, X, y, sample_weight, reset=True), objective_of(self)
+            choice = choose_solver(self, first, objective, False)
+            solver = make_solver(self, choice.name, first, objective)
+            if source.once and not solver.one_pass:
                 raise ValueError(
-                    f"solver={name!r} passes over the source more than once, but it is an iterator, which can be "
-                    "passed over once. Give a list or an object with __iter__, or use partial_fit."
+                    f"solver={choice.name!r} passes over the source more than once, but it is an iterator, which can "
+                    "be passed over once. Give a list or an object with __iter__, or use partial_fit."
                 )
-            n_seen = 0
-
-            def blocks():
-                nonlocal n_seen
-                n_seen = 0
-                for number, (X, y, sample_weight) in enumerate(source):
-                    block = check_rows(self, X, y, sample_weight, reset=False)
-                    if block.n_targets != first.n_targets:
-                        raise ValueError(
-                            f"Block {number} of the source has {block.n_targets} targets, the first one "
-                            f"{first.n_targets}."
-                        )
-                    n_seen += block.n_rows
-                    yield block
-
-            limits = Limits(self.max_iter, self.tol, self.n_iter_no_change)
-            rng = generator_of(random_state_of(self.random_state))
-            data = BlocksOfSource(blocks, source.once)
-            if solver.n_passes == 1:
-                result = solve(solver, data, (first.n_targets, first.n_features), self._report(name))
-            else:
-                begin = np.zeros((first.n_targets, first.n_features + 1))
-                result = train(solver, data, begin, limits, rng, self._report(name))
-            self._forget()
-            self._keep(result, first, name, reason, home)
-            self.n_samples_seen_ = n_seen
-            self._warn(result)
+            blocks = SameRows(lambda: self._blocks_of(source, first.n_targets))
+            monitor = Monitor(self.max_iter, choice.name if self.verbose else None)
+            model = train(solver, Streamed(blocks, first, source.once), monitor)
+            forget(self)
+            keep(self, model, monitor, choice, first, explained.X)
+            self.n_samples_seen_ = blocks.n_rows
+            warn(model)
         return self
+
+    def _blocks_of(self, source, n_targets) -> Iterator[Block]:
+        """Check the blocks of a source, one after the other."""
+        for number, (X, y, sample_weight) in enumerate(source):
+            block = check_rows(self, X, y, sample_weight, reset=False)
+            if block.n_targets != n_targets:
+                raise ValueError(
+                    f"Block {number} of the source has {block.n_targets} targets, the first one {n_targets}."
+                )
+            yield block
 
     def predict(self, X, return_std=False):
         """Predict.
@@ -712,7 +661,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             return predictions, like(X, std.astype(dtype_of(rows), copy=False))
 
     def score(self, X, y, sample_weight=None):
-        """Give R2 of the predictions, the mean over the targets.
+        """Return R2 of the predictions, the mean over the targets.
 
         Parameters
         ----------
@@ -749,10 +698,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         return self._at_home(self._inferred("intercept_std_error_").std_errors()[1])
 
     def _validate_params(self):
-        """Check the parameters that are not at their default: on tiny data the others would take a third of a fit."""
-        defaults: dict = _defaults(type(self))  # type: ignore[arg-type]
-        given = {name: getattr(self, name) for name in defaults if getattr(self, name) is not defaults[name]}
-        validate_parameter_constraints(self._parameter_constraints, given, caller_name=type(self).__name__)
+        check_ranges(self)
 
     def _inferred(self, attribute) -> Inference:
         inference = self.__dict__.get("_inference", "the estimator is not fitted yet; call fit first")
@@ -764,11 +710,11 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         return values[0] if np.ndim(self.intercept_) == 0 else values
 
     def _at_home(self, values):
-        """Give what belongs to each target where coef_ is."""
+        """Return what belongs to each target where coef_ is."""
         return at_home(self._of_each_target(values), home_of(self.coef_))
 
     def _dense_coef(self):
-        """Give coef_ as an array of NumPy, also after sparsify."""
+        """Return coef_ as an array of NumPy, also after sparsify."""
         coef: Any = self.coef_
         if not sparse.issparse(coef):
             return np.asarray(to_numpy(coef))
@@ -776,137 +722,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         return dense.ravel() if np.ndim(self.intercept_) == 0 else dense
 
     def _intercept(self):
-        """Give intercept_ as an array of NumPy."""
+        """Return intercept_ as an array of NumPy."""
         return np.asarray(to_numpy(self.intercept_))
-
-    def _choose_solver(self, block, has_start):
-        defaults = _defaults(MiniBatchSGDRegressor)
-        return _solvers.choose_solver(
-            self.solver,
-            n_features=block.n_features,
-            device=self.device,
-            on_device=is_tensor(block.X),
-            least_squares=self.loss == "squared_error" and self._l1_ratio() * self._alpha() == 0.0,
-            steps_are_default=all(getattr(self, name) == defaults[name] for name in STEP_PARAMETERS),
-            has_start=has_start,
-        )
-
-    def _kept_solver(self, block):
-        """Solver for a further call of partial_fit: the one before, or one that can go on from its state."""
-        n_targets = self._intercept().size
-        if block.n_targets != n_targets:
-            raise ValueError(f"y has {block.n_targets} targets, but the model was fitted with {n_targets}.")
-        if self.solver in ("auto", self.solver_):
-            return self.solver_, self._solver_reason
-        if "normal_equation" in (self.solver, self.solver_):
-            raise ValueError(
-                f"partial_fit cannot go on with solver={self.solver!r} after {self.solver_!r}: they keep different "
-                f"state. Set solver={self.solver_!r}, or start again with fit."
-            )
-        return self.solver, "as asked"
-
-    def _alpha(self):
-        return 0.0 if self.penalty is None else float(self.alpha)
-
-    def _l1_ratio(self):
-        if self.penalty == "elasticnet":
-            return float(self.l1_ratio)
-        return 1.0 if self.penalty == "l1" else 0.0
-
-    def _make_solver(self, name, block, needs_epochs):
-        objective = Objective(
-            make_loss(self.loss, float(self.epsilon)),
-            self._alpha(),
-            bool(self.fit_intercept),
-            self._l1_ratio(),
-            bool(self.positive),
-        )
-        to_steps = name == "torch" and is_tensor(block.X)
-        options = _solvers.Options(
-            batch_size=self.batch_size,
-            eta0=self.eta0,
-            learning_rate=self.learning_rate,
-            shuffle="blocks" if self.shuffle and block.is_memory_mapped else self.shuffle,
-            average=self.average,
-            tol=self.tol,
-            device=str(block.X.device) if to_steps and self.device == "auto" else self.device,
-            power_t=float(self.power_t),
-            momentum=float(self.momentum),
-            nesterovs_momentum=bool(self.nesterovs_momentum),
-            drop_last=bool(self.drop_last),
-            n_jobs=self.n_jobs,
-        )
-        return _solvers.make_solver(name, self.loss, objective, options, has_start=needs_epochs)
-
-    def _keep(self, result: TrainingResult, block, name, reason, home):
-        """Turn a result into fitted attributes, in the namespace of X if scikit-learn dispatches."""
-        exact = result.coef[:, :-1]
-        with np.errstate(over="ignore"):
-            coef = exact.astype(block.dtype)
-        intercept = result.coef[:, -1]
-        if result.column_means is not None:
-            intercept = intercept + (exact - coef) @ result.column_means
-        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-            raise ValueError(f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit.")
-        single = len(coef) == 1
-        self.coef_ = at_home(coef[0] if single else coef, home)
-        self.intercept_ = at_home(intercept[0] if single else intercept, home)
-        self.solver_, self._solver_reason = name, reason
-        self.loss_curve_ = self.loss_curve_ + result.loss_curve
-        self.optimality_gap_curve_ = self.optimality_gap_curve_ + result.gap_curve
-        self.optimality_gap_ = result.gap_curve[-1]
-        self.best_loss_ = min(self.loss_curve_)
-        self.n_iter_ += len(result.loss_curve)
-        self.n_samples_seen_ += block.n_rows
-        self._state, self._inference = result.state, result.inference
-        for attribute, value in result.summary.items():
-            setattr(self, attribute, value)
-
-    def _forget(self):
-        """Drop what belongs to the last fit and may not belong to this one."""
-        for attribute in (*OF_THE_CLOSED_FORM, "validation_scores_", "best_validation_score_"):
-            self.__dict__.pop(attribute, None)
-        self.loss_curve_, self.optimality_gap_curve_, self.n_iter_, self.n_samples_seen_ = [], [], 0, 0
-
-    def _warn(self, result, validation_is_given=False):
-        if result.warning:
-            warnings.warn(result.warning, LinAlgWarning, stacklevel=4)
-        advice = []
-        if not result.converged:
-            gap = "" if np.isnan(self.optimality_gap_) else f" (optimality_gap_ is {self.optimality_gap_:.2g})"
-            advice.append(
-                f"The stopping rule (tol={self.tol}) was not met in max_iter={self.max_iter} passes{gap}: "
-                "increase max_iter or tol, or set tol=None if the number of passes is meant."
-            )
-        if result.collinear:
-            advice.append(
-                "Columns of X are too collinear for steps: the model may lack what rounding nearly hides. Use the "
-                "closed form, solver='normal_equation', which is exact here."
-            )
-        if result.worse_than_constant:
-            advice.append(
-                "The model is worse than the best constant one: it is far from the solution. Use eta0='auto', a larger "
-                "eta0 or more epochs, or solver='normal_equation', which is exact in partial_fit, too."
-            )
-        if advice:
-            warnings.warn(" ".join(advice), ConvergenceWarning, stacklevel=4)
-        bad = validation_is_given and self.validation_scores_[-1] < -1.0
-        if bad and not result.worse_than_constant:
-            warnings.warn(
-                f"R2 on X_val is {self.validation_scores_[-1]:.3g} although the model fits the training data. In a "
-                "Pipeline X_val arrives untransformed: name it in transform_input=['X_val'].",
-                UserWarning,
-                stacklevel=4,
-            )
-
-    def _report(self, name):
-        begin = time.perf_counter()
-
-        def report(number, loss):
-            if self.verbose:
-                print(f"{name}: pass {number}, loss {loss:.6g}, {time.perf_counter() - begin:.2f} s")
-
-        return report
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -915,7 +732,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         return tags
 
     def __sklearn_array_api_convert__(self, converter):
-        """Give a copy whose coefficients the converter moved: what scikit-learn's move_estimator_to calls."""
+        """Return a copy whose coefficients the converter moved: what scikit-learn's move_estimator_to calls."""
         moved = clone(self)
         vars(moved).update(vars(self))
         if hasattr(self, "coef_"):
@@ -923,9 +740,3 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             intercept = converter(np.asarray(self.intercept_) if np.isscalar(self.intercept_) else self.intercept_)
             moved.intercept_ = intercept[()] if isinstance(intercept, np.ndarray) else intercept
         return moved
-
-
-@cache
-def _defaults(estimator: type) -> dict:
-    """Give the defaults of the constructor."""
-    return {name: parameter.default for name, parameter in inspect.signature(estimator).parameters.items()}

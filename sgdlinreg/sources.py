@@ -43,7 +43,7 @@ class IterableSource:
         self._iterable: Any = iterable
 
     def first(self) -> tuple:
-        """Give the first block; a later pass gives it again."""
+        """Return the first block; a later pass gives it again."""
         iterator = iter(self._iterable)
         for item in iterator:
             if self.once:

@@ -1,5 +1,6 @@
 """Problems for kernels, and the path of the steps that a kernel takes, to be compared with the reference's."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -40,7 +41,7 @@ def block_of(dtype=np.float64, n_features=7, n_targets=1, weighted=False, n_rows
 
 def sparse_block(dtype=np.float64, n_features=7, n_targets=1, weighted=False, n_rows=61, index_dtype=np.int32):
     block = block_of(dtype, n_features, n_targets, weighted, n_rows)
-    return block._replace(X=csr_of(np.where(np.abs(block.X) > 0.7, block.X, 0).astype(dtype), index_dtype))
+    return replace(block, X=csr_of(np.where(np.abs(block.X) > 0.7, block.X, 0).astype(dtype), index_dtype))
 
 
 def path_of(kernel, block, objective, *, batch_size=16, momentum=(0.0, False), n_epochs=5, index_dtype=np.int64):

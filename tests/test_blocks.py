@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,4 +46,4 @@ def test_dense_and_csr_answer_alike():
     np.testing.assert_array_equal(take_rows(dense.X, rows), take_rows(sparse.X, rows).toarray())
     np.testing.assert_array_equal(squared(dense.X), squared(as_scipy(sparse.X)).toarray())
     assert dense.total_weight == pytest.approx(dense.sample_weight.sum())
-    assert dense._replace(sample_weight=None).total_weight == 301
+    assert replace(dense, sample_weight=None).total_weight == 301

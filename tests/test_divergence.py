@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._solvers.sgd.solver import SGD
+from sgdlinreg._solvers.sgd.epoch import Epoch
 from sgdlinreg.datasets import make_linear
 
 from .helpers import SGD_SOLVERS, as_csr, make_problem
@@ -85,7 +85,7 @@ def test_a_step_beyond_the_stable_range_is_told_before_the_first_epoch(monkeypat
     curvature = np.linalg.eigvalsh((rows * weight[:, None]).T @ rows / weight.sum())[-1]
     X = as_csr(X) if sparse else X
     epochs = []
-    monkeypatch.setattr(SGD, "run_epoch", lambda *args: epochs.append(1))
+    monkeypatch.setattr(Epoch, "run", lambda *args: epochs.append(1))
     for momentum in (0.0, 0.9):
         model = MiniBatchSGDRegressor(solver=solver, momentum=momentum, eta0=2.2 * (1 + momentum) / curvature)
         before = vars(model).copy()

@@ -11,12 +11,14 @@ from sklearn.linear_model import QuantileRegressor
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._core.blocks import CSR, Block, as_scipy
 from sgdlinreg._core.coordinates import scaled_coordinates
+from sgdlinreg._core.measurement import Measurement
 from sgdlinreg._core.objective import LOSSES, Objective, SquaredError, make_loss
 from sgdlinreg._core.sampling import Reservoir
 from sgdlinreg._core.statistics import column_statistics, target_statistics
+from sgdlinreg._loop.data import InMemory, Streamed
 from sgdlinreg._solvers.finish.conjugate_gradients import conjugate_gradients
 from sgdlinreg._solvers.finish.finish import Finish
-from sgdlinreg._solvers.finish.full_gradients import FullPasses
+from sgdlinreg._solvers.finish.full_gradients import FullGradients
 from sgdlinreg._solvers.finish.gap import Gap
 from sgdlinreg._solvers.finish.preconditioner import Preconditioner
 from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
@@ -49,18 +51,17 @@ def block_of(X, y, weight=None, sparse=False):
 
 def finish_of(block, objective, tol=1e-3, max_iter=10**6, n_random=4096, n_blocks=1):
     """A finish by the reference kernel, and what it records."""
-    rng, record, columns = np.random.default_rng(0), Recorded(max_iter), column_statistics(block)
+    rng, columns = np.random.default_rng(0), column_statistics(block)
     dense = as_scipy(block.X).toarray() if block.is_sparse else block.X
     norms = np.square((dense - columns.mean) / np.sqrt(columns.variance)).sum(axis=1)
-    sample = Reservoir(n_random, 100).add(block, norms, rng).sample()
-    weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
-    sample = sample._replace(block=sample.block._replace(sample_weight=sample.block.sample_weight / weight.mean()))
+    sample = Reservoir(n_random, 100).add(block, norms, rng).sample(block.n_rows / block.total_weight)
+    measured = Measurement(None, block.n_rows, block.total_weight, columns, target_statistics(block))
     parts = [block]
     if n_blocks > 1:
         cuts = np.array_split(np.arange(block.n_rows), n_blocks)
         parts = [Block(block.X[rows], block.y[rows], block.sample_weight[rows]) for rows in cuts]
-    about = (sample, columns, target_statistics(block), block.n_rows, objective.constant_value(block), tol, record)
-    return Finish(lambda: parts, ReferenceKernel(), objective, *about), record
+    data, unit = Streamed(parts, block), objective.constant_value(block)
+    return Finish(data, ReferenceKernel(), objective, measured, sample, unit, tol), Recorded(max_iter)
 
 
 def zeros(block):
@@ -76,14 +77,13 @@ def test_conjugate_gradients_without_a_preconditioner_reach_lstsq(alpha, n_targe
     X, y, weight = make_problem(0, n_targets=n_targets)
     block, objective = block_of(X, y, weight), Objective(SquaredError(), alpha)
     coordinates = scaled_coordinates(column_statistics(block), objective)
-    passes = FullPasses(
-        lambda: [block], ReferenceKernel(), objective, coordinates, 301.0, np.ones(block.n_features, dtype=bool)
-    )
+    varies = np.ones(block.n_features, dtype=bool)
+    gradients = FullGradients(InMemory(block), ReferenceKernel(), objective, coordinates, 301, varies)
     identity, record = Preconditioner(np.empty((0, 0)), np.empty(0)), Recorded(60)
     start = zeros(block)
     start[:, -1] = np.average(block.y, axis=0, weights=weight)
     gap = Gap(objective.constant_value(block), 0.0, identity, certifies=False)
-    coef, _ = conjugate_gradients(passes, identity, start, gap, record, 0)
+    coef, _ = conjugate_gradients(gradients, identity, start, gap, record, 0)
     expected, intercept = weighted_least_squares(X, y, weight, alpha)
     found = coordinates.to_raw(coef)
     np.testing.assert_allclose(found[:, :-1], np.reshape(expected, (n_targets, 7)), rtol=1e-9)
@@ -101,7 +101,7 @@ def test_one_pass_is_exact_where_the_sample_is_all_rows(alpha, fit_intercept, sp
     X, y, weight = make_problem(1)
     block = block_of(X, y, weight, sparse)
     finish, record = finish_of(block, Objective(SquaredError(), alpha, fit_intercept))
-    coef, converged = finish.run(zeros(block), at_least=1)
+    coef, converged = finish.run(zeros(block), record, at_least=1)
     rows, scale = np.column_stack([X, np.ones(301)])[:, : 7 + fit_intercept], weight / weight.sum()
     moment = (rows.T * scale) @ rows + alpha * np.diag([1.0] * 7 + [0.0] * fit_intercept)
     expected = np.linalg.solve(moment, rows.T @ (scale * y))
@@ -118,7 +118,7 @@ def test_every_pass_knows_what_is_missing(alpha, n_random):
     X, y, _ = make_problem(2, n_rows=5000, n_targets=2)
     block, objective = block_of(X, y), Objective(SquaredError(), alpha)
     finish, record = finish_of(block, objective, tol=1e-7, n_random=n_random)
-    coef, converged = finish.run(zeros(block), at_least=0)
+    coef, converged = finish.run(zeros(block), record)
     assert converged
     expected, intercept = weighted_least_squares(X, y, None, alpha)
     best = objective.value(np.column_stack([expected, intercept]), block)
@@ -137,8 +137,11 @@ def test_every_pass_knows_what_is_missing(alpha, n_random):
 def test_blocks_are_one_block():
     X, y, weight = make_problem(3, n_rows=1000)
     block = block_of(X, y, weight)
-    one, several = (finish_of(block, Objective(SquaredError(), 0.1), n_blocks=n_blocks)[0] for n_blocks in (1, 7))
-    np.testing.assert_allclose(one.run(zeros(block), 1)[0], several.run(zeros(block), 1)[0], rtol=1e-10)
+    found = []
+    for n_blocks in (1, 7):
+        finish, record = finish_of(block, Objective(SquaredError(), 0.1), n_blocks=n_blocks)
+        found.append(finish.run(zeros(block), record, 1)[0])
+    np.testing.assert_allclose(*found, rtol=1e-10)
 
 
 def test_passes_that_are_wanted_at_least():
@@ -149,7 +152,7 @@ def test_passes_that_are_wanted_at_least():
     lengths = []
     for at_least in (0, 1):
         finish, record = finish_of(block, objective)
-        coef, converged = finish.run(best, at_least)
+        coef, converged = finish.run(best, record, at_least)
         assert converged
         np.testing.assert_allclose(coef, best, rtol=1e-9)
         lengths.append(len(record.losses))
@@ -162,7 +165,7 @@ def test_intercept_is_closed_first(sparse):
     block = block_of(X, y, weight, sparse)
     expected, intercept = weighted_least_squares(X, y, weight)
     finish, record = finish_of(block, Objective(SquaredError()))
-    coef, converged = finish.run(np.append(expected, intercept + 5.0)[None], at_least=0)
+    coef, converged = finish.run(np.append(expected, intercept + 5.0)[None], record)
     assert converged
     assert len(record.losses) == 1
     assert coef[0, -1] == pytest.approx(intercept, rel=1e-10)
@@ -172,15 +175,15 @@ def test_gradient_is_computed_anew_before_a_fit_is_called_converged(monkeypatch)
     """Where the gradient by recurrence is wrong, the search starts again from the right one."""
     X, y, _ = make_problem(5)
     block, calls = block_of(X, y), []
-    curvature_along = FullPasses.curvature_along
+    curvature_along = FullGradients.curvature_along
 
     def wrong_at_first(self, direction):
         calls.append(direction)
         return curvature_along(self, direction) * (1.2 if len(calls) == 1 else 1.0)
 
-    monkeypatch.setattr(FullPasses, "curvature_along", wrong_at_first)
+    monkeypatch.setattr(FullGradients, "curvature_along", wrong_at_first)
     finish, record = finish_of(block, Objective(SquaredError()))
-    coef, converged = finish.run(zeros(block), 1)
+    coef, converged = finish.run(zeros(block), record, 1)
     assert converged
     assert record.gaps[1] < 1e-10 < 1e-3 < record.gaps[2]  # the recurrence said 0
     np.testing.assert_allclose(coef[0, :-1], weighted_least_squares(X, y)[0], rtol=1e-9)

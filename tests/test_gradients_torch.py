@@ -1,5 +1,7 @@
 """Sums of the loss and its gradient on tensors, against the reference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,10 +61,10 @@ def test_shapes(rows, n_rows, n_features):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_large_offsets_cost_no_digits(dtype):
     block = block_of(dtype, n_targets=2, n_rows=301)
-    block = block._replace(X=np.round(16 * block.X).astype(dtype) / 16 + dtype(1e5))
+    block = replace(block, X=np.round(16 * block.X).astype(dtype) / 16 + dtype(1e5))
 
     def centred(block, centre):
-        return block._replace(X=block.X.astype(np.float64) - centre)
+        return replace(block, X=block.X.astype(np.float64) - centre)
 
     assert_same_sums(TorchKernel(), block, expected_of=centred, centre=1e5)
 

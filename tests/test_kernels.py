@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from sgdlinreg._core.arrays import read_only
 from sgdlinreg._core.blocks import CSR, Block
 from sgdlinreg._core.contract import Iterate
 from sgdlinreg._core.coordinates import Coordinates
@@ -100,6 +99,12 @@ def assert_follows(found, expected, rtol):
     for mine, its in zip(found, expected, strict=True):
         largest = np.abs(its).max(axis=-1 if its.ndim > 1 else 0, keepdims=True)
         assert np.all(np.abs(mine - its) <= rtol * largest), np.max(np.abs(mine - its) / largest)
+
+
+def read_only(array):
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def assert_is_reference(problem, kernel):
@@ -222,7 +227,8 @@ def test_arguments_are_left_as_they_are(kernel):
     writable = problem.run(kernel)
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
-    frozen = Block(*map(read_only, problem.block[:3]))
+    block = problem.block
+    frozen = Block(read_only(block.X), read_only(block.y), read_only(block.sample_weight))
     again = problem._replace(block=frozen, order=read_only(problem.order)).run(kernel)
     for first, second in zip(writable, again, strict=True):
         np.testing.assert_array_equal(first, second)

@@ -1,5 +1,7 @@
 """Moments of dense rows, panel by panel, against products of centred columns in extended precision."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,6 @@ def test_memory_layout_does_not_change_a_bit(layout):
     else:
         csr = as_csr(X)
         X = CSR(csr.data, csr.indices, csr.indptr, 20)
-    found = Moments.empty(20, 2, True).add(block._replace(X=X))
+    found = Moments.empty(20, 2, True).add(replace(block, X=X))
     np.testing.assert_array_equal(found.products, expected.products)
     np.testing.assert_array_equal(found.mean, expected.mean)

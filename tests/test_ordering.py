@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._solvers.sgd import solver as sgd
+from sgdlinreg._solvers.sgd import epoch
 from sgdlinreg._solvers.sgd.row_order import BLOCK_ROWS, WINDOW_ROWS, epoch_order
 
 from .helpers import SGD_SOLVERS, make_problem, missing_of
@@ -78,7 +78,7 @@ def test_memory_maps_are_read_in_blocks(solver, tmp_path, monkeypatch):
         taken.append(shuffle)
         return epoch_order(n_rows, batch_size, shuffle, rng)
 
-    monkeypatch.setattr(sgd, "epoch_order", spy)
+    monkeypatch.setattr(epoch, "epoch_order", spy)
     for rows, shuffle, expected in (
         (mapped, True, "blocks"),
         (mapped[::2], True, "blocks"),

@@ -22,9 +22,10 @@ LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "
 
 FLOORS = [
     {"_core"},
-    {"_edge", "_solvers.closed_form", "_solvers.finish", "_solvers.sgd_numba", "_solvers.sgd_torch"},
+    {"_loop", "_solvers.closed_form", "_solvers.finish", "_solvers.sgd_numba", "_solvers.sgd_torch"},
     {"_solvers.sgd"},
-    {"_loop", "_solvers"},
+    {"_solvers"},
+    {"_edge"},
     {""},
 ]
 """Folders by floor, the lowest first: a module imports from its own folder and from lower floors."""

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-module = pytest.importorskip("sgdlinreg._core.permutation_numba")
+module = pytest.importorskip("sgdlinreg._core.numba_loops")
 permutation = module.permutation
 
 
@@ -61,7 +61,7 @@ def test_no_seed_stops_the_generator():
 
 
 def test_without_compilation():
-    program = "from sgdlinreg._core.permutation_numba import permutation; print(permutation(50, 3).tolist())"
+    program = "from sgdlinreg._core.numba_loops import permutation; print(permutation(50, 3).tolist())"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         check=True,

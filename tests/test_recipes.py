@@ -52,7 +52,7 @@ def test_loss_curve_is_the_running_mean_of_the_epoch():
         model = plain_sgd("numba", 0.03, 10, 1, random_state=seed).fit(X, y)
         first += model.loss_curve_
         if seed == 0:
-            order = permutation(1000, np.random.default_rng(np.random.RandomState(0).randint(2**31 - 1)))
+            order = permutation(1000, np.random.default_rng(0))
             w, running = np.zeros(3), []
             X1 = np.column_stack([X, np.ones(1000)])
             for rows in order.reshape(-1, 10):

@@ -27,7 +27,7 @@ def test_sums_at_any_solution(weighted, kind):
     csr = as_csr(X)
     rows = CSR(csr.data, csr.indices, csr.indptr, 3) if kind == "CSR" else X
     block = Block(rows, np.ascontiguousarray(y), weight)
-    found = Residuals.at(DoubleDouble(coef, 1e-17 * coef), size, 2).add(block)
+    found = Residuals(DoubleDouble(coef, 1e-17 * coef), size, np.zeros(2)).add(block)
     data = fractions(np.column_stack([X.astype(np.float64), np.ones(37)]))
     weight = [Fraction(float(w)) for w in (np.ones(37) if weight is None else weight)]
     exact = [[Fraction(v) + Fraction(1e-17 * v) for v in row] for row in coef.tolist()]

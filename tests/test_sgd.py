@@ -1,43 +1,55 @@
 """Steps around a kernel: what a fit by SGD does with every kernel, and what it keeps."""
 
 import pickle
-from dataclasses import fields
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.contract import Options
 from sgdlinreg._core.objective import LOSSES, Objective, SquaredError, make_loss
-from sgdlinreg._solvers import Options, make_solver
+from sgdlinreg._loop.data import InMemory
+from sgdlinreg._loop.monitor import Monitor
+from sgdlinreg._loop.training import train
+from sgdlinreg._solvers import make_solver
 from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 from sgdlinreg._solvers.sgd.solver import SGD
-from sgdlinreg._solvers.sgd.state import State
 
-from .helpers import RTOL, SGD_SOLVERS, as_csr, make_problem
+from .helpers import RTOL, SGD_SOLVERS, SOLVERS, as_csr, make_problem
 
 SQUARED = SquaredError()
 
 
-def begun(solver, block, coef=None, seed=0):
-    """The state before the first epoch, the rows, and the generator of their order."""
-    if isinstance(solver, str):
-        solver = make_solver(solver, "squared_error", Objective(SQUARED), Options())
-    rng = np.random.default_rng(seed)
-    state = solver.init(block.n_features, block.n_targets, coef)
-    state = solver.begin(solver.measure(state, block, rng), block.n_rows)
-    return state, solver.ready(state, block), rng
+def solver_of(name, objective=None, **options):
+    return make_solver(name, "squared_error", objective or Objective(SQUARED), Options(**options), lambda: 0)
+
+
+def begun(solver, block, coef=None):
+    """The state before the first epoch, and the rows as the kernel wants them."""
+    data = InMemory(block).map(solver.place)
+    state = solver.add(solver.init(data, coef), data.block)
+    state, data, done = solver.end_pass(state, data, Monitor(10**6))
+    assert not done
+    return state, data
+
+
+def after_epoch(solver, state, data):
+    """The state after an epoch of steps alone, which are judged but do not stop."""
+    state, _, _ = solver.end_pass(solver.add(state, data.block), data, Monitor(10**6))
+    return state
 
 
 def path_of(name, block, objective, options, n_epochs=5):
     """Iterates, means of iterates, models and losses after every epoch."""
-    solver = make_solver(name, "squared_error", objective, options)
-    state, ready, rng = begun(solver, block)
+    solver = make_solver(name, "squared_error", objective, replace(options, tol=None), lambda: 0)
+    state, data = begun(solver, block)
     path, losses = [], []
     for _ in range(n_epochs):
-        state = solver.run_epoch(state, ready, rng)
+        state = after_epoch(solver, state, data)
         path.append(np.stack([state.coef, state.coef_sum / max(1, state.n_steps), solver.coef(state)]))
-        losses.append(solver.losses_of(state, block))
+        losses.append(state.losses)
     return np.array(path), np.array(losses), state
 
 
@@ -148,11 +160,11 @@ def test_automatic_steps_are_those_of_the_textbook_on_standardised_columns():
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 def test_an_intercept_that_is_not_fitted_stays_and_is_averaged(name, sparse, momentum):
     X, y, _ = make_problem(8)
-    options = Options(batch_size=16, eta0=0.01, momentum=momentum)
-    solver = make_solver(name, "squared_error", Objective(SQUARED, fit_intercept=False), options)
+    options = {"batch_size": 16, "eta0": 0.01, "momentum": momentum}
+    solver = solver_of(name, Objective(SQUARED, fit_intercept=False), **options)
     block = Block(csr_of(X) if sparse else X, y[:, None], None)
-    state, ready, rng = begun(solver, block, np.append(np.zeros(7), 1.5)[None])
-    state = solver.run_epoch(state, ready, rng)
+    state, data = begun(solver, block, np.append(np.zeros(7), 1.5)[None])
+    state = after_epoch(solver, state, data)
     assert state.coef[0, -1] == 1.5
     np.testing.assert_allclose(state.coef_sum[0, -1] / state.n_steps, 1.5, rtol=1e-12)
 
@@ -177,11 +189,11 @@ class Recording(ReferenceKernel):
 def test_the_model_is_the_mean_of_the_second_half(n_epochs):
     X, y, _ = make_problem(5, n_rows=660)
     block, kernel = Block(X, y[:, None], None), Recording()
-    solver = SGD(Objective(SQUARED), Options(batch_size=5), kernel)
-    state, ready, rng = begun(solver, block)
+    solver = SGD(Objective(SQUARED), Options(batch_size=5, tol=None), kernel, seed=0)
+    state, data = begun(solver, block)
     for _ in range(n_epochs):
-        state = solver.run_epoch(state, ready, rng)
-    found = solver.fitted(state).coef
+        state = after_epoch(solver, state, data)
+    found = solver.coef(state)
     n_steps = 132 * n_epochs
     first = {1: 66, 2: 132, 5: 264, 8: 528}.get(n_epochs)  # the last mark in the first half
     assert len(kernel.iterates) == n_steps
@@ -196,22 +208,23 @@ def test_the_model_is_the_mean_of_the_second_half(n_epochs):
 
 def test_without_averaging_the_model_is_the_last_iterate():
     X, y, _ = make_problem(5)
-    solver = SGD(Objective(SQUARED), Options(batch_size=16, average=False), ReferenceKernel())
-    state, ready, rng = begun(solver, Block(X, y[:, None], None))
-    state = solver.run_epoch(state, ready, rng)
-    np.testing.assert_array_equal(solver.fitted(state).coef[:, :-1], state.coef[:, :-1])
+    solver = solver_of("reference", batch_size=16, average=False, tol=None)
+    state, data = begun(solver, Block(X, y[:, None], None))
+    state = after_epoch(solver, state, data)
+    np.testing.assert_array_equal(solver.coef(state)[:, :-1], state.coef[:, :-1])
 
 
 @pytest.mark.parametrize("name", SGD_SOLVERS)
-@pytest.mark.parametrize("options", [Options(), Options(batch_size="full"), Options(eta0=0.01, momentum=0.5)], ids=str)
+@pytest.mark.parametrize("options", [{}, {"batch_size": "full"}, {"eta0": 0.01, "momentum": 0.5}], ids=str)
 def test_an_epoch_leaves_the_old_state_as_it_was(options, name):
     X, y, _ = make_problem(4)
-    solver = make_solver(name, "squared_error", Objective(SQUARED), options)
-    state, ready, rng = begun(solver, Block(X, y[:, None], None))
+    solver = solver_of(name, **options)
+    state, data = begun(solver, Block(X, y[:, None], None))
+    state = replace(state, judge=None, judged_on=None)  # they are not part of what an epoch starts from
     before = pickle.dumps(state)
-    first = solver.run_epoch(state, ready, rng)
+    first = solver.add(state, data.block)
     again = pickle.dumps(first)
-    solver.run_epoch(first, ready, rng)
+    solver.add(first, data.block)
     assert pickle.dumps(state) == before
     assert pickle.dumps(first) == again
 
@@ -219,20 +232,35 @@ def test_an_epoch_leaves_the_old_state_as_it_was(options, name):
 @pytest.mark.parametrize("name", SGD_SOLVERS)
 def test_a_call_of_partial_fit_leaves_the_old_state_as_it_was(name):
     X, y, _ = make_problem(4)
-    solver, rng = make_solver(name, "squared_error", Objective(SQUARED), Options()), np.random.default_rng(0)
-    state = solver.step_over(solver.init(7, 1, None), Block(X[:100], y[:100, None], None), rng)
-    before = pickle.dumps(state)
-    solver.step_over(state, Block(X[100:], y[100:, None], None), rng)
-    assert pickle.dumps(state) == before
+    kept, before = None, []
+    for rows in (slice(0, 100), slice(100, None)):
+        kept = train(solver_of(name), InMemory(Block(X[rows], y[rows, None]), once=True), Monitor(1), kept=kept).kept
+        before.append((kept, pickle.dumps(kept)))
+    for kept, pickled in before:
+        assert pickle.dumps(kept) == pickled
 
 
-@pytest.mark.parametrize("name", SGD_SOLVERS)
-def test_state_is_numpy_at_the_boundary(name):
+def leaves_of(value):
+    """Everything that a state is made of, down to arrays and numbers."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from leaves_of(part)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from leaves_of(getattr(value, field.name))
+    else:
+        yield value
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_state_is_numpy_at_the_boundary(method, name):
     X, y, _ = make_problem(4)
-    state = path_of(name, Block(X, y[:, None], None), Objective(SQUARED), Options())[-1]
-    assert isinstance(state, State)
-    for field in fields(state):
-        assert type(getattr(state, field.name)).__module__.split(".")[0] in ("builtins", "numpy", "sgdlinreg")
+    model = getattr(MiniBatchSGDRegressor(solver=name, random_state=0), method)(X, y)
+    leaves = list(leaves_of(model._state))
+    assert sum(isinstance(leaf, np.ndarray) for leaf in leaves) > 2
+    for leaf in leaves:
+        assert leaf is None or isinstance(leaf, np.ndarray | np.generic | int | float | str | bool), type(leaf)
 
 
 @pytest.mark.parametrize("name", SGD_SOLVERS)
@@ -260,7 +288,7 @@ def test_n_jobs_does_not_change_a_bit():
     X = rng.standard_normal((400_000, 6))
     y = X @ rng.standard_normal(6) + rng.standard_normal(400_000)
     models = [
-        MiniBatchSGDRegressor(solver="numba", batch_size="full", n_jobs=n_jobs, random_state=0).fit(X, y)
+        MiniBatchSGDRegressor(solver="numba", batch_size="full", tol=1e-6, n_jobs=n_jobs, random_state=0).fit(X, y)
         for n_jobs in (None, 2, -1)
     ]
     assert len({(*model.coef_, model.intercept_, model.n_iter_) for model in models}) == 1
@@ -271,11 +299,11 @@ def test_n_jobs_does_not_change_a_bit():
 @pytest.mark.parametrize("name", SGD_SOLVERS)
 def test_accelerated_full_batches_start_again_where_the_objective_rises(name):
     X, y, _ = make_problem(3, n_rows=100)
-    solver = make_solver(name, "squared_error", Objective(SQUARED), Options(batch_size="full", tol=None))
-    state, ready, rng = begun(solver, Block(X, y[:, None], None))
+    solver = solver_of(name, batch_size="full", tol=None)
+    state, data = begun(solver, Block(X, y[:, None], None))
     lengths, losses = [], []
     for _ in range(60):
-        state = solver.run_epoch(state, ready, rng)
+        state = after_epoch(solver, state, data)
         lengths.append(state.since_restart)
         losses.append(state.losses[0])
     rose = np.diff(losses) > 0

@@ -1,5 +1,7 @@
 """fit_source: the same rows in blocks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -108,13 +110,13 @@ def test_sampling_and_joining_rows():
     rng = np.random.default_rng(0)
     for matrices in ((X, X), (csr, csr), (X, csr)):
         parts = [sample_rows(Block(matrix, y[:, None], weight), 50, rng) for matrix in matrices]
-        joined = join_rows([parts[0], parts[1]._replace(sample_weight=None)])
+        joined = join_rows(parts[0], replace(parts[1], sample_weight=None))
         assert joined.n_rows == 100
         assert joined.n_features == 7
         assert (joined.sample_weight[50:] == 1.0).all()
     everything = sample_rows(Block(X, y[:, None], None), 1000, rng)
     np.testing.assert_array_equal(everything.X, X)
-    assert join_rows([everything]).sample_weight is None
+    assert join_rows(everything, everything).sample_weight is None
 
 
 def test_blocks_of_very_different_size():

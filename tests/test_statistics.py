@@ -1,14 +1,16 @@
 """Means and variances of columns."""
 
+from dataclasses import replace
+from functools import reduce
+
 import numpy as np
 import pytest
 
 from sgdlinreg._core import blocks as _blocks
-from sgdlinreg._core import statistics as _statistics
 from sgdlinreg._core.blocks import CSR, Block
 from sgdlinreg._core.coordinates import norms_of, scaled_coordinates
 from sgdlinreg._core.objective import Objective, SquaredError
-from sgdlinreg._core.statistics import ColumnStatistics, column_statistics, measure
+from sgdlinreg._core.statistics import ColumnStatistics, column_statistics
 
 from .helpers import as_csr, make_problem
 
@@ -40,15 +42,15 @@ def test_columns_of_csr_without_zeros_are_complete():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_compiled_passes_measure_the_same(monkeypatch, dtype, weighted):
-    passes = pytest.importorskip("sgdlinreg._core.measuring_numba")
+    passes = pytest.importorskip("sgdlinreg._core.numba_loops")
     monkeypatch.setattr(_blocks, "COMPILED_VALUES", 0)
     monkeypatch.setattr(passes, "PANEL_ROWS", 37)
     X, y, weight = make_problem(0, weighted=weighted, n_targets=2)
     X = (X + 10.0 ** np.arange(X.shape[1])).astype(dtype)
     X[0] *= 30.0
-    block = block_of(X, y, weight)._replace(compiled=True)
+    block = replace(block_of(X, y, weight), compiled=True)
     assert block.compiles
-    assert not block_of(np.asfortranarray(X), y)._replace(compiled=True).compiles
+    assert not replace(block_of(np.asfortranarray(X), y), compiled=True).compiles
     found = column_statistics(block)
     mean = np.average(X.astype(np.float64), axis=0, weights=weight)
     np.testing.assert_allclose(found.mean, mean, rtol=1e-13)
@@ -58,27 +60,11 @@ def test_compiled_passes_measure_the_same(monkeypatch, dtype, weighted):
     np.testing.assert_allclose(norms_of(block, coordinates), (Z**2).sum(axis=1), rtol=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_columns_of_x_and_y_measured_together(monkeypatch, dtype, weighted):
-    X, y, weight = make_problem(0, weighted=weighted, n_targets=2)
-    block = block_of((X + 1e3).astype(dtype), y - 1e6, weight)
-    together = measure(block, with_columns=True)
-    monkeypatch.setattr(_statistics, "JOINED_VALUES", 0)
-    apart = measure(block, with_columns=True)
-    for one, other in ((together.columns, apart.columns), (together.targets, apart.targets)):
-        assert one.total_weight == other.total_weight
-        np.testing.assert_array_equal(one.complete, other.complete)
-        np.testing.assert_allclose(one.mean, other.mean, rtol=1e-14)
-        np.testing.assert_allclose(one.variance, other.variance, rtol=1e-12)
-
-
 def test_statistics_of_parts_merge_to_those_of_the_whole():
     X, y, weight = make_problem(1)
     X = X + 1e6
-    merged = None
-    for rows in np.array_split(np.arange(301), 7):
-        merged = column_statistics(Block(X[rows], y[rows, None], weight[rows])).merge(merged)
+    parts = [Block(X[rows], y[rows, None], weight[rows]) for rows in np.array_split(np.arange(301), 7)]
+    merged = reduce(ColumnStatistics.merge, map(column_statistics, parts))
     mean = np.average(X, axis=0, weights=weight)
     assert merged.total_weight == pytest.approx(weight.sum(), rel=1e-13)
     np.testing.assert_allclose(merged.mean, mean, rtol=1e-14)
@@ -88,8 +74,3 @@ def test_statistics_of_parts_merge_to_those_of_the_whole():
 def test_variance_of_a_constant_column_is_exactly_zero():
     X = np.full((1000, 3), [0.1, 1e9 / 3, 0.0])
     assert not column_statistics(Block(X, X[:, :1], None)).variance.any()
-
-
-def test_merge_with_nothing():
-    statistics = ColumnStatistics(2.0, np.ones(1), np.ones(1), np.ones(1, dtype=bool))
-    assert statistics.merge(None) is statistics

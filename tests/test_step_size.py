@@ -7,6 +7,8 @@ from sgdlinreg._core import sampling as _sampling
 from sgdlinreg._core.blocks import CSR, Block
 from sgdlinreg._core.contract import Options
 from sgdlinreg._core.objective import Objective, SquaredError
+from sgdlinreg._loop.data import InMemory
+from sgdlinreg._loop.monitor import Monitor
 from sgdlinreg._solvers.sgd import safe_step as step_size
 from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 from sgdlinreg._solvers.sgd.safe_step import safe_step
@@ -27,9 +29,9 @@ def block_of(X, y, weight=None, sparse=False):
 
 def measured(block, objective=None, seed=0, **options):
     """The state of a fit after its measuring pass."""
-    solver = SGD(objective or Objective(SQUARED), Options(**({"batch_size": 16} | options)), ReferenceKernel())
-    state = solver.init(block.n_features, block.n_targets, None)
-    return solver.begin(solver.measure(state, block, np.random.default_rng(seed)), block.n_rows)
+    options = Options(**({"batch_size": 16} | options))
+    solver, data = SGD(objective or Objective(SQUARED), options, ReferenceKernel(), seed), InMemory(block)
+    return solver.end_pass(solver.add(solver.init(data), block), data, Monitor(1))[0]
 
 
 def expected_step(Z, weight, penalty, batch_size):

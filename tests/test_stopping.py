@@ -5,20 +5,10 @@ import pytest
 from sklearn.metrics import r2_score
 
 from sgdlinreg._core.blocks import CSR, Block
-from sgdlinreg._solvers.sgd.stopping import Limits, Progress, Validation
+from sgdlinreg._loop.monitor import Validation
+from sgdlinreg._solvers.sgd.stopping import Progress
 
-from .helpers import as_csr, make_problem
-
-
-def epochs_until_stop(losses, tol, n_iter_no_change, unit):
-    """One target, as SGDRegressor counts: epochs that are not below the best by tol units, in a row."""
-    best, in_a_row = np.inf, 0
-    for epoch, loss in enumerate(losses, 1):
-        in_a_row = in_a_row + 1 if loss > best - tol * unit else 0
-        best = min(best, loss)
-        if in_a_row >= n_iter_no_change:
-            return epoch
-    return None
+from .helpers import as_csr, epochs_until_stop, make_problem
 
 
 @pytest.mark.parametrize("n_iter_no_change", [1, 3, 5])
@@ -27,7 +17,7 @@ def test_each_target_stops_for_itself(n_iter_no_change, unit):
     rng, tol, stops = np.random.default_rng(0), 1e-2, []
     for _ in range(20):
         losses = unit * (1.0 / np.arange(1, 101)[:, None] + 0.02 * rng.standard_normal((100, 3)))
-        progress = Progress(Limits(100, tol, n_iter_no_change), 3)
+        progress = Progress(tol, n_iter_no_change, 3)
         stalled = np.array([progress.has_stalled(row, unit) for row in losses])
         for target in range(3):
             expected = epochs_until_stop(losses[:, target], tol, n_iter_no_change, unit)
@@ -37,13 +27,13 @@ def test_each_target_stops_for_itself(n_iter_no_change, unit):
 
 
 def test_units_of_targets_differ():
-    progress = Progress(Limits(100, 0.1, 1), 2)
+    progress = Progress(0.1, 1, 2)
     progress.has_stalled(np.array([10.0, 10.0]), np.array([1.0, 1.0]))
     np.testing.assert_array_equal(progress.has_stalled(np.array([9.5, 9.5]), np.array([1.0, 10.0])), [False, True])
 
 
 def test_counting_starts_again_for_some_targets():
-    progress = Progress(Limits(100, 0.1, 2), 2)
+    progress = Progress(0.1, 2, 2)
     stalled = []
     for epoch in range(4):
         stalled.append(progress.has_stalled(np.ones(2), 1.0).tolist())
@@ -53,7 +43,7 @@ def test_counting_starts_again_for_some_targets():
 
 
 def test_without_tol_nothing_stalls():
-    progress = Progress(Limits(100, None, 1), 2)
+    progress = Progress(None, 1, 2)
     assert not any(progress.has_stalled(np.ones(2), 1.0).any() for _ in range(10))
 
 

@@ -147,7 +147,7 @@ def test_little_is_kept_of_a_stream():
     X, y, _ = make_problem(10, n_rows=40_000)
     model, _ = streamed(X, y, 40)
     state = model._state
-    assert state.reservoir is None
+    assert state.measured.reservoir is None
     assert len(state.seen.random.y) == 512
     numbers = state.seen.random.numbers
     assert len(np.unique(numbers)) == 512

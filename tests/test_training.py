@@ -1,4 +1,6 @@
-"""The loops around a solver, and what a failed fit leaves behind."""
+"""The loop around a solver, and what a failed fit leaves behind."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,72 +10,81 @@ from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.contract import Options
 from sgdlinreg._core.objective import Objective, SquaredError
-from sgdlinreg._loop.training import BlockInMemory, BlocksOfSource, train
+from sgdlinreg._loop.data import InMemory, SameRows, Streamed
+from sgdlinreg._loop.monitor import Monitor
+from sgdlinreg._loop.training import train
 from sgdlinreg._solvers import make_solver
-from sgdlinreg._solvers.sgd.stopping import Limits
 
 from .helpers import ALL_SOLVERS, SGD_SOLVERS, make_problem, weighted_least_squares
 
 
-def trained(data, n_features=7, **options):
-    """Train by the reference kernel, and the losses that were reported."""
+def trained(data, **options):
+    """Train by the reference kernel."""
     options = Options(**options)
-    solver, reported = make_solver("reference", "squared_error", Objective(SquaredError()), options), []
-    limits = Limits(4, options.tol, 5)
-    report = lambda number, loss: reported.append((number, loss))  # noqa: E731
-    return train(solver, data, np.zeros((1, n_features + 1)), limits, np.random.default_rng(0), report), reported
+    solver = make_solver("reference", "squared_error", Objective(SquaredError()), options, lambda: 0)
+    monitor = Monitor(4, "reference")
+    return train(solver, data, monitor), monitor
 
 
 @pytest.mark.parametrize("options", [{}, {"eta0": 0.01}, {"tol": None}], ids=str)
-def test_every_pass_is_reported_and_kept(options):
+def test_every_pass_is_told_and_kept(options, capsys):
     X, y, _ = make_problem(0, n_rows=6000)
-    result, reported = trained(BlockInMemory(Block(X, y[:, None], None)), **options)
-    assert [number for number, _ in reported] == list(range(1, len(result.loss_curve) + 1))
-    assert [loss for _, loss in reported] == result.loss_curve
-    assert len(result.gap_curve) == len(result.loss_curve) == (4 if options else len(result.loss_curve))
-    assert np.isnan(result.gap_curve).all() == bool(options)
+    _, monitor = trained(InMemory(Block(X, y[:, None])), **options)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(monitor.loss_curve) == len(monitor.gap_curve) == monitor.n_passes
+    for number, (line, loss) in enumerate(zip(lines, monitor.loss_curve, strict=True), 1):
+        assert line.startswith(f"reference: pass {number}, loss {loss:.6g}, ")
+    assert monitor.n_passes == 4 or not options
+    assert np.isnan(monitor.gap_curve).all() == bool(options)
 
 
-def test_rows_in_memory_are_made_ready_once(monkeypatch):
+def test_rows_in_memory_are_mapped_once_and_those_of_a_source_in_every_pass():
     X, y, _ = make_problem(1)
-    data = BlockInMemory(Block(X, y[:, None], None))
-    calls = []
+    block, calls = Block(X, y[:, None]), []
 
-    class Solver:
-        def ready(self, state, block):
-            calls.append(block)
-            return block
+    def doubled(block):
+        calls.append(block)
+        return replace(block, y=2.0 * block.y)
 
-    for _ in range(3):
-        assert list(data.ready(Solver(), None)) == [data.block]
-    assert len(calls) == 1
+    for data, n_calls in ((InMemory(block), 1), (Streamed([block, block], block), 6)):
+        calls.clear()
+        mapped = data.map(doubled)
+        for _ in range(3):
+            blocks = list(mapped.blocks)
+            assert blocks
+            for one in blocks:
+                np.testing.assert_array_equal(one.y[:, 0], 2.0 * y)
+        assert len(calls) == n_calls
+        assert (mapped.once, mapped.in_memory) == (data.once, data.in_memory)
 
 
 def test_source_gives_the_fit_of_the_rows_it_holds():
     X, y, _ = make_problem(2, n_rows=5000)
     passes = []
 
-    def blocks():
+    def read():
         passes.append(0)
         for rows in np.array_split(np.arange(5000), 6):
-            yield Block(X[rows], y[rows, None], None)
+            yield Block(X[rows], y[rows, None])
 
-    result, reported = trained(BlocksOfSource(blocks), tol=1e-6)
-    assert result.converged
-    assert len(passes) == 1 + len(reported)  # one measures
-    np.testing.assert_allclose(result.coef[0, :-1], weighted_least_squares(X, y)[0], rtol=1e-3)
+    solver = make_solver("reference", "squared_error", Objective(SquaredError()), Options(tol=1e-6), lambda: 0)
+    monitor = Monitor(100)
+    model = train(solver, Streamed(SameRows(read), Block(X[:1], y[:1, None])), monitor)
+    assert not model.advice
+    assert len(passes) == 1 + monitor.n_passes  # one measures
+    np.testing.assert_allclose(model.coef[0, :-1], weighted_least_squares(X, y)[0], rtol=1e-3)
 
 
 def test_source_that_gives_other_rows_later_is_an_error():
     X, y, _ = make_problem(3)
     n_rows = iter([301, 301, 300])
 
-    def blocks():
+    def read():
         rows = slice(0, next(n_rows))
-        yield Block(X[rows], y[rows, None], None)
+        yield Block(X[rows], y[rows, None])
 
     with pytest.raises(ValueError, match=r"301 rows in the first pass over it and 300 in a later one"):
-        trained(BlocksOfSource(blocks))
+        trained(Streamed(SameRows(read), Block(X[:1], y[:1, None])))
 
 
 @pytest.mark.parametrize("solver", ALL_SOLVERS)

@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ import pytest
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._core import arrays as _arrays
 from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.statistics import measure
 from sgdlinreg._solvers.sgd_torch import pinned_copy as staging
 from sgdlinreg._solvers.sgd_torch import streaming as transfer
 from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
@@ -48,53 +47,6 @@ def test_rows_arrive_whatever_their_layout(dtype, layout, monkeypatch):
     np.testing.assert_array_equal(there.numpy(), expected)
 
 
-def test_every_piece_is_given_once_in_order_while_the_next_one_is_sent(monkeypatch):
-    import torch
-
-    X = make_problem(0)[0]
-    monkeypatch.setattr(staging, "PIECE_BYTES", 50 * 7 * 8)
-    log, filled = [], threading.Semaphore(0)
-    fill = staging.Staging.fill
-
-    def spy(self, number, n_rows, write):
-        fill(self, number, n_rows, write)
-        filled.release()
-
-    def arrived(rows, there):
-        np.testing.assert_array_equal(there.numpy(), X[rows])
-        if not log:
-            assert filled.acquire(timeout=10.0)  # this piece
-        if rows.stop < len(X):
-            assert filled.acquire(timeout=10.0)  # the next one, before the caller is done with this one
-        assert not filled.acquire(timeout=0.01)  # and no more: its buffer is still in use
-        log.append(rows)
-
-    monkeypatch.setattr(staging.Staging, "fill", spy)
-    staging.send(X, torch.device("cpu"), arrived)
-    assert [(rows.start, rows.stop) for rows in log] == [(50 * k, min(50 * k + 50, 301)) for k in range(7)]
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_columns_and_targets_are_measured_on_the_way(weighted, dtype, monkeypatch):
-    import torch
-
-    X, y, weight = make_problem(0)
-    X = (X + 1e3).astype(dtype)
-    block = Block(X, y[:, None], weight if weighted else None)
-    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
-    monkeypatch.setattr(staging, "PIECE_BYTES", 13 * 7 * X.itemsize)
-    there = transfer.place(block, torch.device("cpu"), partial(measure, with_columns=True))
-    for found, expected in zip(there.measured, measure(block, with_columns=True), strict=True):
-        np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-14)
-        np.testing.assert_allclose(found.squares, expected.squares, rtol=1e-12)
-        assert found.total_weight == pytest.approx(expected.total_weight, rel=1e-14)
-    targets_only = transfer.place(block, torch.device("cpu"), partial(measure, with_columns=False)).measured
-    assert targets_only.columns is None
-    np.testing.assert_array_equal(targets_only.targets.mean, there.measured.targets.mean)
-    assert transfer.place(block, torch.device("cpu"), None).measured is None
-
-
 def test_what_is_not_finite_or_too_large_is_told_once_in_an_error(monkeypatch):
     X, y, _ = make_problem(0)
     monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
@@ -107,24 +59,6 @@ def test_what_is_not_finite_or_too_large_is_told_once_in_an_error(monkeypatch):
         X[[3, 200], 2] = np.inf
         with pytest.raises(ValueError, match="Input X contains infinity"):
             model.fit(X, y)
-
-
-def test_blocks_of_a_source_are_measured_once(monkeypatch):
-    from sgdlinreg._solvers.sgd import solver as sgd
-
-    X, y, _ = make_problem(0)
-    monkeypatch.setattr(_arrays, "HOST_DEVICES", frozenset())
-    blocks = []
-
-    def spy(block, with_columns):
-        blocks.append(block)
-        return measure(block, with_columns)
-
-    monkeypatch.setattr(sgd, "measure", spy)
-    model = MiniBatchSGDRegressor(solver="torch", random_state=0, tol=None, max_iter=5)
-    model.fit_source([(X[:150], y[:150]), (X[150:], y[150:])])
-    n_sent = sum(block.measured is None for block in blocks)
-    assert n_sent == 2  # the others only ask for what is known
 
 
 @pytest.mark.parametrize("around", ["inference_mode", "default device"])
@@ -153,7 +87,7 @@ def test_streamed_rows_in_column_order_are_not_copied_as_a_whole(small_device, m
     monkeypatch.setattr(
         np, "take", lambda a, *rest, **more: taken.append(a.flags.c_contiguous) or take(a, *rest, **more)
     )
-    found = path_of(TorchKernel("cpu"), block._replace(X=np.asfortranarray(block.X)), objective)
+    found = path_of(TorchKernel("cpu"), replace(block, X=np.asfortranarray(block.X)), objective)
     for array, its in zip(found, expected, strict=True):
         np.testing.assert_allclose(array, its, rtol=1e-10, atol=1e-12 * np.abs(its).max())
     assert all(taken)

@@ -21,7 +21,7 @@ if importlib.util.find_spec("triton") is None or importlib.util.find_spec("torch
 
 import torch  # noqa: E402
 
-from sgdlinreg._solvers import sgd_torch  # noqa: E402
+from sgdlinreg._solvers.sgd_torch import kernel as torch_kernel  # noqa: E402
 from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel  # noqa: E402
 
 from .triton_cases import SharedKernel, TritonKernel  # noqa: E402
@@ -161,17 +161,17 @@ def test_without_what_triton_needs_steps_are_torch_operations(monkeypatch):
         def get_current_target(self):
             raise RuntimeError("Failed to find C compiler.\nPlease specify one.")
 
-    sgd_torch._why_triton_fails.cache_clear()
+    torch_kernel._why_triton_fails.cache_clear()
     monkeypatch.setattr(driver, "_active", Broken())
     kernel = TorchKernel("cpu")
     kernel.device = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     with pytest.warns(RuntimeWarning, match=r"\(Failed to find C compiler\.\), so steps on the GPU are PyTorch"):
         assert not kernel._has_triton()
-    sgd_torch._why_triton_fails.cache_clear()
+    torch_kernel._why_triton_fails.cache_clear()
     monkeypatch.setattr(driver, "_active", DriverOfSm90())
     assert kernel._has_triton()
-    sgd_torch._why_triton_fails.cache_clear()
+    torch_kernel._why_triton_fails.cache_clear()
 
 
 @compiles

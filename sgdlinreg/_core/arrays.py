@@ -21,27 +21,16 @@ class NumPyArrays:
     panel_bytes = 1 << 20
     """Size of a dense float64 panel: it should stay in the second-level cache."""
 
-    def put(self, array: np.ndarray) -> np.ndarray:
-        """Bring an array from NumPy to where the rows are."""
-        return array
-
-    def take(self, array: Any) -> np.ndarray:
-        """Bring an array to NumPy."""
-        return array
-
-    def zeros(self, shape, dtype=np.float64) -> np.ndarray:
-        """Make an array of zeros."""
-        return np.zeros(shape, dtype=dtype)
+    put = staticmethod(np.asarray)
+    """Bring an array from NumPy to where the rows are."""
+    take = staticmethod(np.asarray)
+    """Bring an array to NumPy."""
+    zeros = staticmethod(np.zeros)
+    """Make an array of zeros."""
 
     def in_double(self, array: Any, copies: bool = True) -> Any:
         """Copy an array, or a SciPy matrix, in float64; where it is float64 already, only if it must be copied."""
         return array.astype(np.float64, copy=copies)
-
-    def with_ones(self, array: np.ndarray) -> np.ndarray:
-        """Append a column of ones."""
-        extended = np.ones((len(array), array.shape[1] + 1))
-        extended[:, :-1] = array
-        return extended
 
     def solve_lower(self, lower: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Solve ``lower @ u = right`` with a lower triangular matrix."""
@@ -80,25 +69,12 @@ class TorchArrays:
         """Copy an array in float64; where it is float64 already, only if it must be copied."""
         return array.to(self.torch.float64, copy=copies)
 
-    def with_ones(self, array):
-        """Append a column of ones."""
-        return self.torch.cat([array, array.new_ones((len(array), 1))], dim=1)
-
     def solve_lower(self, lower, right):
         """Solve ``lower @ u = right`` with a lower triangular matrix."""
         return self.torch.linalg.solve_triangular(lower, right, upper=False)
 
 
 NUMPY = NumPyArrays()
-
-
-def read_only(array: np.ndarray) -> np.ndarray:
-    """View an array as read-only, so that compiled code has one form for both kinds."""
-    if not array.flags.writeable:
-        return array
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def all_finite(array: np.ndarray) -> bool:
@@ -123,17 +99,17 @@ def is_on_device(X: Any) -> bool:
 
 
 def arrays_of(X: Any) -> NumPyArrays | TorchArrays:
-    """Give the operations for rows X."""
+    """Return the operations for rows X."""
     return TorchArrays(X.device) if is_tensor(X) else NUMPY
 
 
 def dtype_of(X: Any) -> np.dtype:
-    """Give NumPy's name for the type of an array's or tensor's values."""
+    """Return NumPy's name for the type of an array's or tensor's values."""
     dtype = X.dtype
     return dtype if isinstance(dtype, np.dtype) else np.dtype(str(dtype).removeprefix("torch."))
 
 
 def times(X: Any, matrix: np.ndarray) -> np.ndarray:
     """Multiply rows, wherever they are, by a matrix from NumPy; the product, which is small, comes to NumPy."""
-    there: Any = arrays_of(X)
-    return there.take(X @ there.put(matrix))
+    ops: Any = arrays_of(X)
+    return ops.take(X @ ops.put(matrix))

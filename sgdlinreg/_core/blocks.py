@@ -1,6 +1,7 @@
 """Rows in memory: the only shape of data that solvers see."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from mmap import mmap
 from typing import Any, NamedTuple
 
@@ -27,71 +28,69 @@ class CSR(NamedTuple):
     n_features: int
 
 
-class Block(NamedTuple):
+@dataclass(eq=False)
+class Block:
     """Some rows of a problem.
 
-    X is an array (n_rows, n_features) of any strides, for the closed form and torch perhaps a tensor on a device, or a
-    `CSR`, float32 or float64; y is (n_rows, n_targets) float64, C-contiguous; sample_weight is (n_rows,) float64, all
-    positive, or None. These two are NumPy's, wherever X is. ``compiled`` says that passes over it may be compiled by
-    numba, which its solver has imported anyway. ``measured`` is what `statistics.measure` gives, where that was done
-    while X was on its way to a device.
+    Attributes
+    ----------
+    X : array of shape (n_rows, n_features), tensor or CSR
+        float32 or float64, in any layout. Tensors are on a device.
+    y : ndarray of shape (n_rows, n_targets)
+        float64, C-contiguous, in NumPy's memory wherever X is.
+    sample_weight : ndarray of shape (n_rows,) or None
+        float64, all positive, in NumPy's memory.
+    compiled : bool
+        Whether passes over large blocks may be compiled by numba, which the solver has imported anyway.
+    n_rows, n_features, n_targets : int
+    dtype : numpy.dtype
+        Type of the values of X.
+    is_sparse : bool
+        Whether X is a `CSR`.
+    ops : NumPyArrays or TorchArrays
+        Operations on X, where it is.
+    compiles : bool
+        Whether passes over it are compiled: over large arrays.
+    row_bytes : float
+        Mean size of a row of X; of CSR in float64 with int32 indices, so that all types follow the same path.
     """
 
     X: Any
     y: np.ndarray
-    sample_weight: np.ndarray | None
+    sample_weight: np.ndarray | None = None
     compiled: bool = False
-    measured: Any = None
 
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return self.y.shape[0]
+    def __post_init__(self):
+        X = self.X
+        self.n_rows, self.n_targets = self.y.shape
+        self.is_sparse = isinstance(X, CSR)
+        self.n_features: int = X.n_features if self.is_sparse else X.shape[1]
+        self.ops: Any = NUMPY
+        self.dtype: Any = X.data.dtype if self.is_sparse else X.dtype
+        self.compiles = False
+        if isinstance(X, np.ndarray):
+            self.compiles = self.compiled and X.size >= COMPILED_VALUES and X.flags.c_contiguous
+        elif not isinstance(self.dtype, np.dtype):
+            self.ops, self.dtype = arrays_of(X), dtype_of(X.data if self.is_sparse else X)
+        if self.is_sparse:
+            self.row_bytes = 12.0 * X.data.shape[0] / max(1, self.n_rows)
+        else:
+            self.row_bytes = float(self.n_features * self.dtype.itemsize)
 
-    @property
-    def n_features(self) -> int:
-        """Number of columns of X."""
-        return self.X.n_features if isinstance(self.X, CSR) else self.X.shape[1]
-
-    @property
-    def n_targets(self) -> int:
-        """Number of columns of y."""
-        return self.y.shape[1]
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Dtype of the values of X."""
-        return dtype_of(self.X.data if isinstance(self.X, CSR) else self.X)
+    def __reduce__(self):
+        return type(self), (self.X, self.y, self.sample_weight, self.compiled)
 
     def on_host(self) -> "Block":
-        """Give the block with X in NumPy's memory; itself where it is already."""
-        return self if isinstance(self.X, CSR) else self._replace(X=arrays_of(self.X).take(self.X))
-
-    @property
-    def row_bytes(self) -> float:
-        """Mean size of a row of X; of CSR in float64 with int32 indices, so that all types follow the same path."""
-        if isinstance(self.X, CSR):
-            return 12.0 * self.X.data.shape[0] / max(1, self.n_rows)
-        return float(self.X.shape[1] * dtype_of(self.X).itemsize)
-
-    @property
-    def is_sparse(self) -> bool:
-        """Whether X is a `CSR`."""
-        return isinstance(self.X, CSR)
+        """Return the block with X in NumPy's memory; itself where it is already."""
+        return self if self.ops is NUMPY else replace(self, X=self.ops.take(self.X))
 
     @property
     def is_memory_mapped(self) -> bool:
         """Whether the values of X lie in a file."""
-        array = self.X.data if isinstance(self.X, CSR) else self.X
+        array = self.X.data if self.is_sparse else self.X
         while isinstance(array, np.ndarray):
             array = array.base
         return isinstance(array, mmap)
-
-    @property
-    def compiles(self) -> bool:
-        """Whether passes over it are compiled: over large arrays."""
-        X = self.X
-        return self.compiled and isinstance(X, np.ndarray) and X.size >= COMPILED_VALUES and X.flags.c_contiguous
 
     @property
     def total_weight(self) -> float:
@@ -106,11 +105,11 @@ def as_scipy(X: CSR) -> sparse.csr_array:
 
 
 def rows_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Give some rows of a block: X, a view or a SciPy CSR array, y and the weights (ones if there are none)."""
-    whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
+    """Return some rows of a block: X, a view or a SciPy CSR array, y and the weights (ones if there are none)."""
+    X: Any = as_scipy(block.X) if block.is_sparse else block.X
     y = block.y[rows]
     weight = np.ones(len(y)) if block.sample_weight is None else block.sample_weight[rows]
-    return (whole if len(y) == block.n_rows else whole[rows]), y, weight  # of all rows SciPy would make a copy
+    return (X if len(y) == block.n_rows else X[rows]), y, weight  # of all rows SciPy would make a copy
 
 
 def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -119,19 +118,29 @@ def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
     Dense and sparse X answer ``X @ v`` and ``X.T @ e``, so formulas stand once.
     """
     X, y, weight = rows_of(block, rows)
-    return arrays_of(X).take(X).astype(np.float64), y, weight
+    return (X if block.is_sparse else block.ops.take(X)).astype(np.float64), y, weight
 
 
 def panels(block: Block, copies: bool = True) -> Iterator[tuple[slice, Any, np.ndarray]]:
     """Cut a block into panels of rows, which on the CPU fit into the cache.
 
-    Yields the slice of rows, those rows of X in float64 where X is, and their weights. ``copies`` says whether the
-    caller writes into the panel; else it is a view where X is float64.
+    Parameters
+    ----------
+    block : Block
+    copies : bool
+        Whether the caller writes into X; if not, it is a view where it is float64 already.
+
+    Yields
+    ------
+    rows : slice
+    X : array of shape (n, n_features), tensor or SciPy CSR array
+        Those rows in float64, where X is.
+    weight : ndarray of shape (n,)
     """
-    there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
-    step = SPARSE_PANEL_ROWS if block.is_sparse else max(32, there.panel_bytes // (8 * max(1, block.n_features)))
+    step = SPARSE_PANEL_ROWS if block.is_sparse else max(32, block.ops.panel_bytes // (8 * max(1, block.n_features)))
     for rows, X, weight in views(block, step):
-        yield rows, there.in_double(X, copies), weight
+        in_double = X.astype(np.float64, copy=copies) if block.ops is NUMPY else block.ops.in_double(X, copies)
+        yield rows, in_double, weight
 
 
 def views(block: Block, step: int) -> Iterator[tuple[slice, Any, np.ndarray]]:
@@ -144,17 +153,22 @@ def views(block: Block, step: int) -> Iterator[tuple[slice, Any, np.ndarray]]:
 
 def take_rows(X: Any, rows: np.ndarray | slice, dense: bool = False) -> Any:
     """Copy some rows of X in float64, dense or, unless ``dense``, as a SciPy CSR array like X itself."""
-    whole: Any = as_scipy(X) if isinstance(X, CSR) else X
-    taken: Any = arrays_of(whole).take(whole[rows]).astype(np.float64)
-    return taken.toarray() if dense and sparse.issparse(taken) else taken
+    if isinstance(X, CSR):
+        taken = as_scipy(X)[rows].astype(np.float64)
+        return taken.toarray() if dense else taken
+    taken = X[rows]
+    return (taken if isinstance(taken, np.ndarray) else arrays_of(X).take(taken)).astype(np.float64)
+
+
+def csr_or_dense(X: Any) -> Any:
+    """Return a SciPy CSR array as a `CSR`, and any other array as it is."""
+    return CSR(X.data, X.indices, X.indptr, X.shape[1]) if sparse.issparse(X) else X
 
 
 def with_ones(X: Any) -> Any:
-    """Append a column of ones to a panel, dense, on a device or SciPy CSR."""
-    if sparse.issparse(X):
-        return sparse.hstack([X, np.ones((X.shape[0], 1))], format="csr")
-    there: Any = arrays_of(X)
-    return there.with_ones(X)
+    """Append a column of ones to rows in NumPy's memory, dense or SciPy CSR."""
+    ones = np.ones((X.shape[0], 1))
+    return sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
 
 
 def squared(X: Any) -> Any:
@@ -163,33 +177,32 @@ def squared(X: Any) -> Any:
 
 
 def mean_over_rows(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """Weighted mean of each column; for few rows several times faster than np.average."""
+    """Compute the weighted mean of each column; for few rows several times faster than np.average."""
     return values.sum(axis=0) / len(values) if weight is None else (weight @ values) / weight.sum()
 
 
 def sample_rows(block: Block, n_rows: int, rng: np.random.Generator) -> Block:
     """Copy some random rows of a block, all of them where there are fewer; their weights sum to the block's."""
     rows = np.sort(rng.choice(block.n_rows, min(block.n_rows, n_rows), replace=False))
-    X = take_rows(block.X, rows)
-    if sparse.issparse(X):
-        X = CSR(X.data, X.indices, X.indptr, X.shape[1])
+    X = csr_or_dense(take_rows(block.X, rows))
     if block.sample_weight is None and len(rows) == block.n_rows:
-        return Block(X, block.y[rows], None)
+        return Block(X, block.y[rows])
     weight = np.ones(len(rows)) if block.sample_weight is None else block.sample_weight[rows]
     return Block(X, block.y[rows], weight * (block.total_weight / weight.sum()))
 
 
-def join_rows(blocks: list[Block]) -> Block:
-    """Stack blocks; dense if any of them is."""
-    matrices: list[Any] = [as_scipy(block.X) if isinstance(block.X, CSR) else block.X for block in blocks]
-    if all(map(sparse.issparse, matrices)):
-        stacked = sparse.vstack(matrices, format="csr")
-        X: Any = CSR(stacked.data, stacked.indices, stacked.indptr, stacked.shape[1])
-    else:
-        X = np.vstack([matrix.toarray() if sparse.issparse(matrix) else matrix for matrix in matrices])
+def stack(first: Any, second: Any) -> Any:
+    """Stack two arrays of rows, dense or SciPy CSR; dense if either is."""
+    if sparse.issparse(first) and sparse.issparse(second):
+        return sparse.vstack([first, second], format="csr")
+    return np.vstack([X.toarray() if sparse.issparse(X) else X for X in (first, second)])
+
+
+def join_rows(first: Block, second: Block) -> Block:
+    """Stack two blocks in NumPy's memory."""
+    X = csr_or_dense(stack(*(as_scipy(block.X) if block.is_sparse else block.X for block in (first, second))))
     weight = None
-    if any(block.sample_weight is not None for block in blocks):
-        weight = np.concatenate(
-            [np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight for block in blocks]
-        )
-    return Block(X, np.concatenate([block.y for block in blocks]), weight)
+    if first.sample_weight is not None or second.sample_weight is not None:
+        weights = (np.ones(one.n_rows) if one.sample_weight is None else one.sample_weight for one in (first, second))
+        weight = np.concatenate([*weights])
+    return Block(X, np.concatenate([first.y, second.y]), weight)

@@ -1,8 +1,7 @@
-"""The contract that every solver keeps, and what a solver declares about itself."""
+"""The contract of solvers and of kernels: what the loop calls, and what passes between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -13,41 +12,32 @@ from sgdlinreg._core.standard_errors import Inference
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked of the steps; a solver reads what concerns it.
+    """Parameters of the estimator that concern the steps; a solver reads those that it knows.
 
-    Attributes
-    ----------
-    batch_size : int, "auto" or "full"
-    eta0 : float or "auto"
-    learning_rate : str or callable
-        Name of a schedule, or a function of the step numbers.
-    shuffle : True, False or "blocks"
-    average : bool, int or "auto"
-    tol : float or None
-    device : str
-    power_t, momentum : float
-    nesterovs_momentum, drop_last : bool
-    n_jobs : int or None
+    Each has the meaning and the default of the estimator's parameter of that name.
     """
 
     batch_size: int | str = "auto"
-    eta0: float | str = "auto"
-    learning_rate: Any = "constant"
-    shuffle: bool | str = True
-    average: bool | str = "auto"
+    max_iter: int = 1000
     tol: float | None = 1e-3
-    device: str = "auto"
+    n_iter_no_change: int = 5
+    shuffle: bool | str = True
+    drop_last: bool = False
+    learning_rate: str | Callable = "constant"
+    eta0: float | str = "auto"
     power_t: float = 0.25
     momentum: float = 0.0
     nesterovs_momentum: bool = False
-    drop_last: bool = False
+    average: bool | int | str = "auto"
+    early_stopping: bool = False
+    device: str = "auto"
     n_jobs: int | None = None
 
 
 class Iterate(NamedTuple):
-    """What steps change, in scaled coordinates: three arrays (n_targets, n_features + 1), float64, updated in place.
+    """What steps change: coefficients in scaled coordinates, their sum over the steps, and the velocity of momentum.
 
-    coef_sum is the sum of coef over the steps; velocity is what momentum multiplies.
+    Three float64 arrays of shape (n_targets, n_features + 1), the intercept last, updated in place.
     """
 
     coef: np.ndarray
@@ -55,23 +45,97 @@ class Iterate(NamedTuple):
     velocity: np.ndarray
 
 
-class Fitted(NamedTuple):
-    """What a solver knows of its model: coefficients for x, and numbers for the user.
+class Model(NamedTuple):
+    """What a solver has found.
 
-    coef is (n_targets, n_features + 1) float64, the intercept last. column_means is (n_features,), or None where the
-    intercept was not tied to them. summary holds fitted attributes by name. inference is what standard errors follow
-    from, or why there are none; warning what the user should know.
+    Attributes
+    ----------
+    coef : ndarray of shape (n_targets, n_features + 1)
+        Coefficients for the data as they are, float64, the intercept last.
+    attributes : dict
+        Fitted attributes of the estimator, by name.
+    kept : Any
+        State from which partial_fit goes on; NumPy arrays only, so that it pickles.
+    column_means : ndarray of shape (n_features,) or None
+        Means that the intercept is tied to, if it is.
+    inference : Inference or str
+        What standard errors follow from, or why there are none.
+    lost_digits : str or None
+        What to tell the user where digits of the coefficients are missing.
+    advice : tuple of str
+        What to tell the user where the fit has not converged.
+    is_worse_than_constant : bool
+        Whether the model is worse than the constant one.
     """
 
     coef: np.ndarray
-    column_means: np.ndarray | None
-    summary: dict[str, Any]
+    attributes: dict[str, Any]
+    kept: Any
+    column_means: np.ndarray | None = None
     inference: Inference | str = "SGD gives none; fit with solver='normal_equation'"
-    warning: str | None = None
+    lost_digits: str | None = None
+    advice: tuple[str, ...] = ()
+    is_worse_than_constant: bool = False
+
+
+class Data(Protocol):
+    """The rows of a fit; see `_loop.data`."""
+
+    blocks: Iterable[Any]
+    """The blocks of one pass; an iterable, so that there may be another one."""
+    n_features: int
+    n_targets: int
+    once: bool
+    """Whether the rows can be read only once."""
+    in_memory: bool
+    """Whether all rows are in one block, which can be read again at no cost."""
+
+    def map(self, function: Callable[[Block], Any]) -> "Data":
+        """Return the rows as ``function`` makes them of each block."""
+
+
+class Monitor(Protocol):
+    """Records the passes of a fit; see `_loop.monitor`."""
+
+    n_passes: int
+    validation: Any
+
+    def record(self, coef: np.ndarray, losses: np.ndarray, gap: Any = np.nan) -> bool:
+        """Record a pass, and return whether another one is allowed."""
+
+
+class Solver(Protocol):
+    """Finds a model in passes over blocks of rows.
+
+    States are values: a method returns a new one and leaves the old one as it was.
+    """
+
+    one_pass: ClassVar[bool]
+    """Whether one pass over the rows gives a model."""
+    sums_first: bool
+    """Whether the first pass sums up all of X, and raises a ValueError where sums are not finite."""
+
+    def place(self, block: Block) -> Block:
+        """Bring X to where the solver works, before the first pass."""
+
+    def init(self, data: Data, start: np.ndarray | None = None, kept: Any = None) -> Any:
+        """Return the state before any rows.
+
+        ``start`` (n_targets, n_features + 1) is where the user wants to start, ``kept`` what an earlier fit has left.
+        """
+
+    def add(self, state: Any, block: Any) -> Any:
+        """Take in one block of a pass."""
+
+    def end_pass(self, state: Any, data: Data, monitor: Monitor) -> tuple[Any, Data, bool]:
+        """Return the state after a pass, the rows as the next pass wants them, and whether the fit is done."""
+
+    def model(self, state: Any) -> Model:
+        """Return the model of a state that is done."""
 
 
 class Kernel(Protocol):
-    """Runs the batches of an epoch, one step each, and sums full gradients; holds no random generator, no schedule."""
+    """Runs batches of rows, one step each, and sums full gradients; holds no random generator and no schedule."""
 
     losses: frozenset[str]
     """Names of the losses that it can minimise."""
@@ -82,14 +146,11 @@ class Kernel(Protocol):
 
     def __init__(self, device: str, n_jobs: int | None): ...
 
-    def place(self, block: Block, measure: Callable[[Block], Any] | None) -> Block:
-        """Bring X to where it is measured and judged: NumPy's memory, or the device if there is room.
-
-        What ``measure`` gives, a `Measured`, is wanted next, and may be set as `Block.measured` on the way.
-        """
+    def place(self, block: Block) -> Block:
+        """Bring X to where it is measured: NumPy's memory, or the device if there is room."""
 
     def to_device(self, block: Block) -> Any:
-        """Give the block in the form that `run_batches` wants."""
+        """Return the block in the form that the two methods below want."""
 
     def run_batches(
         self, block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate
@@ -109,61 +170,10 @@ class CPUKernel:
     def __init__(self, device="auto", n_jobs=None):
         pass
 
-    def place(self, block, measure):
+    def place(self, block):
         """Bring X to NumPy's memory."""
         return block.on_host()
 
     def to_device(self, block):
-        """Give the block as it is."""
+        """Return the block as it is."""
         return block
-
-
-class Visit(Enum):
-    """What a block is among the rows of a fit."""
-
-    ALL = "all rows, passed over as often as it takes"
-    FIRST = "one of many blocks, which will come again"
-    AGAIN = "one of many blocks, which has been there before"
-    ONCE = "one of many blocks, which will not come again"
-
-
-class Solver(Protocol):
-    """A way to take in blocks of rows in as many passes as it asks for: the closed form.
-
-    States are values: a method returns a new one and leaves the old one as it was. They hold NumPy arrays only, so
-    that they pickle. `SGD`, whose passes are epochs and full gradients, shares all but prepare, update and solve.
-    """
-
-    n_passes: ClassVar[int | None]
-    """1: one pass gives the model. None: as many as it takes."""
-    sums_first: bool
-    """Whether it first sums up all of X, and raises a ValueError where sums are not finite."""
-    objective: Any
-    options: Options
-
-    def init(self, n_features: int, n_targets: int, coef: np.ndarray | None) -> Any:
-        """State before any data; ``coef`` (n_targets, n_features + 1) is where to start, None for zeros."""
-
-    def place(self, block: Block, visit: Visit) -> Block:
-        """Bring X to where the solver works, before anything else."""
-
-    def prepare(self, state: Any, block: Block, rng: np.random.Generator, visit: Visit) -> tuple[Any, Any]:
-        """Take note of a block before its first pass: weights, statistics, device.
-
-        Returns the state and the block to update with.
-        """
-
-    def update(self, state: Any, block: Any, rng: np.random.Generator) -> Any:
-        """Take in one block: one pass over its rows."""
-
-    def solve(self, state: Any) -> tuple[Any, bool]:
-        """Make what can be made of the passes so far; True if another one over the same rows is wanted for that."""
-
-    def losses_of(self, state: Any, block: Block | None) -> np.ndarray:
-        """Objective of each target in the last pass, shape (n_targets,)."""
-
-    def fitted(self, state: Any) -> Fitted:
-        """Give the model."""
-
-    def finish(self, state: Any) -> Any:
-        """Drop what only a running fit needs: what is left is kept with the estimator."""

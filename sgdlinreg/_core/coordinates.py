@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._core.arrays import arrays_of
+from sgdlinreg._core.arrays import NUMPY
 from sgdlinreg._core.blocks import Block, panels, squared, views
 from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.statistics import ColumnStatistics
@@ -25,37 +25,39 @@ class Coordinates:
     scale: np.ndarray
 
     def to_scaled(self, coef: np.ndarray) -> np.ndarray:
-        """Coefficients on x -> coefficients on z, both (..., n_features + 1), the intercept last."""
+        """Convert coefficients for x to coefficients for z, both (..., n_features + 1), the intercept last."""
         scaled = coef.copy()
         scaled[..., -1] += np.dot(coef[..., :-1], self.centre)
         scaled[..., :-1] *= self.scale
         return scaled
 
     def to_raw(self, scaled: np.ndarray) -> np.ndarray:
-        """Coefficients on z -> coefficients on x."""
+        """Convert coefficients for z to coefficients for x."""
         coef = scaled.copy()
         coef[..., :-1] /= self.scale
         coef[..., -1] -= np.dot(coef[..., :-1], self.centre)
         return coef
 
-    def features(self, X: Any) -> Any:
-        """Rows of X in these coordinates, wherever they are; CSR only where the centre of a column with zeros is 0."""
+    def features(self, X: Any, ops: Any = NUMPY) -> Any:
+        """Return rows of X in these coordinates; ``ops`` are the operations where they are.
+
+        CSR stays sparse, so the centre of a column that has zeros must be 0.
+        """
         if sparse.issparse(X):
             moved = X.data - self.centre[X.indices]
             return sparse.csr_array((moved / self.scale[X.indices], X.indices, X.indptr), shape=X.shape)
-        there: Any = arrays_of(X)
-        Z = X - there.put(self.centre)
-        Z /= there.put(self.scale)
+        Z = X - ops.put(self.centre)
+        Z /= ops.put(self.scale)
         return Z
 
 
 def raw_coordinates(n_features: int) -> Coordinates:
-    """Coordinates of the data as they are."""
+    """Return the coordinates of the data as they are."""
     return Coordinates(np.zeros(n_features), np.ones(n_features))
 
 
 def scaled_coordinates(columns: ColumnStatistics, objective: Objective, centred: Any = True) -> Coordinates:
-    """Coordinates in which every column has curvature 1, that of the l2 penalty included.
+    """Return coordinates in which every column has curvature 1, that of the l2 penalty included.
 
     Parameters
     ----------
@@ -74,28 +76,32 @@ def scaled_coordinates(columns: ColumnStatistics, objective: Objective, centred:
     return Coordinates(np.where(centred, columns.mean, 0.0), scale)
 
 
+def step_coordinates(columns: ColumnStatistics, objective: Objective) -> Coordinates:
+    """Return the coordinates of steps: CSR is centred only where a column has no zeros."""
+    return scaled_coordinates(columns, objective, columns.complete)
+
+
 def penalty_in(coordinates: Coordinates, objective: Objective) -> np.ndarray:
-    """Curvature of the l2 penalty along each coordinate, (n_features,)."""
+    """Return the curvature of the l2 penalty along each coordinate, (n_features,)."""
     return objective.l2 / coordinates.scale / coordinates.scale
 
 
 def norms_of(block: Block, coordinates: Coordinates) -> np.ndarray:
-    """Squared norm of every row in these coordinates, (n_rows,)."""
+    """Compute the squared norm of every row in these coordinates, (n_rows,)."""
     norms = np.empty(block.n_rows)
     if block.compiles and coordinates.scale.min() > np.finfo(float).tiny:
-        from sgdlinreg._core.measuring_numba import panel_rows, row_norms
+        from sgdlinreg._core.numba_loops import panel_rows, row_norms
 
         for rows, X, _ in views(block, panel_rows(block.row_bytes)):
             row_norms(X, coordinates.centre, 1.0 / coordinates.scale, norms[rows])
         return norms
     for rows, X, _ in panels(block, copies=False):
-        norms[rows] = squared_norms(coordinates.features(X))
+        norms[rows] = squared_norms(coordinates.features(X, block.ops), block.ops)
     return norms
 
 
-def squared_norms(Z: Any) -> np.ndarray:
-    """Squared norm of every row, dense, on a device or SciPy CSR."""
+def squared_norms(Z: Any, ops: Any = NUMPY) -> np.ndarray:
+    """Compute the squared norm of every row, dense, on a device or SciPy CSR."""
     if isinstance(Z, np.ndarray):
         return np.vecdot(Z, Z)  # copies nothing, and for few columns is twice as fast as sums of squares
-    there: Any = arrays_of(Z)
-    return there.take(squared(Z).sum(axis=1))
+    return ops.take(squared(Z).sum(axis=1))

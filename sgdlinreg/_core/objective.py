@@ -14,7 +14,7 @@ serves NumPy arrays, torch tensors and numba's scalars. ``curvature``, for array
 steps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,15 +31,15 @@ class SquaredError(NamedTuple):
     """``0.5 * residual**2``: the mean of y, normal noise."""
 
     def value(self, residual):
-        """Give the loss of one prediction."""
+        """Return the loss of one prediction."""
         return 0.5 * residual * residual
 
     def slope(self, residual):
-        """Give the derivative of the loss by the prediction."""
+        """Return the derivative of the loss by the prediction."""
         return residual
 
     def curvature(self, residual, weight):
-        """Give the second derivative."""
+        """Return the second derivative."""
         return np.ones_like(residual)
 
 
@@ -49,20 +49,20 @@ class Huber(NamedTuple):
     epsilon: float
 
     def value(self, residual):
-        """Give the loss of one prediction."""
+        """Return the loss of one prediction."""
         size = abs(residual)
         sign_outside = residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
         clipped = residual * (size <= self.epsilon) + self.epsilon * sign_outside
         return clipped * (residual - 0.5 * clipped)
 
     def slope(self, residual):
-        """Give the derivative of the loss by the prediction: the residual, clipped."""
+        """Return the derivative of the loss by the prediction: the residual, clipped."""
         size = abs(residual)
         sign_outside = residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
         return residual * (size <= self.epsilon) + self.epsilon * sign_outside
 
     def curvature(self, residual, weight):
-        """Give slope / residual, the curvature of the parabola that touches the loss from above (Huber 1981, 7.8)."""
+        """Return slope / residual, the curvature of the parabola that touches the loss from above (Huber 1981, 7.8)."""
         return self.epsilon / np.maximum(np.abs(residual), self.epsilon)
 
 
@@ -72,22 +72,22 @@ class EpsilonInsensitive(NamedTuple):
     epsilon: float
 
     def value(self, residual):
-        """Give the loss of one prediction."""
+        """Return the loss of one prediction."""
         return (abs(residual) - self.epsilon) * (abs(residual) > self.epsilon)
 
     def slope(self, residual):
-        """Give a subgradient of the loss by the prediction: the sign outside of the tube."""
+        """Return a subgradient of the loss by the prediction: the sign outside of the tube."""
         size = abs(residual)
         return residual / (size + (size <= self.epsilon)) * (size > self.epsilon)
 
     def curvature(self, residual, weight):
-        """Give slope / residual as for Huber's loss; it is bounded, and rows in the tube count a tenth."""
+        """Return slope / residual as for Huber's loss; it is bounded, and rows in the tube count a tenth."""
         size = np.abs(residual)
         typical = 1.0 / max(self.epsilon + np.average(size, weights=weight), np.finfo(float).tiny)
         return np.maximum((size > self.epsilon) / np.maximum(size, 0.1 / typical), 0.1 * typical)
 
     def rounded(self, width):
-        """Give a smooth loss above this one."""
+        """Return a smooth loss above this one."""
         return RoundedEpsilonInsensitive(self.epsilon, width)
 
 
@@ -102,20 +102,20 @@ class RoundedEpsilonInsensitive(NamedTuple):
     width: float
 
     def value(self, residual):
-        """Give the loss of one prediction."""
+        """Return the loss of one prediction."""
         over, under = residual - self.epsilon, -residual - self.epsilon
         parabola = (over + self.width) * (over + self.width) * (abs(over) < self.width)
         parabola = parabola + (under + self.width) * (under + self.width) * (abs(under) < self.width)
         return over * (over >= self.width) + under * (under >= self.width) + parabola / (4.0 * self.width)
 
     def slope(self, residual):
-        """Give the derivative of the loss by the prediction."""
+        """Return the derivative of the loss by the prediction."""
         over, under = residual - self.epsilon, -residual - self.epsilon
         parabola = (over + self.width) * (abs(over) < self.width) - (under + self.width) * (abs(under) < self.width)
         return 1.0 * (over >= self.width) - 1.0 * (under >= self.width) + parabola / (2.0 * self.width)
 
     def curvature(self, residual, weight):
-        """Give that of the loss whose kinks are rounded."""
+        """Return that of the loss whose kinks are rounded."""
         return EpsilonInsensitive(self.epsilon).curvature(residual, weight)
 
 
@@ -125,18 +125,18 @@ class SquaredEpsilonInsensitive(NamedTuple):
     epsilon: float
 
     def value(self, residual):
-        """Give the loss of one prediction."""
+        """Return the loss of one prediction."""
         excess = (abs(residual) - self.epsilon) * (abs(residual) > self.epsilon)
         return excess * excess
 
     def slope(self, residual):
-        """Give the derivative of the loss by the prediction."""
+        """Return the derivative of the loss by the prediction."""
         above = (residual - self.epsilon) * (residual > self.epsilon)
         below = (residual + self.epsilon) * (residual < -self.epsilon)
         return 2.0 * (above + below)
 
     def curvature(self, residual, weight):
-        """Give the second derivative outside of the tube."""
+        """Return the second derivative outside of the tube."""
         return np.full_like(residual, 2.0)
 
 
@@ -219,6 +219,15 @@ class Objective:
         Share of the l1 part in the penalty.
     positive : bool
         Whether coefficients must not be negative; the intercept may.
+
+    Attributes
+    ----------
+    l1, l2 : float
+        Factors of ``||w||_1`` and of ``0.5 * ||w||_2^2``.
+    is_smooth : bool
+        Whether nothing but the loss and the l2 penalty is there: steps need no proximal operator.
+    is_least_squares : bool
+        Whether the loss is the squared error.
     """
 
     loss: Any
@@ -226,26 +235,19 @@ class Objective:
     fit_intercept: bool = True
     l1_ratio: float = 0.0
     positive: bool = False
+    l1: float = field(init=False)
+    l2: float = field(init=False)
+    is_smooth: bool = field(init=False)
+    is_least_squares: bool = field(init=False)
 
-    @property
-    def l1(self) -> float:
-        """Factor of ``||w||_1``."""
-        return self.alpha * self.l1_ratio
-
-    @property
-    def l2(self) -> float:
-        """Factor of ``0.5 * ||w||_2^2``."""
-        return self.alpha * (1.0 - self.l1_ratio)
-
-    @property
-    def is_smooth(self) -> bool:
-        """Whether nothing but the loss and the l2 penalty is there: steps need no proximal operator."""
-        return self.l1 == 0.0 and not self.positive
-
-    @property
-    def is_least_squares(self) -> bool:
-        """Whether the loss is the squared error."""
-        return isinstance(self.loss, SquaredError)
+    def __post_init__(self):
+        derived = {
+            "l1": self.alpha * self.l1_ratio,
+            "l2": self.alpha * (1.0 - self.l1_ratio),
+            "is_smooth": self.alpha * self.l1_ratio == 0.0 and not self.positive,
+            "is_least_squares": isinstance(self.loss, SquaredError),
+        }
+        vars(self).update(derived)
 
     def penalty(self, coef: np.ndarray) -> np.ndarray:
         """``alpha * R(w)`` of each target, shape (n_targets,)."""

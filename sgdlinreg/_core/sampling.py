@@ -1,11 +1,11 @@
 """Rows that stand for all rows: random ones, and those of largest norm, drawn block by block."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
-from sgdlinreg._core.blocks import CSR, Block, as_scipy, take_rows
+from sgdlinreg._core.blocks import Block, csr_or_dense, stack, take_rows
 
 SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE, LARGEST_ROWS = 4096, 8, 512
 PART = 64
@@ -18,7 +18,7 @@ def sample_size(n_features: int) -> int:
     return max(SAMPLE_ROWS, SAMPLE_ROWS_PER_FEATURE * n_features)
 
 
-class Rows(NamedTuple):
+class SampledRows(NamedTuple):
     """Some rows in float64: their numbers, X (dense or a SciPy CSR array), y, their weights and squared norms."""
 
     numbers: np.ndarray
@@ -28,24 +28,19 @@ class Rows(NamedTuple):
     norms: np.ndarray
 
     @classmethod
-    def of(cls, block: Block, rows: np.ndarray, first: int, norms: np.ndarray) -> "Rows":
+    def of(cls, block: Block, rows: np.ndarray, first: int, norms: np.ndarray) -> "SampledRows":
         """Copy rows of a block whose first row has the number ``first``."""
         weight = np.ones(len(rows)) if block.sample_weight is None else block.sample_weight[rows]
         return cls(first + rows, take_rows(block.X, rows), block.y[rows], weight, norms[rows])
 
-    def take(self, rows: np.ndarray) -> "Rows":
-        """Give some of the rows."""
-        return Rows(*(part[rows] for part in self))
+    def take(self, rows: np.ndarray) -> "SampledRows":
+        """Return some of the rows."""
+        return SampledRows(*(part[rows] for part in self))
 
-    def join(self, other: "Rows") -> "Rows":
+    def join(self, other: "SampledRows") -> "SampledRows":
         """Append other rows; dense if either is."""
-        X: Any = [self.X, other.X]
-        if all(map(sparse.issparse, X)):
-            X = sparse.vstack(X, format="csr")
-        else:
-            X = np.vstack([one.toarray() if sparse.issparse(one) else one for one in X])
         rest = (np.concatenate(pair) for pair in zip(self[2:], other[2:], strict=True))
-        return Rows(np.concatenate([self.numbers, other.numbers]), X, *rest)
+        return SampledRows(np.concatenate([self.numbers, other.numbers]), stack(self.X, other.X), *rest)
 
 
 class Sample(NamedTuple):
@@ -55,6 +50,8 @@ class Sample(NamedTuple):
     ----------
     block : Block
         Rows in float64, with their own weights.
+    rows : ndarray or SciPy CSR array of shape (n_rows, n_features)
+        X of the block.
     share : ndarray of shape (n_rows,)
         Part of the total weight of all rows that each row stands for.
     complete : bool
@@ -64,18 +61,14 @@ class Sample(NamedTuple):
     """
 
     block: Block
+    rows: Any
     share: np.ndarray
     complete: bool
     eps: float
 
-    @property
-    def rows(self) -> Any:
-        """X, dense or a SciPy CSR array; not a copy."""
-        return as_scipy(self.block.X) if isinstance(self.block.X, CSR) else self.block.X
-
     def as_block(self) -> Block:
-        """Give the rows weighted by what they stand for."""
-        return self.block._replace(sample_weight=self.share * self.block.n_rows)
+        """Return the rows weighted by what they stand for."""
+        return replace(self.block, sample_weight=self.share * self.block.n_rows)
 
 
 class Reservoir(NamedTuple):
@@ -87,7 +80,7 @@ class Reservoir(NamedTuple):
         How many random rows are kept, and how many of largest weighted norm.
     n_rows : int
         Rows seen.
-    random, largest : Rows or None
+    random, largest : SampledRows or None
     eps : float
         Rounding of the values of X.
     """
@@ -95,8 +88,8 @@ class Reservoir(NamedTuple):
     n_random: int
     n_largest: int
     n_rows: int = 0
-    random: Rows | None = None
-    largest: Rows | None = None
+    random: SampledRows | None = None
+    largest: SampledRows | None = None
     eps: float = 0.0
 
     def add(self, block: Block, norms: np.ndarray, rng: np.random.Generator) -> "Reservoir":
@@ -104,7 +97,7 @@ class Reservoir(NamedTuple):
         n_new, n_rows = block.n_rows, self.n_rows + block.n_rows
         n_kept = min(self.n_random, n_rows)
         if self.random is None and n_kept == n_new:
-            random = Rows.of(block, np.arange(n_new), 0, norms)
+            random = SampledRows.of(block, np.arange(n_new), 0, norms)
         else:
             n_before = 0 if self.random is None else len(self.random.y)
             if n_rows < MOST_ROWS:
@@ -112,13 +105,13 @@ class Reservoir(NamedTuple):
             else:
                 n_drawn = int(np.clip(rng.binomial(n_kept, n_new / n_rows), n_kept - n_before, n_new))
             drawn = np.sort(rng.choice(n_new, n_drawn, replace=False))
-            random = Rows.of(block, drawn, self.n_rows, norms)
+            random = SampledRows.of(block, drawn, self.n_rows, norms)
             if self.random is not None:
                 kept = np.sort(rng.choice(n_before, n_kept - n_drawn, replace=False))
                 random = self.random.take(kept).join(random)
         largest = self.largest
         if self.n_largest and n_rows > self.n_random:
-            largest = Rows.of(block, rows_of_largest(norms, min(self.n_largest, n_new)), self.n_rows, norms)
+            largest = SampledRows.of(block, rows_of_largest(norms, min(self.n_largest, n_new)), self.n_rows, norms)
             before = self.largest or self.random
             if before is not None:
                 largest = before.join(largest)
@@ -126,8 +119,8 @@ class Reservoir(NamedTuple):
         eps = max(self.eps, float(np.finfo(block.dtype).eps))
         return self._replace(n_rows=n_rows, random=random, largest=largest, eps=eps)
 
-    def sample(self) -> Sample:
-        """Give the rows, each with what it stands for."""
+    def sample(self, weight_factor: float = 1.0) -> Sample:
+        """Return the rows, each with what it stands for, and its weight times a factor."""
         rows = self.random
         assert rows is not None, "a block was added"
         factor = np.full(len(rows.y), self.n_rows / len(rows.y))
@@ -138,10 +131,8 @@ class Reservoir(NamedTuple):
             rows = self.largest.join(rows.take(others))
             factor = np.repeat([1.0, (self.n_rows - n_largest) / max(1, n_others)], [n_largest, n_others])
         share = factor * rows.weight
-        X: Any = rows.X
-        if sparse.issparse(X):
-            X = CSR(X.data, X.indices, X.indptr, X.shape[1])
-        return Sample(Block(X, rows.y, rows.weight), share / share.sum(), self.n_rows <= self.n_random, self.eps)
+        block = Block(csr_or_dense(rows.X), rows.y, rows.weight * weight_factor)
+        return Sample(block, rows.X, share / share.sum(), self.n_rows <= self.n_random, self.eps)
 
 
 def rows_of_largest(norms: np.ndarray, n_largest: int) -> np.ndarray:

@@ -38,7 +38,7 @@ class Inference(NamedTuple):
     factors: np.ndarray | None = None
 
     def std_errors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give standard errors of the coefficients (n_targets, n_features) and the intercepts (n_targets,)."""
+        """Return standard errors of the coefficients (n_targets, n_features) and the intercepts (n_targets,)."""
         factors = self._factors() if self.factors is None else self.factors
         coef = np.outer(self.residual_std, np.sqrt(factors[:-1]) / self.scale)
         if self.mean is None:
@@ -53,7 +53,7 @@ class Inference(NamedTuple):
         return np.append(np.square(inverse).sum(axis=0), 1.0 + of_mean)
 
     def predict_std(self, X) -> np.ndarray:
-        """Give the standard deviation of new observations at rows X, (n_samples, n_targets), from NumPy.
+        """Return the standard deviation of new observations at rows X, (n_samples, n_targets), from NumPy.
 
         ``residual_std * sqrt(1 + 1 / W + (x - mean)' G**-1 (x - mean))`` with G the moments and W the sum of the
         weights: the noise of a row of weight 1 and what is not known of the coefficients. Costs

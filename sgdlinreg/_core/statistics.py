@@ -1,38 +1,54 @@
 """Means and variances of columns, in one sequential pass, merged block by block; offsets cost no digits."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._core.arrays import arrays_of
-from sgdlinreg._core.blocks import Block, panels, squared, views
+from sgdlinreg._core.arrays import NUMPY
+from sgdlinreg._core.blocks import Block, panels, views
 
 ROUNDING = 16 * float(np.finfo(float).eps)
 """Deviations below this share of the mean are taken for rounding."""
 UNDERFLOW = float(np.sqrt(np.finfo(float).tiny) / np.finfo(float).eps)
 """Deviations of columns with smaller means may have squares that are 0."""
-JOINED_VALUES = 1 << 15
-"""Up to so many values of X its columns are measured together with y's: there the calls take longer than the sums."""
 
 
-class ColumnStatistics(NamedTuple):
-    """Weighted mean and sum of squared deviations of each column of some rows, and how much was seen.
+@dataclass(frozen=True, eq=False)
+class ColumnStatistics:
+    """What is known of each column of some rows.
 
-    ``complete`` says which columns are stored in every row: all of a dense block; of CSR those that can be centred and
-    stay sparse.
+    Attributes
+    ----------
+    total_weight : float
+    mean, squares : ndarray of shape (n_columns,)
+        Weighted mean and sum of squared deviations.
+    complete : ndarray of shape (n_columns,) of bool
+        Which columns are stored in every row: all of a dense block; of CSR those that can be centred and stay sparse.
+    variance : ndarray of shape (n_columns,)
+        Weighted variance; exactly 0 where rounding alone makes it positive.
+    constant : ndarray of shape (n_columns,) of bool
+        Which columns differ by rounding alone; not those whose squares underflow, of which nobody can tell.
     """
 
     total_weight: float
     mean: np.ndarray
     squares: np.ndarray
     complete: np.ndarray
+    variance: np.ndarray = field(init=False)
+    constant: np.ndarray = field(init=False)
 
-    def merge(self, other: "ColumnStatistics | None") -> "ColumnStatistics":
+    def __post_init__(self):
+        variance = self.squares / self.total_weight
+        size = np.abs(self.mean)
+        variance = np.where(variance > (ROUNDING * size) ** 2, variance, 0.0)
+        vars(self).update(variance=variance, constant=(variance == 0.0) & (size > UNDERFLOW))
+
+    def merge(self, other: "ColumnStatistics") -> "ColumnStatistics":
         """Join the statistics of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""
-        if other is None:
-            return self
         total = self.total_weight + other.total_weight
         delta = other.mean - self.mean
         mean = self.mean + delta * (other.total_weight / total)
@@ -40,36 +56,23 @@ class ColumnStatistics(NamedTuple):
         complete = self.complete & other.complete
         return ColumnStatistics(total, mean, self.squares + other.squares + between, complete)
 
-    @property
-    def variance(self) -> np.ndarray:
-        """Weighted variance of each column; exactly 0 where rounding alone makes it positive."""
-        variance = self.squares / self.total_weight
-        rounding = ROUNDING * np.abs(self.mean)
-        return np.where(variance > rounding**2, variance, 0.0)
 
-    @property
-    def constant(self) -> np.ndarray:
-        """Which columns differ by rounding alone; not those whose squares underflow, of which nobody can tell."""
-        return (self.variance == 0.0) & (np.abs(self.mean) > UNDERFLOW)
-
-
-def centre_panel(X: Any, weight: np.ndarray) -> np.ndarray:
+def centre_panel(X: Any, weight: np.ndarray, ops: Any = NUMPY) -> np.ndarray:
     """Subtract the weighted mean of each column in place, wherever X is, and return it.
 
     The heaviest row goes first: an offset or uneven weights then cost no digits, and constant columns become exactly 0.
     """
-    there: Any = arrays_of(X)
     first = 1.0 * X[int(weight.argmax())]
     X -= first
-    rest = (there.put(weight) @ X) / weight.sum()
+    rest = (ops.put(weight) @ X) / weight.sum()
     X -= rest
-    return there.take(first + rest)
+    return ops.take(first + rest)
 
 
 def shift_complete(X: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
     """Subtract its first value from each column of CSR that is stored in every row, in place.
 
-    An offset then costs no digits; in other columns the zeros keep the variance in proportion to the mean. Gives which
+    An offset then costs no digits; in other columns the zeros keep the variance in proportion to the mean. Return which
     columns these are, and what was subtracted from every column.
     """
     complete = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
@@ -80,11 +83,7 @@ def shift_complete(X: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
 
 def column_statistics(block: Block) -> ColumnStatistics:
     """Measure the columns of X in one sequential pass, in float64."""
-    total = None
-    for part in _compiled_parts(block) if block.compiles else _parts(block):
-        total = part.merge(total)
-    assert total is not None, "a block has rows"
-    return total
+    return reduce(ColumnStatistics.merge, _compiled_parts(block) if block.compiles else _parts(block))
 
 
 def _parts(block: Block) -> Iterator[ColumnStatistics]:
@@ -93,12 +92,11 @@ def _parts(block: Block) -> Iterator[ColumnStatistics]:
         if sparse.issparse(X):
             complete, shift = shift_complete(X)
             rest = (weight @ X) / panel_weight
-            mean, squares = shift + rest, weight @ squared(X) - panel_weight * rest**2
+            mean, squares = shift + rest, weight @ X.power(2) - panel_weight * rest**2
         else:
             complete = np.ones(X.shape[1], dtype=bool)
-            mean = centre_panel(X, weight)
-            there: Any = arrays_of(X)
-            squares = there.take(there.put(weight) @ squared(X))
+            mean = centre_panel(X, weight, block.ops)
+            squares = block.ops.take(block.ops.put(weight) @ (X * X))
         yield ColumnStatistics(panel_weight, mean, np.maximum(squares, 0.0), complete)
 
 
@@ -108,7 +106,7 @@ def _compiled_parts(block: Block) -> Iterator[ColumnStatistics]:
     The square of the heaviest row's deviation is at most the number of rows times the variance, so that the difference
     of squares costs no more than that.
     """
-    from sgdlinreg._core.measuring_numba import add_deviations, panel_rows
+    from sgdlinreg._core.numba_loops import add_deviations, panel_rows
 
     for _, X, weight in views(block, panel_rows(block.row_bytes)):
         panel_weight, first = weight.sum(), X[int(np.argmax(weight))].astype(np.float64)
@@ -121,32 +119,3 @@ def _compiled_parts(block: Block) -> Iterator[ColumnStatistics]:
 def target_statistics(block: Block) -> ColumnStatistics:
     """Measure the columns of y, by the same formulas."""
     return column_statistics(Block(block.y, block.y, block.sample_weight, block.compiled))
-
-
-class Measured(NamedTuple):
-    """What is known of the columns of X, if that was asked for, and of y."""
-
-    columns: ColumnStatistics | None
-    targets: ColumnStatistics
-
-    def merge(self, other: "Measured | None") -> "Measured":
-        """Join the statistics of other rows."""
-        if other is None:
-            return self
-        columns = None if self.columns is None else self.columns.merge(other.columns)
-        return Measured(columns, self.targets.merge(other.targets))
-
-
-def measure(block: Block, with_columns: bool) -> Measured:
-    """Measure y and, if asked, X, unless that was done already; columns of both at once where that is faster."""
-    if block.measured is not None:
-        return block.measured
-    if not with_columns:
-        return Measured(None, target_statistics(block))
-    if not isinstance(block.X, np.ndarray) or block.X.size > JOINED_VALUES:
-        return Measured(column_statistics(block), target_statistics(block))
-    weight, *joined = column_statistics(block._replace(X=np.concatenate([block.X, block.y], axis=1)))
-    columns, targets = zip(
-        *((values[: -block.n_targets], values[-block.n_targets :]) for values in joined), strict=True
-    )
-    return Measured(ColumnStatistics(weight, *columns), ColumnStatistics(weight, *targets))

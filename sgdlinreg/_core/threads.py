@@ -55,7 +55,7 @@ one_thread = OneThread(lambda: _controller().limit(limits=1, user_api="blas").re
 
 
 def one_thread_for(n_products: int) -> Any:
-    """Give a context in which BLAS takes one thread: beside other work, threads wait for each other for long."""
+    """Return a context in which BLAS takes one thread: beside other work, threads wait for each other for long."""
     return nullcontext() if n_products <= ALONE else one_thread
 
 

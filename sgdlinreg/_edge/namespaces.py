@@ -32,7 +32,7 @@ class Home(NamedTuple):
 
 
 def home_of(X: Any) -> Home | None:
-    """Give the namespace and device that attributes of a fit on X belong to; None for NumPy, and without dispatch."""
+    """Return the namespace and device that attributes of a fit on X belong to; None for NumPy, and without dispatch."""
     if X is None or isinstance(X, NUMPY_TYPES) or not CAN_DISPATCH or not get_config()["array_api_dispatch"]:
         return None
     xp, is_array, device = _array_api.get_namespace_and_device(X)
@@ -45,7 +45,7 @@ def at_home(values: Any, home: Home | None) -> Any:
 
 
 def like(X: Any, values: Any) -> Any:
-    """Give predictions, from NumPy or torch, in the form that X has, with or without dispatch."""
+    """Return predictions, from NumPy or torch, in the form that X has, with or without dispatch."""
     home = home_of(X)
     if home is not None:
         return _array_api.move_to(values, xp=home.xp, device=home.device)
@@ -66,19 +66,23 @@ def check_same_home(X: Any, estimator: Any, method: str) -> None:
 
 def to_numpy(values: Any) -> Any:
     """Bring y, weights or coefficients to NumPy; what is neither a tensor nor of a namespace stays as it is."""
+    if values is None or isinstance(values, NUMPY_TYPES):
+        return values
     if is_tensor(values):
         return _readable(values).cpu().numpy()
     return values if home_of(values) is None else _array_api.move_to(values, xp=np, device="cpu")
 
 
 def local(X: Any) -> Any:
-    """Give X as what is computed on: a tensor on its device, a view for NumPy, or X itself.
+    """Return X as what is computed on: a tensor on its device, a view for NumPy, or X itself.
 
     Raises
     ------
     TypeError
         If X is a sparse tensor.
     """
+    if isinstance(X, NUMPY_TYPES):
+        return X
     if is_tensor(X):
         if X.layout != sys.modules["torch"].strided:
             raise TypeError(f"X is a torch tensor of layout {X.layout}. Pass sparse data as a SciPy CSR matrix.")

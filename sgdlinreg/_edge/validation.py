@@ -1,6 +1,5 @@
 """The edge: what users pass becomes a checked Block, or an error before any work."""
 
-import warnings
 from contextlib import contextmanager
 from typing import Any
 
@@ -131,30 +130,11 @@ def _weighted(X, y, sample_weight) -> Block:
 
 def check_finite(estimator, block: Block) -> None:
     """Raise what scikit-learn raises where X, on the CPU or on a device, holds NaN or infinity."""
-    X = block.X.data if isinstance(block.X, CSR) else block.X
+    X = block.X.data if block.is_sparse else block.X
     if is_tensor(X):
         _check_finite_tensor(estimator, X)
     else:
         _assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
-
-
-def check_parameters(estimator) -> None:
-    """Check what the range of a single parameter does not tell."""
-    if estimator.learning_rate == "optimal" and (estimator.penalty is None or estimator.alpha == 0):
-        raise ValueError(
-            "alpha must be > 0 since learning_rate is 'optimal': alpha is used to compute the optimal learning rate. "
-            "Set alpha, or use learning_rate='constant'."
-        )
-    if estimator.loss == "huber" and estimator.epsilon == 0:
-        raise ValueError("epsilon should be > 0 with loss='huber', got 0. For the median use 'epsilon_insensitive'.")
-    if estimator.penalty == "elasticnet" and estimator.l1_ratio is None:
-        raise ValueError("l1_ratio must be set when penalty is 'elasticnet', to a number in [0, 1]. Got None.")
-    if estimator.penalty in ("l1", "elasticnet") and estimator.alpha == 0:
-        warnings.warn(
-            f"penalty={estimator.penalty!r} has no effect with alpha=0.0, which is least squares. Set alpha.",
-            UserWarning,
-            stacklevel=5,
-        )
 
 
 def check_validation_rows(estimator, X_val, y_val, sample_weight_val, n_targets) -> Block | None:
@@ -177,7 +157,7 @@ def check_validation_rows(estimator, X_val, y_val, sample_weight_val, n_targets)
     return block
 
 
-def split_rows(block: Block, fraction: float, random_state: np.random.RandomState) -> tuple[Block, Block]:
+def split_rows(block: Block, fraction: float, random_state: Any) -> tuple[Block, Block]:
     """Set a part of the rows aside, by ShuffleSplit.
 
     Raises
@@ -199,7 +179,7 @@ def split_rows(block: Block, fraction: float, random_state: np.random.RandomStat
 
 
 def _take(block: Block, rows: np.ndarray) -> Block:
-    X = _plain(as_scipy(block.X)[rows]) if isinstance(block.X, CSR) else block.X[rows]
+    X = _plain(as_scipy(block.X)[rows]) if block.is_sparse else block.X[rows]
     return Block(X, block.y[rows], None if block.sample_weight is None else block.sample_weight[rows])
 
 
@@ -229,6 +209,7 @@ def check_start(coef_init, intercept_init, n_features, n_targets, fit_intercept)
     """
     if coef_init is None and intercept_init is None:
         return None
+    coef_init, intercept_init = to_numpy(coef_init), to_numpy(intercept_init)
     start = np.zeros((n_targets, n_features + 1))
     if coef_init is not None:
         coef = np.asarray(coef_init, dtype=np.float64)

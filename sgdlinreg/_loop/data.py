@@ -1,57 +1,94 @@
-"""How the rows of a fit are read, pass by pass: all in one block, or block by block from a source."""
+"""The rows of a fit, which the loop passes over: all in one block, or block by block from a source."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.contract import Visit
 
 
-class BlockInMemory:
-    """All rows in one block, which is made ready once."""
+class InMemory:
+    """All rows in one block.
 
-    once, visit = False, Visit.ALL
+    Parameters
+    ----------
+    block : Block
+    once : bool
+        Whether there is one pass only, as in partial_fit.
+    """
 
-    def __init__(self, block: Block):
-        self.block = block
-        self._ready: Any = None
+    def __init__(self, block: Any, once: bool = False):
+        self.block, self.once, self.in_memory = block, once, not once
+        self.blocks: Iterable[Any] = (block,)
+        self.n_features, self.n_targets = block.n_features, block.n_targets
 
-    def blocks(self, solver: Any) -> Iterator[Block]:
-        """Give the rows of a pass that measures or sums up."""
-        yield self.block
-
-    def ready(self, solver: Any, state: Any) -> Iterator[Any]:
-        """Give the rows of a pass as the solver wants them after they were measured."""
-        if self._ready is None:
-            self._ready = solver.ready(state, self.block)
-        yield self._ready
+    def map(self, function: Callable[[Any], Any]) -> "InMemory":
+        """Return the rows as ``function`` makes them, which is called once."""
+        return InMemory(function(self.block), self.once)
 
 
-class BlocksOfSource:
-    """Blocks that are read again in every pass; ``once`` says that they can be read only once."""
+class Streamed:
+    """Blocks that are read again in every pass.
 
-    def __init__(self, blocks: Callable[[], Iterable[Block]], once: bool = False):
-        self._blocks, self.once = blocks, once
+    Parameters
+    ----------
+    blocks : iterable of Block
+        The same rows in every pass.
+    first : Block
+        Any of them.
+    once : bool
+        Whether there is one pass only.
+    """
+
+    def __init__(self, blocks: Iterable[Any], first: Block, once: bool = False):
+        self.blocks, self.first, self.once, self.in_memory = blocks, first, once, False
+        self.n_features, self.n_targets = first.n_features, first.n_targets
+
+    def map(self, function: Callable[[Any], Any]) -> "Streamed":
+        """Return the rows as ``function`` makes them, which is called for each block in every pass."""
+        return Streamed(_Mapped(function, self.blocks), self.first, self.once)
+
+
+class _Mapped:
+    """Blocks as a function makes them, anew in every pass."""
+
+    def __init__(self, function: Callable[[Any], Any], blocks: Iterable[Any]):
+        self.function, self.blocks = function, blocks
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.function, self.blocks)
+
+
+class SameRows:
+    """Blocks of a source, which must give as many rows in every pass.
+
+    Parameters
+    ----------
+    read : callable() -> iterable of Block
+        Reads the source once.
+
+    Attributes
+    ----------
+    n_rows : int or None
+        Rows of a pass; None before the first one has ended.
+
+    Raises
+    ------
+    ValueError
+        In a pass that gives another number of rows than the first one.
+    """
+
+    def __init__(self, read: Callable[[], Iterable[Block]]):
+        self.read = read
         self.n_rows: int | None = None
 
-    @property
-    def visit(self) -> Visit:
-        """What blocks are at the next pass."""
-        return Visit.FIRST if self.n_rows is None else Visit.AGAIN
-
-    def blocks(self, solver):
-        """Give the rows of a pass, which must be as many as in the one before."""
+    def __iter__(self) -> Iterator[Block]:
         n_rows = 0
-        for block in self._blocks():
+        for block in self.read():
             n_rows += block.n_rows
-            yield solver.place(block, self.visit)
+            yield block
         if self.n_rows not in (None, n_rows):
             raise ValueError(
                 f"The source gave {self.n_rows} rows in the first pass over it and {n_rows} in a later one. It should "
                 "give the same rows in every pass: a list, or an object whose __iter__ starts again."
             )
         self.n_rows = n_rows
-
-    def ready(self, solver, state):
-        """Give the rows of a pass as the solver wants them after they were measured."""
-        return (solver.ready(state, block) for block in self.blocks(solver))

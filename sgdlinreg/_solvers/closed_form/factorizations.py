@@ -40,6 +40,7 @@ class Cholesky:
     """
 
     name: ClassVar[str] = "cholesky"
+    has_digits: ClassVar[bool] = True
 
     def __init__(self, gram: np.ndarray, lower: np.ndarray, rcond: float, rounding: float):
         self.lower = lower
@@ -62,6 +63,7 @@ class PivotedCholesky:
     """
 
     name: ClassVar[str] = "pivoted_cholesky"
+    has_digits: ClassVar[bool] = False
     lower: ClassVar[None] = None
 
     def __init__(self, gram, rounding):
@@ -103,6 +105,7 @@ class SingularValues:
     """
 
     name: ClassVar[str] = "qr"
+    has_digits: ClassVar[bool] = True
 
     def __init__(self, rows, targets):
         left, singular, right = linalg.svd(rows, full_matrices=False)
@@ -141,7 +144,7 @@ def factorise(gram: np.ndarray, rounding: float) -> Cholesky | PivotedCholesky:
 
 
 def least_norm(weights: np.ndarray, null: np.ndarray, scale: np.ndarray, gram, right) -> np.ndarray:
-    """Give the solution of least norm in the units of the data.
+    """Return the solution of least norm in the units of the data.
 
     Parameters
     ----------
@@ -169,7 +172,7 @@ def least_norm(weights: np.ndarray, null: np.ndarray, scale: np.ndarray, gram, r
 
 
 def _explained(gram, right, scaled):
-    """Give what scaled weights take off the residual sum of squares, (n_targets,)."""
+    """Return what scaled weights take off the residual sum of squares, (n_targets,)."""
     return 2.0 * (right * scaled).sum(axis=0) - (scaled * (gram @ scaled)).sum(axis=0)
 
 

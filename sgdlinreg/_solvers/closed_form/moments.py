@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._core.arrays import NUMPY, arrays_of
+from sgdlinreg._core.arrays import NUMPY
 from sgdlinreg._core.blocks import CSR, Block, as_scipy, panel_of, take_rows
 from sgdlinreg._core.statistics import shift_complete
 from sgdlinreg._core.threads import map_strips
@@ -61,22 +61,15 @@ class Moments(NamedTuple):
     cancelled: float = 1.0
 
     @property
-    def rounding(self) -> float:
-        """Relative error of the products."""
-        return float(np.finfo(np.float32 if self.rounded else np.float64).eps) * self.cancelled
+    def n_targets(self) -> int:
+        """Number of columns of y."""
+        return len(self.unit) - self.n_features
 
     @classmethod
     def empty(cls, n_features: int, n_targets: int, precise: bool) -> "Moments":
         """No rows yet."""
         size = n_features + n_targets
         return cls(n_features, precise, 0, 0.0, np.zeros(size), np.ones(size), np.zeros((size, size)), np.zeros(size))
-
-    def check(self) -> None:
-        """Raise an error if sums are not finite."""
-        if not (np.isfinite(self.mean).all() and np.isfinite(self.products).all()):
-            raise ValueError(
-                "The closed form overflowed: sums of X or y are not finite. Rescale them, their values are too large."
-            )
 
     def merge(self, other: "Moments") -> "Moments":
         """Join the moments of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""
@@ -107,7 +100,7 @@ class Moments(NamedTuple):
 
     def add(self, block: Block) -> "Moments":
         """Join the moments of a block. Costs n_rows * (n_features + n_targets)**2 operations."""
-        if isinstance(block.X, CSR) and len(block.X.data) < DENSE_SHARE * block.n_rows * block.n_features:
+        if block.is_sparse and len(block.X.data) < DENSE_SHARE * block.n_rows * block.n_features:
             return self.merge(self._of(block, *_sparse_products(block.X, block)))
         dtype = np.dtype(np.float64) if self.precise else block.dtype
         shift, unit, spread = _sample(block, PLAIN_UNITS[dtype])
@@ -130,12 +123,12 @@ class Moments(NamedTuple):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.square(rest / unit) * total_weight / squares
         cancelled = 1.0 + float(np.max(ratio, where=(squares > 0.0) & np.isfinite(ratio), initial=0.0))
-        about = (block.n_rows, total_weight, mean, unit, products, mean_rest)
-        return Moments(self.n_features, self.precise, *about, cancelled=cancelled)
+        sums = block.n_rows, total_weight, mean, unit, products, mean_rest
+        return Moments(self.n_features, self.precise, *sums, cancelled=cancelled)
 
 
 def _sample(block: Block, plain: float):
-    """Shift, unit and spread of the columns of [X, y] from some rows spread over the block."""
+    """Return shift, unit and spread of the columns of [X, y] from some rows spread over the block."""
     rows = np.arange(0, block.n_rows, max(1, block.n_rows // SAMPLE_ROWS))
     weight = None
     if block.sample_weight is not None:  # a mean without the heaviest rows may be far off
@@ -145,15 +138,15 @@ def _sample(block: Block, plain: float):
     sample = np.concatenate([take_rows(block.X, rows, dense=True), block.y[rows]], axis=1)
     first = sample[0 if weight is None else weight.argmax()].copy()
     sample -= first
-    share = np.full(len(rows), 1.0 / len(rows)) if weight is None else weight / weight.sum()
-    shift = first + share @ sample
+    share_of_row = np.full(len(rows), 1.0 / len(rows)) if weight is None else weight / weight.sum()
+    shift = first + share_of_row @ sample
     spread = np.abs(sample, out=sample).max(axis=0)
     shift = np.where(spread > 0.0, shift, first)  # constant columns stay exactly 0
     return shift, _unit_of(np.where(spread > 0.0, spread, np.abs(first)), plain), spread
 
 
 def _unit_of(size: np.ndarray, plain: float) -> np.ndarray:
-    """Give the unit of columns of a size: 1 unless squares would come near the ends of the type."""
+    """Return the unit of columns of a size: 1 unless squares would come near the ends of the type."""
     extreme = (size > plain) | ((size < 1.0 / plain) & (size > 0.0))
     return np.where(extreme, power_of_two_above(size), 1.0) if extreme.any() else np.ones(len(size))
 
@@ -174,33 +167,33 @@ def _largest_deviation(block, shift, columns):
 
 
 def _dense_products(block: Block, dtype, shift, unit):
-    """Total weight, mean in two parts, unit and products of a dense block, panel by panel in a few threads."""
+    """Return total weight, mean in two parts, unit and products of a dense block, panel by panel in a few threads."""
     d, size = block.n_features, len(shift)
-    there: Any = NUMPY if block.is_sparse else arrays_of(block.X)
+    ops = block.ops
     shift = np.concatenate([shift[:d].astype(dtype).astype(np.float64), shift[d:]])
     width = -(-(size + 1) // 4) * 4  # BLAS likes multiples of four
-    panel_bytes = PANEL_BYTES if there is NUMPY else there.panel_bytes
+    panel_bytes = PANEL_BYTES if ops is NUMPY else ops.panel_bytes
     panel_rows = max(1, panel_bytes // (8 * width * PIECE_ROWS)) * PIECE_ROWS
-    fill = _filling(there, block, dtype, shift, unit, width)
+    fill = _filling(ops, block, dtype, shift, unit, width)
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked at in the end
     def strip(start, stop):
         n_groups = -(-min(panel_rows, stop - start) // ROWS_AT_ONCE)
-        panel = there.zeros((n_groups * ROWS_AT_ONCE, width), dtype)
+        panel = ops.zeros((n_groups * ROWS_AT_ONCE, width), dtype)
         panel[:, size] = 1.0
-        product, total = there.zeros((width, width), dtype), there.zeros((width, width))
+        product, total = ops.zeros((width, width), dtype), ops.zeros((width, width))
         for begin in range(start, stop, panel_rows):
             rows = slice(begin, min(begin + panel_rows, stop))
             part = fill(panel, rows)
             n_pieces = (len(part) - 1) // PIECE_ROWS
             pieces, rest = part[: n_pieces * PIECE_ROWS], part[n_pieces * PIECE_ROWS :]
-            total += there.matmul(rest.T, rest, out=product)
+            total += ops.matmul(rest.T, rest, out=product)
             if n_pieces:
                 pieces = pieces.reshape(n_pieces, PIECE_ROWS, width)
-                total += there.in_double(there.matmul(pieces.mT, pieces)).sum(0)
-        return there.take(total)
+                total += ops.in_double(ops.matmul(pieces.mT, pieces)).sum(0)
+        return ops.take(total)
 
-    total = sum(map_strips(strip, block.n_rows, panel_rows, there.threads))
+    total = sum(map_strips(strip, block.n_rows, panel_rows, ops.threads))
     weight = total[size, size]
     rest = total[size, :size] / weight
     products = total[:size, :size] - rest[:, None] * rest * weight
@@ -210,18 +203,18 @@ def _dense_products(block: Block, dtype, shift, unit):
     return weight, shift, rest * unit, unit, products
 
 
-def _filling(there, block: Block, dtype, shift, unit, width: int) -> Callable[[Any, slice], Any]:
-    """Give a function that writes rows of [X, y] into a panel, and gives the part of the panel that they fill.
+def _filling(ops, block: Block, dtype, shift, unit, width: int) -> Callable[[Any, slice], Any]:
+    """Return a function that writes rows of [X, y] into a panel, and returns the part of the panel that they fill.
 
     They are shifted, in their units and times the root of their weights. The column after them holds ones, which become
     the roots of the weights. The length of the panel is a multiple of ``ROWS_AT_ONCE``.
     """
     d, size = block.n_features, len(shift)
-    whole: Any = as_scipy(block.X) if isinstance(block.X, CSR) else block.X
+    whole: Any = as_scipy(block.X) if block.is_sparse else block.X
     x_shift = np.zeros((ROWS_AT_ONCE, width), dtype)
     x_shift[:, :d] = shift[:d]
-    x_shift = there.put(x_shift.ravel())
-    factor = None if (unit[:d] == 1.0).all() else there.put((1.0 / unit[:d]).astype(dtype))
+    x_shift = ops.put(x_shift.ravel())
+    factor = None if (unit[:d] == 1.0).all() else ops.put((1.0 / unit[:d]).astype(dtype))
     root = None if block.sample_weight is None else np.sqrt(block.sample_weight / block.sample_weight.max())
 
     def fill(panel, rows):
@@ -230,19 +223,19 @@ def _filling(there, block: Block, dtype, shift, unit, width: int) -> Callable[[A
         part[:, :d] = X.toarray() if block.is_sparse else X
         grouped = panel.reshape(-1, len(x_shift))
         grouped -= x_shift
-        part[:, d:size] = there.put((block.y[rows] - shift[d:]) / unit[d:])
+        part[:, d:size] = ops.put((block.y[rows] - shift[d:]) / unit[d:])
         if factor is not None:
             part[:, :d] *= factor
         if root is not None:
             part[:, size] = 1.0
-            part *= there.put(root[rows, None].astype(dtype))
+            part *= ops.put(root[rows, None].astype(dtype))
         return part
 
     return fill
 
 
 def _sparse_products(csr: CSR, block: Block):
-    """Total weight, mean in two parts, unit and products of a CSR block; X stays sparse, the products are dense.
+    """Return total weight, mean in two parts, unit and products of a CSR block; X stays sparse, the products are dense.
 
     Columns without zeros are shifted first: an offset would cost digits.
     """

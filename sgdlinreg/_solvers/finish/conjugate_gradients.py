@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from sgdlinreg._solvers.finish.full_gradients import FullPasses
+from sgdlinreg._solvers.finish.full_gradients import FullGradients
 from sgdlinreg._solvers.finish.gap import Gap, Record
 from sgdlinreg._solvers.finish.preconditioner import Preconditioner
 
 
 def conjugate_gradients(
-    passes: FullPasses, preconditioner: Preconditioner, coef: np.ndarray, gap: Gap, record: Record, at_least: int
+    gradients: FullGradients, preconditioner: Preconditioner, coef: np.ndarray, gap: Gap, record: Record, at_least: int
 ) -> tuple[np.ndarray, bool]:
     """Minimise least squares, all targets at once.
 
     Parameters
     ----------
-    passes : FullPasses
+    gradients : FullGradients
     preconditioner : Preconditioner
     coef : ndarray of shape (n_targets, n_features + 1)
         Scaled coefficients to start from.
@@ -34,13 +34,13 @@ def conjugate_gradients(
     Gradients follow by recurrence, so that a pass reads the rows once. Before the fit is called converged the gradient
     is computed anew from the coefficients, and if it says otherwise the search starts again there.
     """
-    losses, gradient = passes.full_gradient(coef)
+    losses, gradient = gradients.full_gradient(coef)
     direction, decrement = preconditioner.along(gradient)
     go_on = record(coef, losses, gap.at(decrement))
     if gap.is_small and not at_least:
         return coef, True
     while go_on:
-        bend = passes.curvature_along(direction)
+        bend = gradients.curvature_along(direction)
         length = _divided(decrement, np.vecdot(direction, bend))
         fall = 0.5 * length * decrement
         coef, losses = coef - length[:, None] * direction, losses - fall
@@ -50,7 +50,7 @@ def conjugate_gradients(
         go_on = record(coef, losses, gap.after(fall, decrement))
         direction = along + _divided(decrement, before)[:, None] * direction
         if gap.is_small and go_on:
-            losses, gradient = passes.full_gradient(coef)
+            losses, gradient = gradients.full_gradient(coef)
             direction, decrement = preconditioner.along(gradient)
             go_on = record(coef, losses, gap.at(decrement))
             if gap.is_small:

@@ -5,21 +5,21 @@ kink on objectives whose kink is rounded in ever smaller widths. Every pass esti
 smallest value.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from sgdlinreg._core.contract import Data, Kernel
 from sgdlinreg._core.coordinates import scaled_coordinates
+from sgdlinreg._core.measurement import Measurement
 from sgdlinreg._core.objective import EpsilonInsensitive, Objective
 from sgdlinreg._core.sampling import Sample
-from sgdlinreg._core.statistics import ColumnStatistics
 from sgdlinreg._solvers.finish.conjugate_gradients import conjugate_gradients
-from sgdlinreg._solvers.finish.full_gradients import FullPasses
+from sgdlinreg._solvers.finish.full_gradients import FullGradients
 from sgdlinreg._solvers.finish.gap import Gap, Record
 from sgdlinreg._solvers.finish.lbfgs import limited_memory_bfgs
-from sgdlinreg._solvers.finish.preconditioner import Preconditioner, make_preconditioner
+from sgdlinreg._solvers.finish.preconditioner import make_preconditioner
 
 FIRST_WIDTH, NARROWER = 0.1, 1.0 / 3.0
 """A kink is rounded over this share of the loss of the constant model first, then over a third as much each time."""
@@ -28,143 +28,148 @@ LEFT = 0.5
 """What smaller widths would gain, as a share of what the last one did: each gains about a third of the one before."""
 
 
-@dataclass
 class Finish:
     """One finish.
 
     Parameters
     ----------
-    blocks : callable() -> iterable
-        Gives the rows of a pass, block by block, in the form that the kernel wants; weights have mean one.
+    data : Data
+        The rows, in the form that the kernel wants; weights have mean one.
     kernel : Kernel
     objective : Objective
         Smooth but for a kink of the loss.
+    measured : Measurement
+        Of all rows.
     sample : Sample
         Rows that stand for all; weights have mean one.
-    columns, targets : ColumnStatistics
-        Of all rows.
-    n_rows : int
     unit : ndarray of shape (n_targets,)
         The loss of the constant model.
     tol : float
-    record : callable
-        Called after each pass with coefficients on x, see `Record`.
+
+    Attributes
+    ----------
+    blind : bool
+        Whether columns are too collinear for the finish to be sure.
     """
 
-    blocks: Callable[[], Iterable[Any]]
-    kernel: Any
-    objective: Objective
-    sample: Sample
-    columns: ColumnStatistics
-    targets: ColumnStatistics
-    n_rows: int
-    unit: np.ndarray
-    tol: float
-    record: Record
-
-    def __post_init__(self):
-        # CSR is centred, too: no row need be written
-        self.coordinates = scaled_coordinates(self.columns, self.objective)
-        self.goes_on = True
-        """Whether another pass is allowed."""
+    def __init__(
+        self,
+        data: Data,
+        kernel: Kernel,
+        objective: Objective,
+        measured: Measurement,
+        sample: Sample,
+        unit: np.ndarray,
+        tol: float,
+    ):
+        self.data, self.kernel, self.objective = data, kernel, objective
+        self.measured, self.sample, self.unit, self.tol = measured, sample, unit, tol
+        self.coordinates = scaled_coordinates(measured.columns, objective)  # CSR is centred, too: no row is written
         self.blind = False
-        """Whether columns are too collinear for the finish to be sure."""
-        self.left: np.ndarray = np.zeros_like(self.unit)
-        """What rounding a kink may have left, in the unit of gaps."""
 
-    def run(self, coef: np.ndarray, at_least: int) -> tuple[np.ndarray, bool]:
-        """Go on from coefficients on x; gives those at the optimum and whether they are.
+    def run(self, coef: np.ndarray, record: Record, at_least: int = 0) -> tuple[np.ndarray, bool]:
+        """Go on from some coefficients to the optimum.
 
         Parameters
         ----------
         coef : ndarray of shape (n_targets, n_features + 1)
-            For squared error the intercept is closed first.
+            For the data as they are. For squared error the intercept is closed first.
+        record : callable
+            Called after each pass with coefficients for the data as they are, see `Record`.
         at_least : int
             Passes of conjugate gradients that are taken in any case.
+
+        Returns
+        -------
+        coef : ndarray of shape (n_targets, n_features + 1)
+        converged : bool
         """
         if self.objective.is_least_squares:
-            return self._least_squares(coef, at_least)
+            return self._least_squares(coef, record, at_least)
         if len(coef) > 1:
-            return self._each_target(coef)
+            return self._each_target(coef, record)
         if isinstance(self.objective.loss, EpsilonInsensitive):
-            return self._with_a_kink(coef)
-        return self._smooth(self.objective, coef)[:2]
+            return self._with_a_kink(coef, record)
+        return self._smooth(self.objective, coef, record)[:2]
 
-    def _each_target(self, coef):
-        """Minimise each target for itself, as curvatures and scales of other losses than the squared error differ."""
-        coef = coef.copy()
-        losses, _ = self._passes(self.objective).full_gradient(self.coordinates.to_scaled(coef))
-        gaps = np.divide(losses, self.unit, out=np.zeros_like(losses), where=self.unit > 0.0)  # at most that
-        goes_on, converged = self.record(coef, losses, gaps), True
-        for t in range(len(coef)):
-
-            def record(one, loss, gap, t=t):
-                nonlocal goes_on
-                coef[t], losses[t], gaps[t] = one[0], loss[0], gap[0]
-                goes_on = self.record(coef, losses, gaps)
-                return goes_on
-
-            if goes_on:
-                coef[t], reached = self._of_target(t, record).run(coef[t : t + 1], 0)
-                converged = converged and reached
-        return coef, converged and goes_on
-
-    def _of_target(self, t, record) -> "Finish":
-        """Make the finish of one target."""
-        block = self.sample.block
-        targets = self.targets._replace(mean=self.targets.mean[t : t + 1], squares=self.targets.squares[t : t + 1])
-        return replace(
-            self,
-            blocks=lambda: (block._replace(y=block.y[:, t : t + 1]) for block in self.blocks()),
-            sample=self.sample._replace(block=block._replace(y=block.y[:, t : t + 1])),
-            targets=targets,
-            unit=self.unit[t : t + 1],
-            record=record,
-        )
-
-    def _least_squares(self, coef, at_least):
-        passes, preconditioner, start = self._prepared(self.objective, coef)
+    def _least_squares(self, coef, record, at_least):
+        gradients = self._gradients(self.objective)
+        preconditioner = self._preconditioner(self.objective, coef)
         self.blind = preconditioner.blind
+        start = self.coordinates.to_scaled(coef)
         if self.objective.fit_intercept:
-            start[:, -1] = self.targets.mean
+            start[:, -1] = self.measured.targets.mean
         gap = Gap(self.unit, self.tol, preconditioner, certifies=preconditioner.is_matrix)
-        found, converged = conjugate_gradients(passes, preconditioner, start, gap, self._record, at_least)
+        record = self._on_the_data(record)
+        found, converged = conjugate_gradients(gradients, preconditioner, start, gap, record, at_least)
         return self.coordinates.to_raw(found), converged
 
-    def _smooth(self, objective, coef):
-        """Minimise a smooth objective; gives also its gap, and what was gained in the unit of gaps."""
-        passes, preconditioner, start = self._prepared(objective, coef)
+    def _each_target(self, coef, record):
+        """Minimise each target for itself, as curvatures and scales of other losses than the squared error differ."""
+        coef = coef.copy()
+        losses, _ = self._gradients(self.objective).full_gradient(self.coordinates.to_scaled(coef))
+        gaps = np.divide(losses, self.unit, out=np.zeros_like(losses), where=self.unit > 0.0)  # at most that
+        go_on, converged = record(coef, losses, gaps), True
+        for t in range(len(coef)):
+
+            def record_target(one, loss, gap, t=t):
+                nonlocal go_on
+                coef[t], losses[t], gaps[t] = one[0], loss[0], gap[0]
+                go_on = record(coef, losses, gaps)
+                return go_on
+
+            if go_on:
+                coef[t], reached = self._of_target(t).run(coef[t : t + 1], record_target)
+                converged = converged and reached
+        return coef, converged and go_on
+
+    def _of_target(self, t) -> "Finish":
+        """Return the finish of one target."""
+        block = self.sample.block
+        sample = self.sample._replace(block=replace(block, y=block.y[:, t : t + 1]))
+        data = self.data.map(lambda block: replace(block, y=block.y[:, t : t + 1]))
+        return Finish(data, self.kernel, self.objective, self.measured, sample, self.unit[t : t + 1], self.tol)
+
+    def _smooth(self, objective, coef, record, left=0.0) -> tuple[np.ndarray, bool, Gap]:
+        """Minimise a smooth objective, to whose gap ``left`` is added; return also the gap."""
+        gradients, preconditioner = self._gradients(objective), self._preconditioner(objective, coef)
         gap = Gap(self.unit, self.tol, preconditioner, certifies=False)
-        found, converged = limited_memory_bfgs(passes, preconditioner, start, gap, self._record)
+        start = self.coordinates.to_scaled(coef)
+        record = self._on_the_data(record, left)
+        found, converged = limited_memory_bfgs(gradients, preconditioner, start, gap, record)
         return self.coordinates.to_raw(found), converged, gap
 
-    def _with_a_kink(self, coef):
+    def _with_a_kink(self, coef, record):
         """Minimise rounded objectives until a smaller width gains nothing; a last pass is over the loss as it is."""
         if not self.unit.any():
-            return self._smooth(self.objective, coef)[:2]
-        unit, width, converged = self.unit[0], FIRST_WIDTH * self.unit[0], False
-        while self.goes_on and not converged and width > NARROWEST * unit:
+            return self._smooth(self.objective, coef, record)[:2]
+        go_on, converged, unit = True, False, self.unit[0]
+        width = FIRST_WIDTH * unit
+
+        def record_and_ask(*args):
+            nonlocal go_on
+            go_on = record(*args)
+            return go_on
+
+        while go_on and not converged and width > NARROWEST * unit:
             loss = self.objective.loss.rounded(width)
-            self.left = loss.value(self.objective.loss.epsilon) / unit
-            coef, _, gap = self._smooth(replace(self.objective, loss=loss), coef)
+            left = loss.value(self.objective.loss.epsilon) / unit
+            coef, _, gap = self._smooth(replace(self.objective, loss=loss), coef, record_and_ask, left)
             gained, width = gap.total_fall, width * NARROWER
             converged = bool(gained.max() <= self.tol / 10.0 and (gap.gap + LEFT * gained).max() <= self.tol)
-        if not self.goes_on:
+        if not go_on:
             return coef, False
-        losses, _ = self._passes(self.objective).full_gradient(self.coordinates.to_scaled(coef))
-        self.left = LEFT * gained
-        self._record(self.coordinates.to_scaled(coef), losses, gap.gap)
+        losses, _ = self._gradients(self.objective).full_gradient(self.coordinates.to_scaled(coef))
+        record(coef, losses, gap.gap + LEFT * gained)
         return coef, converged
 
-    def _passes(self, objective) -> FullPasses:
-        varies = ~(self.columns.constant & self.objective.fit_intercept)
-        return FullPasses(self.blocks, self.kernel, objective, self.coordinates, float(self.n_rows), varies)
+    def _gradients(self, objective) -> FullGradients:
+        varies = ~(self.measured.columns.constant & self.objective.fit_intercept)
+        return FullGradients(self.data, self.kernel, objective, self.coordinates, self.measured.n_rows, varies)
 
-    def _prepared(self, objective, coef) -> tuple[FullPasses, Preconditioner, np.ndarray]:
-        passes = self._passes(objective)
-        preconditioner = make_preconditioner(self.sample, self.columns, self.coordinates, objective, coef)
-        return passes, preconditioner, self.coordinates.to_scaled(coef)
+    def _preconditioner(self, objective, coef):
+        return make_preconditioner(self.sample, self.measured.columns, self.coordinates, objective, coef)
 
-    def _record(self, scaled, losses, gaps):
-        self.goes_on = self.record(self.coordinates.to_raw(scaled), losses, gaps + self.left)
-        return self.goes_on
+    def _on_the_data(self, record: Record, left: Any = 0.0) -> Record:
+        """Return what records scaled coefficients."""
+        return lambda coef, losses, gaps: record(self.coordinates.to_raw(coef), losses, gaps + left)

@@ -1,41 +1,38 @@
-"""What the finish asks of the data: full gradients and curvatures, each from one read of the rows."""
-
-from collections.abc import Callable, Iterable
-from typing import Any
+"""Full gradients and curvatures over all rows, each in one pass."""
 
 import numpy as np
 
+from sgdlinreg._core.contract import Data, Kernel
 from sgdlinreg._core.coordinates import Coordinates, penalty_in
 from sgdlinreg._core.objective import Objective, SquaredError
 
 
-class FullPasses:
+class FullGradients:
     """Full gradients of an objective in the coordinates of the finish.
 
     Parameters
     ----------
-    blocks : callable() -> iterable
-        Gives the rows of one pass, block by block, in the form that the kernel wants; weights have mean one.
+    data : Data
+        The rows, in the form that the kernel wants; weights have mean one.
     kernel : Kernel
     objective : Objective
     coordinates : Coordinates
-    total_weight : float
-        Sum of the weights of all rows.
+    n_rows : int
     varies : ndarray of shape (n_features,) of bool
         Which columns are not constant: the gradient along others is rounding.
     """
 
     def __init__(
         self,
-        blocks: Callable[[], Iterable[Any]],
-        kernel: Any,
+        data: Data,
+        kernel: Kernel,
         objective: Objective,
         coordinates: Coordinates,
-        total_weight: float,
+        n_rows: int,
         varies: np.ndarray,
     ):
-        self.blocks, self.kernel, self.objective = blocks, kernel, objective
-        self.coordinates, self.total_weight = coordinates, total_weight
+        self.data, self.kernel, self.objective, self.centre = data, kernel, objective, coordinates.centre
+        self.n_rows = n_rows
         self.units = np.append(coordinates.scale, 1.0)
         self.varies = np.append(varies, 1.0)
         self.penalty = np.append(penalty_in(coordinates, objective), 0.0)
@@ -51,10 +48,10 @@ class FullPasses:
 
     def _sums(self, loss, coef, with_y):
         losses, gradient = np.zeros(len(coef)), np.zeros_like(coef)
-        for block in self.blocks():
-            more = self.kernel.gradient_sums(block, loss, coef / self.units, self.coordinates.centre, with_y)
+        for block in self.data.blocks:
+            more = self.kernel.gradient_sums(block, loss, coef / self.units, self.centre, with_y)
             losses, gradient = losses + more[0], gradient + more[1]
-        gradient *= self.varies / (self.units * self.total_weight)
+        gradient *= self.varies / (self.units * self.n_rows)
         if not self.objective.fit_intercept:
             gradient[:, -1] = 0.0
-        return losses / self.total_weight, gradient
+        return losses / self.n_rows, gradient

@@ -32,6 +32,15 @@ class Gap:
     certifies : bool
         Whether the preconditioner is the inverse of the curvature but for sampling, so that the gradient says how far
         the optimum is: for least squares with a matrix.
+
+    Attributes
+    ----------
+    gap, certificate : ndarray of shape (n_targets,)
+        The estimate, and what the gradient alone says.
+    falls : list of ndarray of shape (n_targets,)
+        What each pass lowered the objective by.
+    is_small : bool
+        Whether the fit has converged.
     """
 
     def __init__(self, unit: np.ndarray, tol: float, preconditioner: Preconditioner, certifies: bool):
@@ -39,31 +48,37 @@ class Gap:
         self.tol, self.preconditioner = max(tol, 100 * np.finfo(float).eps), preconditioner
         self.by_certificate = certifies
         self.falls: list[np.ndarray] = []
+        self.is_small = False
         self.certificate = self.gap = np.full_like(unit, np.inf)
 
     def at(self, decrement: np.ndarray) -> np.ndarray:
-        """Give the gap where the gradient g, computed from the coefficients, has the decrement ``g @ P @ g``."""
-        self.certificate = 0.5 * decrement * self.inverse_unit
-        self.gap = self.certificate if self.by_certificate else np.maximum(self.certificate, self._extrapolated())
+        """Return the gap where the gradient g, computed from the coefficients, has the decrement ``g @ P @ g``."""
+        self._take(decrement)
+        self.is_small = self._has_converged()
         return self.gap
 
     def after(self, fall: np.ndarray, decrement: np.ndarray) -> np.ndarray:
-        """Give the gap after a pass that lowered the objective by ``fall``."""
-        said = self.certificate
+        """Return the gap after a pass that lowered the objective by ``fall``."""
+        before = self.certificate
         self.falls.append(fall * self.inverse_unit)
-        self.at(decrement)
+        self._take(decrement)
         if self.by_certificate:  # it said too little where more was gained than it saw
-            ratio = np.divide(self.falls[-1], said, out=np.ones_like(said), where=said > 0.0)
+            ratio = np.divide(self.falls[-1], before, out=np.ones_like(before), where=before > 0.0)
             self.gap = self.certificate * np.maximum(ratio, 1.0)
+        self.is_small = self._has_converged()
         return self.gap
 
     def at_the_end(self, decrement: np.ndarray) -> np.ndarray:
-        """Give the gap where nothing lower was found: what the gradient says, as there are no falls to come."""
+        """Return the gap where nothing lower was found: what the gradient says, as there are no falls to come."""
         self.certificate = self.gap = 0.5 * decrement * self.inverse_unit
         return self.gap
 
+    def _take(self, decrement):
+        self.certificate = 0.5 * decrement * self.inverse_unit
+        self.gap = self.certificate if self.by_certificate else np.maximum(self.certificate, self._extrapolated())
+
     def _extrapolated(self) -> np.ndarray:
-        """Give what is left if falls go on to shrink as they did from the pair before to the last one."""
+        """Return what is left if falls go on to shrink as they did from the pair before to the last one."""
         last, earlier = self._fall(0, PAIR), self._fall(PAIR, PAIR)
         ratio = np.divide(last, earlier, out=np.full_like(last, 0.5), where=earlier > 0.0)
         ratio = np.minimum(ratio, SLOWEST)
@@ -88,9 +103,7 @@ class Gap:
         """Whether the last passes gained nothing but rounding."""
         return len(self.falls) >= WINDOW and float(self._fall().max()) <= EXHAUSTED
 
-    @property
-    def is_small(self) -> bool:
-        """Whether the fit has converged."""
+    def _has_converged(self) -> bool:
         if not self.inverse_unit.any():
             return True
         gained = float(self._fall().max())

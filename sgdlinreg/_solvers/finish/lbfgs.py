@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from sgdlinreg._solvers.finish.full_gradients import FullPasses
+from sgdlinreg._solvers.finish.full_gradients import FullGradients
 from sgdlinreg._solvers.finish.gap import Gap, Record
 from sgdlinreg._solvers.finish.preconditioner import Preconditioner
 
@@ -16,7 +16,7 @@ class _Done(Exception):
 
 
 def limited_memory_bfgs(
-    passes: FullPasses, preconditioner: Preconditioner, coef: np.ndarray, gap: Gap, record: Record
+    gradients: FullGradients, preconditioner: Preconditioner, coef: np.ndarray, gap: Gap, record: Record
 ) -> tuple[np.ndarray, bool]:
     """Minimise a smooth objective of one target; each evaluation is a pass.
 
@@ -27,7 +27,7 @@ def limited_memory_bfgs(
     def objective(variables):
         nonlocal best, lowest, converged
         here = start + preconditioner.apply(variables[None], power=1)
-        losses, gradient = passes.full_gradient(here)
+        losses, gradient = gradients.full_gradient(here)
         decrement = preconditioner.along(gradient)[1]
         if lowest == np.inf:
             gap.at(decrement)
@@ -45,7 +45,7 @@ def limited_memory_bfgs(
     options = {"maxcor": CORRECTIONS, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
     try:
         minimize(objective, np.zeros(coef.size), jac=True, method="L-BFGS-B", options=options)
-        losses, gradient = passes.full_gradient(best)  # SciPy found nothing lower
+        losses, gradient = gradients.full_gradient(best)  # SciPy found nothing lower
         record(best, losses, gap.at_the_end(preconditioner.along(gradient)[1]))
         converged = bool(gap.gap.max() <= gap.tol)
     except _Done:

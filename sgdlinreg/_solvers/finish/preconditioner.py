@@ -63,7 +63,7 @@ class Preconditioner:
         return result
 
     def along(self, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give ``P @ g`` and ``g @ P @ g`` of each target, its decrement."""
+        """Return ``P @ g`` and ``g @ P @ g`` of each target, its decrement."""
         along = self.apply(gradient)
         return along, np.vecdot(gradient, along)
 

@@ -1,4 +1,4 @@
-"""When a fit has diverged, and what the user is told."""
+"""When a fit has diverged, or is about to."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ import numpy as np
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import rounding_of
-from sgdlinreg._solvers.sgd.stability import largest_stable_step, surely_diverges
+from sgdlinreg._solvers.sgd.advice import diverged, stable_range
+from sgdlinreg._solvers.sgd.stability import surely_diverges
 
 LARGEST = float(np.finfo(float).max)
 DIVERGED = 1.1
@@ -15,22 +16,37 @@ DIVERGED = 1.1
 
 
 class Divergence:
-    """Tells a fit that moves away from the solution."""
+    """Recognises a fit that moves away from the solution.
 
-    def __init__(self, solver, block, start, rng):
-        self.solver, self.block, self.rng = solver, block, rng
+    Parameters
+    ----------
+    solver : SGD
+    block : Block
+        All rows, or some that stand for them.
+    start : ndarray of shape (n_targets, n_features + 1) or None
+        Where the fit starts, None for zeros.
+
+    Attributes
+    ----------
+    constant_loss, rounding : ndarray of shape (n_targets,)
+        Objective of the constant model, and its rounding.
+    """
+
+    def __init__(self, solver: Any, block: Block, start: np.ndarray | None):
+        self.solver, self.block = solver, block
         self.constant_loss = solver.objective.constant_value(block)
         self.rounding = rounding_of(block)
-        if start.any():
+        if start is not None:
             at_start = solver.objective.value(start, block)
         else:
             at_start = solver.objective.value_of_constant(0.0, block)
         # neither is the noise of steps on data without signal a divergence, nor rounding around a solution; steps of
         # automatic size may be noisier, but do not run away
         limit = DIVERGED * np.maximum(self.constant_loss, at_start) + self.rounding
-        self.limit = np.full_like(limit, LARGEST) if solver.auto_step else np.minimum(limit, LARGEST)
+        automatic = solver.step_sizes.is_automatic
+        self.limit = np.full_like(limit, LARGEST) if automatic else np.minimum(limit, LARGEST)
 
-    def check(self, epoch, losses, coef):
+    def check(self, epoch: int, losses: np.ndarray, coef: np.ndarray) -> None:
         """Check one epoch. ``losses`` may be a mean over noisy iterates; then the model ``coef`` is looked at."""
         if np.count_nonzero(losses <= (self.limit if epoch > 1 else LARGEST)) == len(losses):
             return  # what is not finite is not below either
@@ -38,7 +54,7 @@ class Divergence:
             raise self.error(epoch, "is not finite")
         self.check_model(epoch, self.solver.objective.value(coef, self.block))
 
-    def check_model(self, epoch, losses):
+    def check_model(self, epoch: int, losses: np.ndarray) -> None:
         """Check the objective of the model after an epoch."""
         if not np.isfinite(losses).all():
             raise self.error(epoch, "is not finite")
@@ -50,47 +66,18 @@ class Divergence:
                 "and above where the fit started",
             )
 
-    def error(self, epoch, what):
-        """Make the error, what being what the objective is."""
-        return diverged(self.solver, self.block, self.rng, f"the objective in epoch {epoch} {what}")
+    def error(self, epoch: int, what: str) -> ValueError:
+        """Return the error; ``what`` says what the objective is."""
+        return diverged(self.solver, self.block, f"the objective in epoch {epoch} {what}")
 
 
-def overflowed(what: str) -> ValueError:
-    """Make the error of a closed form that is not finite."""
-    return ValueError(f"The closed form overflowed: {what}. Rescale X or y, their values are too large.")
-
-
-def diverged(solver: Any, block: Block, rng: np.random.Generator, what: str) -> ValueError:
-    """Make the error of a fit that diverged, with what to do about it."""
-    if solver.n_passes == 1:
-        return overflowed(what)
-    if solver.options.eta0 == "auto":
-        other = "solver='normal_equation'" if solver.objective.is_least_squares else "a larger epsilon"
-        return ValueError(f"SGD diverged: {what}. Use {other}, or rescale X or y.")
-    return ValueError(f"SGD diverged: {what}. {_advice(solver, block, rng)}")
-
-
-def check_step(solver: Any, block: Block, rng: np.random.Generator) -> None:
+def check_step(solver: Any, block: Block) -> None:
     """Raise an error if the step that the user gives is beyond the stable range for sure."""
-    options = solver.options
-    quadratic = solver.objective.is_least_squares and options.learning_rate == "constant"
-    if options.eta0 == "auto" or not quadratic or not solver.objective.is_smooth:
+    options, objective = solver.options, solver.objective
+    quadratic = objective.is_least_squares and objective.is_smooth and options.learning_rate == "constant"
+    if options.eta0 == "auto" or not quadratic:
         return
-    rng = rng.spawn(1)[0]  # leaves the order of rows as it is
+    rng = solver.rng.spawn(1)[0]  # leaves the order of rows as it is
     with np.errstate(all="ignore"):
-        if surely_diverges(block, solver.objective, options.eta0, options.momentum, rng):
-            raise ValueError(f"SGD would diverge from the first step on. {_advice(solver, block, rng)}")
-
-
-def _advice(solver, block, rng) -> str:
-    with np.errstate(all="ignore"):
-        stable = largest_stable_step(block, solver.objective, solver.batch_size(block.n_rows), rng)
-    if stable == 0.0:
-        return (
-            f"Squares of X overflow, so that no eta0 can be called stable; got eta0={solver.options.eta0}. Rescale X."
-        )
-    return (
-        f"For this data and batch_size the stable range is 0 < eta0 <= {stable:.2g}, about; got "
-        f"eta0={solver.options.eta0}. Use eta0='auto', a smaller eta0, or scale the features first, for instance "
-        "with StandardScaler."
-    )
+        if surely_diverges(block, objective, options.eta0, options.momentum, rng):
+            raise ValueError(f"SGD would diverge from the first step on. {stable_range(solver, block)}")

@@ -29,7 +29,7 @@ SAMPLE_MARGIN = 1.1
 
 
 def safe_step(norm: float, eigenvalue: float, batch_size: int, n_rows: int) -> float:
-    """Give the step of the rule above.
+    """Return the step of the rule above.
 
     Parameters
     ----------

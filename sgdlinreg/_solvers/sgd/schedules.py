@@ -15,7 +15,7 @@ SMALLEST_STEP = 1e-6
 
 
 def constant(steps: np.ndarray, *, power_t: float, alpha: float) -> np.ndarray:
-    """Give 1 at every step.
+    """Return 1 at every step.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def constant(steps: np.ndarray, *, power_t: float, alpha: float) -> np.ndarray:
 
 
 def invscaling(steps: np.ndarray, *, power_t: float, alpha: float) -> np.ndarray:
-    """Give ``steps ** -power_t``.
+    """Return ``steps ** -power_t``.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def optimal_start(alpha: float) -> float:
 
 
 def optimal(steps: np.ndarray, *, power_t: float, alpha: float) -> np.ndarray:
-    """Give ``t0 / (t0 + steps - 1)`` with ``t0 = 1 / (alpha * optimal_start(alpha))``.
+    """Return ``t0 / (t0 + steps - 1)`` with ``t0 = 1 / (alpha * optimal_start(alpha))``.
 
     Times ``optimal_start(alpha)`` it is scikit-learn's ``1 / (alpha * (t0 + steps - 1))``.
 

@@ -1,5 +1,7 @@
 """Which float eta0 is stable: what a user who gives one is told."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sgdlinreg._core.arrays import times
@@ -14,7 +16,7 @@ POWER_ITERATIONS = 40
 
 
 def largest_stable_step(block, objective, batch_size, rng) -> float:
-    """Give the safe step for the data as they are: the eta0 that a diverged fit should not have exceeded.
+    """Return the safe step for the data as they are: the eta0 that a diverged fit should not have exceeded.
 
     0 if squares of the data overflow.
     """
@@ -23,7 +25,7 @@ def largest_stable_step(block, objective, batch_size, rng) -> float:
     norms = weight * norms_of(block, as_they_are)
     if not np.isfinite(norms.sum()):
         return 0.0
-    block = block._replace(sample_weight=np.broadcast_to(weight, block.n_rows))
+    block = replace(block, sample_weight=np.broadcast_to(weight, block.n_rows))
     sample = Reservoir(sample_size(block.n_features), LARGEST_ROWS).add(block, norms, rng).sample()
     return safe_step_of(sample, as_they_are, objective, batch_size, block.n_rows)
 

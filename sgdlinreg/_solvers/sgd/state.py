@@ -1,18 +1,17 @@
 """What an SGD fit keeps between blocks and passes."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from sgdlinreg._core.coordinates import Coordinates
-from sgdlinreg._core.sampling import Reservoir, Sample
-from sgdlinreg._core.statistics import ColumnStatistics
+from sgdlinreg._core.measurement import Measurement
 from sgdlinreg._solvers.sgd.averaging import Mark
 
 
 @dataclass
 class State:
-    """An SGD fit between two blocks, in the coordinates of x; all arrays float64.
+    """An SGD fit between two blocks, in the coordinates of the data; all arrays float64.
 
     Attributes
     ----------
@@ -20,50 +19,67 @@ class State:
         The iterate, the sum of all iterates so far, and the velocity of momentum.
     step_scale : ndarray of shape (n_targets,)
         Factor on the step of each target.
+    measured : Measurement
+        What is known of all rows so far.
+    streams : bool
+        Whether rows come once, as in partial_fit: a block is measured and stepped over at once.
+    start : ndarray of shape (n_targets, n_features + 1) or None
+        Where the user wants to start.
+    starts_at_mean : bool
+        Whether the intercept is still to be set to the mean of y.
     marks : list of Mark
         Earlier iterates and sums.
     average_start : Mark or None
         Where the average of average=True or int starts, once it is reached.
-    n_steps, n_rows, total_weight
-        Steps taken; rows and their weight seen.
-    columns, targets : ColumnStatistics or None
-        Of all rows seen; columns with automatic steps only.
-    reservoir, sample : Reservoir or None, Sample or None
-        Rows that stand for all, while rows are measured and afterwards.
-    seen : Reservoir or None
-        A few rows of all calls of partial_fit.
-    started_at_mean : bool
-        Whether the intercept has been started at the mean of y.
-    averaged : bool
-        Whether the model is the tail average.
+    n_steps : int
+        Steps taken.
     since_restart : int
         Accelerated steps since the objective last rose.
-    coordinates, batch_size, step_size, losses
-        Of the last block.
+    seen : Reservoir or None
+        A few rows of all calls of partial_fit.
+    sample : Sample or None
+        Rows that stand for all.
+    coordinates : Coordinates or None
+        Those of the steps; None until the rows were measured.
+    batch_size : int
+    step_size : float
+    averaged : bool
+        Whether the model is the tail average.
+    loss_sum : ndarray of shape (n_targets,) or float
+        Objective of the blocks of this pass, times their rows.
+    losses : ndarray of shape (n_targets,) or None
+        Objective of the last pass.
+    constant_loss : ndarray of shape (n_targets,) or None
+        Objective of the constant model, where the finish follows.
+    judged_on : Block or None
+        Rows on which models are judged: all, or some that stand for them.
+    judge : Any
+        Decides when steps alone stop.
+    model : Any
+        The model, once the fit is done.
     """
 
     coef: np.ndarray
     coef_sum: np.ndarray
     velocity: np.ndarray
     step_scale: np.ndarray
+    measured: Measurement
+    streams: bool = False
+    start: np.ndarray | None = None
+    starts_at_mean: bool = False
     marks: list[Mark] = field(default_factory=list)
     average_start: Mark | None = None
     n_steps: int = 0
-    n_rows: int = 0
-    total_weight: float = 0.0
-    columns: ColumnStatistics | None = None
-    targets: ColumnStatistics | None = None
-    reservoir: Reservoir | None = None
-    sample: Sample | None = None
-    seen: Reservoir | None = None
-    started_at_mean: bool = True
-    averaged: bool = False
     since_restart: int = 0
+    seen: Any = None
+    sample: Any = None
+    coordinates: Any = None
     batch_size: int = 0
     step_size: float = np.nan
-    coordinates: Coordinates | None = None
+    averaged: bool = False
+    loss_sum: Any = 0.0
     losses: np.ndarray | None = None
-
-    def moved(self, **changes) -> "State":
-        """Give a state with some values changed."""
-        return replace(self, **changes)
+    constant_loss: Any = None
+    judged_on: Any = None
+    judge: Any = None
+    model: Any = None

@@ -1,6 +1,7 @@
-"""How long the steps of an SGD fit are: schedule, curvature of the loss, momentum, and when they get shorter."""
+"""How long steps are: schedule, curvature of the loss, momentum, and when they get shorter."""
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from sgdlinreg._core.coordinates import penalty_in
 from sgdlinreg._core.objective import EpsilonInsensitive, Objective
 from sgdlinreg._core.sampling import Sample
 from sgdlinreg._solvers.sgd.schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, is_constant, step_shape
+from sgdlinreg._solvers.sgd.state import State
 
 
 class Slowing(NamedTuple):
@@ -18,7 +20,7 @@ class Slowing(NamedTuple):
     smallest: float
 
 
-class Steps:
+class StepSizes:
     """Step sizes and momentum, from the options and how far a fit has come.
 
     Parameters
@@ -30,71 +32,77 @@ class Steps:
     def __init__(self, objective: Objective, options: Options):
         self.objective = objective
         self.options = options
-        self.auto_step = options.eta0 == "auto"
-        self.sample: tuple[Any, np.ndarray, np.ndarray] | None = None
+        self.is_automatic = options.eta0 == "auto"
 
-    def take_sample(self, sample: Sample) -> None:
-        """Keep rows that stand for all: with automatic steps the curvature of other losses is measured on them."""
-        if self.auto_step and not self.objective.is_least_squares:
-            self.sample = sample.rows, sample.block.y, sample.share
+    def accelerates(self, state: State) -> bool:
+        """Whether the steps are full batches with a momentum of ours."""
+        full_batch = state.batch_size >= state.measured.n_rows
+        smooth = not isinstance(self.objective.loss, EpsilonInsensitive)
+        return self.is_automatic and full_batch and smooth and self.options.learning_rate == "constant"
 
-    def momentum(self, state) -> tuple[float, bool]:
-        """Give the user's momentum; full batches of automatic steps without any are accelerated (Nesterov 1983).
+    def momentum(self, state: State) -> tuple[float, bool]:
+        """Return the factor of the velocity, and whether steps look ahead along it.
 
-        The factor grows from 0 as k / (k + 3) and starts again where the objective has risen (O'Donoghue, Candes,
-        "Adaptive restart for accelerated gradient schemes", 2015).
+        Full batches of automatic steps are accelerated unless the user sets a momentum (Nesterov 1983). The factor
+        grows from 0 as k / (k + 3) and starts again where the objective has risen (O'Donoghue, Candes, "Adaptive
+        restart for accelerated gradient schemes", 2015).
         """
         options = self.options
         if options.momentum or not self.accelerates(state):
-            return options.momentum, options.nesterovs_momentum
+            return float(options.momentum), bool(options.nesterovs_momentum)
         return state.since_restart / (state.since_restart + 3.0), True
 
-    def accelerates(self, state) -> bool:
-        """Whether the steps are full batches with a momentum of ours."""
-        full_batch = state.batch_size >= state.n_rows
-        smooth = not isinstance(self.objective.loss, EpsilonInsensitive)
-        return self.auto_step and full_batch and smooth and self.options.learning_rate == "constant"
+    def restarted(self, state: State, losses: np.ndarray) -> State:
+        """Return the state after an accelerated step, with the objective of that step."""
+        if not self.accelerates(state):
+            return state
+        if state.losses is not None and np.any(losses > state.losses):
+            return replace(state, since_restart=0, velocity=np.zeros_like(state.velocity))
+        return replace(state, since_restart=state.since_restart + 1)
 
-    def sizes(self, state, n_batches, n_rows):
-        """Step of every batch and target, (n_batches, n_targets)."""
+    def sizes(self, state: State, n_batches: int, n_rows: int) -> np.ndarray:
+        """Return the step of every batch and target, (n_batches, n_targets)."""
         options = self.options
         scale = state.step_size * state.step_scale
-        if self.sample is not None:
+        if self.is_automatic and not self.objective.is_least_squares:
             penalty = penalty_in(state.coordinates, self.objective).max(initial=0.0)
-            scale = scale / (self._curvature(*self.sample, state.coef) + penalty)
+            scale = scale / (self._curvature(state.sample, state.coef) + penalty)
         sizes = np.empty((n_batches, len(scale)))
         sizes[:] = scale
         if not is_constant(options.learning_rate):
             steps = np.arange(state.n_steps + 1, state.n_steps + n_batches + 1)
             alpha = self.objective.alpha
             sizes *= step_shape(options.learning_rate, steps, power_t=options.power_t, alpha=alpha)[:, None]
-        if self.auto_step and n_rows % state.batch_size:
+        if self.is_automatic and n_rows % state.batch_size:
             sizes[-1] *= (n_rows % state.batch_size) / state.batch_size
         return sizes
 
-    def _curvature(self, X, y, weight, coef) -> np.ndarray:
-        """Give the mean curvature of the loss at the iterate on some rows, (n_targets,)."""
-        residual = X @ coef[:, :-1].T + coef[:, -1] - y
+    def _curvature(self, sample: Sample, coef: np.ndarray) -> np.ndarray:
+        """Return the mean curvature of the loss at the iterate on the sample, (n_targets,)."""
+        residual = sample.rows @ coef[:, :-1].T + coef[:, -1] - sample.block.y
         curvature = self.objective.loss.curvature
-        return np.array([np.average(curvature(column, weight), weights=weight) for column in residual.T])
+        return np.array([np.average(curvature(column, sample.share), weights=sample.share) for column in residual.T])
 
-    def slowing(self, state) -> Slowing | None:
-        """How the step falls where there is no progress: "adaptive", and where a constant one leaves noise or bias."""
+    def slowing(self, state: State) -> Slowing | None:
+        """Return how the step falls where there is no progress, if it does.
+
+        It does with learning_rate="adaptive", and where a constant step leaves noise or bias.
+        """
         if self.options.learning_rate == "adaptive":
             return Slowing(ADAPTIVE_DIVISOR, SMALLEST_STEP)
-        if not self.auto_step or self.options.learning_rate != "constant":
+        if not self.is_automatic or self.options.learning_rate != "constant":
             return None
-        if state.batch_size >= state.n_rows:
+        if state.batch_size >= state.measured.n_rows:
             kink = isinstance(self.objective.loss, EpsilonInsensitive)
             return Slowing(2.0, SMALLEST_STEP) if kink else None
         return None if self.objective.is_smooth else Slowing(ADAPTIVE_DIVISOR, SMALLEST_STEP)
 
-    def slow_down(self, state, targets):
-        """Divide the step of some targets, unless it is as small as it gets."""
+    def slow_down(self, state: State, targets: np.ndarray) -> tuple[State, np.ndarray]:
+        """Divide the step of some targets, unless it is as small as it gets; return also which have become slower."""
         slowing = self.slowing(state)
         if slowing is None:
             return state, np.zeros_like(targets)
-        step = state.step_scale if self.auto_step else state.step_scale * state.step_size
+        step = state.step_scale if self.is_automatic else state.step_scale * state.step_size
         slower = targets & (step > slowing.smallest)
         scale = np.where(slower, state.step_scale / slowing.divisor, state.step_scale)
-        return state.moved(step_scale=scale), slower
+        return replace(state, step_scale=scale), slower

@@ -1,50 +1,48 @@
-"""When steps stop, and how a fit scores on validation data."""
+"""When steps alone stop: where they make no progress, each target for itself."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.objective import Objective, SquaredError
-from sgdlinreg._core.statistics import target_statistics
+from sgdlinreg._core.contract import Monitor
+from sgdlinreg._solvers.sgd import advice
+from sgdlinreg._solvers.sgd.divergence import Divergence
+from sgdlinreg._solvers.sgd.state import State
 
-MEAN_SQUARE = Objective(SquaredError())
-"""Half the mean squared error, for scores."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When to stop: after ``max_iter`` passes, or earlier by ``tol`` (None: never), in units of R2.
-
-    With ``early_stopping`` progress is that of the score on validation data, and the best model is kept.
-    """
-
-    max_iter: int
-    tol: float | None
-    n_iter_no_change: int
-    early_stopping: bool = False
+WORSE = 1.01
+"""A model is told to be worse than the constant one from here on: data without signal give a little above 1."""
+AUTOMATIC = 0.25
+"""Share of tol by which steps of automatic size must make progress: they are the more cautious ones."""
 
 
 class Progress:
-    """Whether steps make progress, each target for itself.
+    """Counts the epochs in which a target made no progress.
 
     A target makes none where its loss, or the negative validation score, has not fallen below the best by ``tol`` times
     a unit for ``n_iter_no_change`` epochs.
+
+    Parameters
+    ----------
+    tol : float or None
+        None: there is always progress.
+    n_iter_no_change, n_targets : int
     """
 
-    def __init__(self, limits: Limits, n_targets: int):
-        self.limits = limits
+    def __init__(self, tol: float | None, n_iter_no_change: int, n_targets: int):
+        self.tol, self.n_iter_no_change = tol, n_iter_no_change
         self.best = np.full(n_targets, np.inf)
         self.in_a_row = np.zeros(n_targets, dtype=int)
 
     def has_stalled(self, losses: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
-        """Take an epoch into account; gives which targets make no progress, (n_targets,) of bool."""
-        if self.limits.tol is None:
+        """Take an epoch into account, and return which targets make no progress, (n_targets,) of bool."""
+        if self.tol is None:
             return np.zeros(len(losses), dtype=bool)
-        still = losses > self.best - self.limits.tol * unit
+        still = losses > self.best - self.tol * unit
         self.best = np.minimum(self.best, losses)
         self.in_a_row = (self.in_a_row + 1) * still
-        return self.in_a_row >= self.limits.n_iter_no_change
+        return self.in_a_row >= self.n_iter_no_change
 
     def start_again(self, losses: np.ndarray, targets: np.ndarray) -> None:
         """Forget the best loss of some targets: accelerated steps overshot it, and come back to it later."""
@@ -56,24 +54,71 @@ class Progress:
         self.in_a_row[targets] = 0
 
 
-class Validation:
-    """Scores on data that are not trained on, and the best model by them, each target for itself."""
+class Judge:
+    """Judges the epochs of a fit by steps alone, and keeps the model of each target where it stopped.
 
-    def __init__(self, block: Block):
-        self.block = block
-        self.variance = target_statistics(block).variance
-        self.scores: list[float] = []
-        self.last = np.full(block.n_targets, -np.inf)
-        self.best = np.full(block.n_targets, -np.inf)
-        self.best_coef = np.zeros((block.n_targets, block.n_features + 1))
+    Parameters
+    ----------
+    solver : SGD
+    block : Block
+        All rows, or some that stand for them.
+    start : ndarray of shape (n_targets, n_features + 1) or None
+    """
 
-    def score(self, coef: np.ndarray) -> np.ndarray:
-        """Give R2 of each target; as in scikit-learn, 0 where y is constant and not predicted exactly."""
-        error = MEAN_SQUARE.value(coef, self.block) * 2.0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            score = np.where(self.variance > 0.0, 1.0 - error / self.variance, np.where(error == 0.0, 1.0, 0.0))
-        self.last = score
-        self.scores.append(float(score.mean()))
-        better = score > self.best
-        self.best[better], self.best_coef[better] = score[better], coef[better]
-        return score
+    def __init__(self, solver: Any, block: Block, start: np.ndarray | None):
+        options = solver.options
+        self.solver, self.block = solver, block
+        self.divergence = Divergence(solver, block, start)
+        self.unit = (AUTOMATIC if solver.step_sizes.is_automatic else 1.0) * self.divergence.constant_loss
+        self.progress = Progress(options.tol, options.n_iter_no_change, block.n_targets)
+        self.stopped = np.zeros(block.n_targets, dtype=bool)
+        self.coef = np.zeros((block.n_targets, block.n_features + 1))
+        self.before = np.full(block.n_targets, np.inf)
+
+    def after_epoch(self, state: State, losses: np.ndarray, monitor: Monitor) -> tuple[State, bool]:
+        """Return the state after an epoch, perhaps with smaller steps, and whether the fit is done.
+
+        Raises
+        ------
+        ValueError
+            If the fit diverges.
+        """
+        model = self.solver.coef(state)
+        self.divergence.check(monitor.n_passes + 1, losses, model)
+        self.coef = np.where(self.stopped[:, None], self.coef, model)
+        go_on = monitor.record(self.coef, losses)
+        stalled = self._stalled(state, losses, monitor)
+        state, slower = self.solver.step_sizes.slow_down(state, stalled & ~self.stopped)
+        self.progress.go_on(slower)
+        self.stopped |= stalled & ~slower
+        return state, not go_on or bool(self.stopped.all())
+
+    def _stalled(self, state, losses, monitor) -> np.ndarray:
+        if self.solver.options.early_stopping:
+            return self.progress.has_stalled(-monitor.validation.last, 1.0)
+        if self.solver.step_sizes.accelerates(state):
+            rose = losses > self.before + (self.progress.tol or 0.0) * self.unit
+            self.progress.start_again(losses, rose)
+        self.before = losses
+        return self.progress.has_stalled(losses, self.unit)
+
+    def result(self, monitor: Monitor) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Return the coefficients (n_targets, n_features + 1) in the end, and what to tell the user.
+
+        Raises
+        ------
+        ValueError
+            If the fit has diverged.
+        """
+        solver, divergence, n_passes = self.solver, self.divergence, monitor.n_passes
+        if not all_finite(self.coef):
+            raise divergence.error(n_passes, "is not finite")
+        coef = monitor.validation.best_coef if solver.options.early_stopping else self.coef
+        losses = solver.objective.value(coef, self.block)
+        divergence.check_model(n_passes, losses)
+        told = []
+        if not self.stopped.all() and self.progress.tol is not None:
+            told.append(advice.not_converged(solver.options, np.nan))
+        if np.any(losses > WORSE * divergence.constant_loss + divergence.rounding):
+            told.append(advice.WORSE_THAN_CONSTANT)
+        return coef, tuple(told)

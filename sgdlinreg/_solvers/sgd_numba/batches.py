@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload, register_jitable
 
-from sgdlinreg._core.compiling_numba import FAST, INLINED, compiled
+from sgdlinreg._core.numba_loops import FAST, INLINED, compiled
 from sgdlinreg._core.objective import proximal
 from sgdlinreg._solvers.sgd_numba.prefetch import prefetch
 from sgdlinreg._solvers.sgd_numba.rows import add, multiply, prefetch_row

@@ -1,20 +1,30 @@
 """The kernel of solver="numba": gives compiled code its arrays, and parts of large sums to threads."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from joblib import effective_n_jobs
 
-from sgdlinreg._core.arrays import read_only
 from sgdlinreg._core.blocks import CSR
 from sgdlinreg._core.contract import CPUKernel
 from sgdlinreg._core.objective import LOSSES
 from sgdlinreg._solvers.sgd_numba.batches import Folded, Rows, Steps, Sums, add_rows, run_batches, take_step
 
-NO_WEIGHTS = read_only(np.ones(1))
-PANEL = read_only(np.arange(1 << 16, dtype=np.int32))
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view of an array that is read-only, so that compiled code has one form for both kinds."""
+    if not array.flags.writeable:
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+NO_WEIGHTS = _read_only(np.ones(1))
+PANEL = _read_only(np.arange(1 << 16, dtype=np.int32))
 """Order of rows that are read as they come, so many at a time."""
 PARTS = 8
 """Large sums are made in so many parts, for any number of threads, so that the result does not depend on it."""
@@ -46,19 +56,19 @@ class NumbaKernel(CPUKernel):
         """Threads; they end with the kernel."""
         return ThreadPoolExecutor(self.n_threads)
 
-    def place(self, block, measure):
+    def place(self, block):
         """Bring X to NumPy's memory, where passes over it are compiled."""
-        return super().place(block, measure)._replace(compiled=True)
+        return replace(block.on_host(), compiled=True)
 
     def run_batches(self, block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate):
         """Take one step for every batch."""
         rows, loss, dtype = _rows_of(block), _of_floats(objective.loss), block.dtype
         if block.n_rows <= 1 << 31:  # one compilation for both types
             order = order.astype(np.int32, copy=False)
-        order, step_sizes = read_only(order), read_only(step_sizes)
+        order, step_sizes = _read_only(order), _read_only(step_sizes)
         ahead = _ahead(block)
         steps = Steps(
-            centre=read_only(coordinates.centre),
+            centre=_read_only(coordinates.centre),
             inverse_scale=1.0 / coordinates.scale,
             l1=float(objective.l1),
             l2=float(objective.l2),
@@ -91,7 +101,7 @@ class NumbaKernel(CPUKernel):
         """Sum the loss and its gradient over all rows, in float64."""
         rows, loss = _rows_of(block), _of_floats(loss)
         if not with_y:
-            rows = rows._replace(y=read_only(np.zeros(block.n_targets)), y_step=0)
+            rows = rows._replace(y=_read_only(np.zeros(block.n_targets)), y_step=0)
         raw = coef.copy()
         raw[:, -1] -= coef[:, :-1] @ centre
         folded = _folded(raw, np.float64)
@@ -139,12 +149,12 @@ def _rows_of(block) -> Rows:
     """Return read-only views, so that writable and read-only data share one compilation."""
     X, weight = block.X, block.sample_weight
     if isinstance(X, CSR):
-        X = X._replace(data=read_only(X.data), indices=read_only(X.indices), indptr=read_only(X.indptr))
+        X = X._replace(data=_read_only(X.data), indices=_read_only(X.indices), indptr=_read_only(X.indptr))
     else:
-        X = read_only(X)
-    y = read_only(block.y.reshape(-1))
+        X = _read_only(X)
+    y = _read_only(block.y.reshape(-1))
     weighted = weight is not None
-    return Rows(X, y, read_only(weight) if weighted else NO_WEIGHTS, block.n_targets, int(weighted), first_row=0)
+    return Rows(X, y, _read_only(weight) if weighted else NO_WEIGHTS, block.n_targets, int(weighted), first_row=0)
 
 
 def _of_floats(loss):

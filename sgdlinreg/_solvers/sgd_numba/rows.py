@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from sgdlinreg._core.compiling_numba import INLINED
+from sgdlinreg._core.numba_loops import INLINED
 from sgdlinreg._solvers.sgd_numba.prefetch import prefetch
 
 CACHE_LINE = 64

@@ -75,9 +75,9 @@ class TorchKernel:
         if self.device.type == "meta":
             raise ValueError("Tensors on device='meta' have no values to fit. Use another device.")
 
-    def place(self, block: Block, measure) -> Block:
-        """Bring X to the device, where there is room, and measure it on the way."""
-        return transfer.place(block, self.device, measure)
+    def place(self, block: Block) -> Block:
+        """Bring X to the device, where there is room."""
+        return transfer.place(block, self.device)
 
     def to_device(self, block: Block):
         """Return a block as tensors on the device, without a copy where they are there already."""

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
@@ -43,8 +43,8 @@ class Staging:
         self.n_fillers = 1
         if like is not None:
             shape, dtype = (n_rows, *like.shape[1:]), getattr(torch, like.dtype.name)
-            about = {"dtype": dtype, "device": "cpu", "pin_memory": self.cuda}
-            self.buffers = [torch.empty(shape, **about) for _ in range(min(2, n_loads))]
+            options = {"dtype": dtype, "device": "cpu", "pin_memory": self.cuda}
+            self.buffers = [torch.empty(shape, **options) for _ in range(min(2, n_loads))]
             self.n_fillers = max(1, min(MAX_FILLERS, n_threads(), self.buffers[0].nbytes // STRIP_BYTES))
         self.fillers = ThreadPoolExecutor(self.n_fillers)
         self.stream = copy_stream(torch, device) if self.cuda else None
@@ -72,7 +72,7 @@ class Staging:
             list(self.fillers.map(lambda rows: write(out[rows], rows), strips))
 
     def apart(self):
-        """Give a context in which what goes to the device does not wait for what is computed there."""
+        """Return a context in which what goes to the device does not wait for what is computed there."""
         contexts = ExitStack()
         if self.stream is not None:
             contexts.enter_context(self.torch.cuda.device(self.device))  # else leaving the stream wakes another device
@@ -80,13 +80,13 @@ class Staging:
         return contexts
 
     def send(self, number: int, n_rows: int, out=None):
-        """Send the first rows of a buffer, into ``out`` if it is given; gives the tensor on the device."""
+        """Send the first rows of a buffer, into ``out`` if it is given; return the tensor on the device."""
         source = self.buffers[number % 2][:n_rows]
         with self.apart():
             at_once = {"non_blocking": self.cuda}
-            there = source.to(self.device, **at_once) if out is None else out.copy_(source, **at_once)
+            sent = source.to(self.device, **at_once) if out is None else out.copy_(source, **at_once)
             self.sent[number % 2] = None if self.stream is None else self.stream.record_event()
-        return there
+        return sent
 
     def join(self, *tensors) -> None:
         """Let what is computed from now on wait for what was sent."""
@@ -100,20 +100,20 @@ class Staging:
 
 @cache
 def copy_stream(torch, device):
-    """Give the stream of a device for copies: each stream keeps memory of its own.
+    """Return the stream of a device for copies: each stream keeps memory of its own.
 
     Of higher priority than those of captures, and so never one of them, which would capture copies for other threads.
     """
     return torch.cuda.Stream(device, priority=-1)
 
 
-def ahead(load: Callable[[int], tuple[Any, Callable[[], None]]], n_loads: int) -> Generator[Any, None, None]:
-    """Load one thing after the other, each in a thread while the caller works with the one before.
+def prefetched(load: Callable[[int], tuple[Any, Callable[[], None]]], n_loads: int) -> Generator[Any, None, None]:
+    """Yield one loaded thing after the other, each loaded in a thread while the caller works with the one before.
 
     Parameters
     ----------
     load : callable(number)
-        Gives what was loaded and what must be called before it is used.
+        Returns what was loaded, and what must be called before it is used.
     n_loads : int
     """
     with ThreadPoolExecutor(1) as pool:
@@ -126,43 +126,33 @@ def ahead(load: Callable[[int], tuple[Any, Callable[[], None]]], n_loads: int) -
             yield loaded
 
 
-def send(array: np.ndarray, device, on_arrival: Callable[[slice, Any], Any] | None = None):
-    """Copy an array to a device, piece by piece.
+def send(array: np.ndarray, device):
+    """Copy an array to a device, piece by piece: a piece is copied to a pinned buffer while the one before is sent.
 
     Parameters
     ----------
     array : ndarray of shape (n_rows, ...)
         At least one row, in any layout.
     device : torch.device
-    on_arrival : callable(rows, there) or None
-        Called for every piece once it may be used on the device, in order and while the next one is sent: the slice of
-        rows, and these.
 
     Returns
     -------
-    there : tensor
-        C-contiguous.
+    tensor
+        C-contiguous, on the device.
     """
     torch = sys.modules["torch"]
     n_rows = len(array)
-    with torch.inference_mode(False):  # which is off in threads, where pieces are copied
-        out = torch.empty(array.shape, dtype=getattr(torch, array.dtype.name), device=device)
+    out = torch.empty(array.shape, dtype=getattr(torch, array.dtype.name), device=device)
     step = min(max(1, PIECE_BYTES * n_rows // max(1, array.nbytes)), n_rows)
     n_loads = -(-n_rows // step)
-
-    def load(number):
-        first = number * step
-        piece = array[first : first + step]
-        staging.fill(number, len(piece), lambda out, rows: np.copyto(out, piece[rows]))
-        staging.send(number, len(piece), out[first : first + step])
-        return slice(first, first + len(piece)), staging.join
-
     with Staging(device, step, array, n_loads) as staging:
         if staging.stream is not None:
             staging.stream.wait_stream(torch.cuda.current_stream(device))  # out may reuse memory that is still read
             out.record_stream(staging.stream)
-        with closing(ahead(load, n_loads)) as pieces:
-            for rows in pieces:
-                if on_arrival is not None:
-                    on_arrival(rows, out[rows])
+        for number in range(n_loads):
+            piece = slice(number * step, min((number + 1) * step, n_rows))
+            rows = array[piece]
+            staging.fill(number, len(rows), lambda buffer, part, rows=rows: np.copyto(buffer, rows[part]))
+            staging.send(number, len(rows), out[piece])
+        staging.join()
     return out

@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sgdlinreg._core.arrays import is_host
 from sgdlinreg._core.blocks import CSR, Block, as_scipy
-from sgdlinreg._core.statistics import Measured
-from sgdlinreg._solvers.sgd_torch.pinned_copy import Staging, ahead, send
+from sgdlinreg._solvers.sgd_torch.pinned_copy import Staging, prefetched, send
 
 ROOM_SHARE = 0.8
 """Share of the free memory of a device that X may take; the rest is for batches and sums."""
@@ -37,36 +37,20 @@ def room_on(device) -> float:
     return ROOM_SHARE * (torch.cuda.mem_get_info(device)[0] + unused)
 
 
-def place(block: Block, device, measure: Callable[[Block], Measured] | None) -> Block:
-    """Bring dense X to the device, if it is not the CPU and there is room; CSR goes after it was measured.
-
-    Pieces of X, and of y, are measured while the next one is on its way.
-    """
+def place(block: Block, device) -> Block:
+    """Bring dense X to the device, if it is not the CPU and there is room; CSR goes there after it was measured."""
     X = block.X
     if is_host(device):
         return block.on_host()
     if isinstance(X, np.ndarray):
-        return block if X.nbytes > room_on(device) else _send_and_measure(block, device, measure)
-    return block if isinstance(X, CSR) else block._replace(X=X.to(device))
-
-
-def _send_and_measure(block: Block, device, measure) -> Block:
-    X: Any = block.X
-    measured: Measured | None = None
-
-    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is told by those who read it
-    def on_arrival(rows, there):
-        nonlocal measured
-        weight = None if block.sample_weight is None else block.sample_weight[rows]
-        measured = measure(Block(there, block.y[rows], weight)).merge(measured)
-
-    return block._replace(X=send(X, device, on_arrival if measure else None), measured=measured)
+        return block if X.nbytes > room_on(device) else replace(block, X=send(X, device))
+    return block if block.is_sparse else replace(block, X=X.to(device))
 
 
 def to_device(block: Block, device) -> DeviceBlock | HostBlock:
     """Return a block as tensors, without a copy of contiguous rows that torch can read where they are."""
     if _bytes_of(block) > room_on(device):
-        return HostBlock(*block)
+        return HostBlock(block.X, block.y, block.sample_weight)
     return _as_tensors(block, device)
 
 
@@ -144,7 +128,7 @@ def parts_of(
         return (positions, part), join
 
     like: Any = None if block.is_sparse else block.X
-    with Staging(device, most, like, n_parts) as staging, closing(ahead(load, n_parts)) as loaded:
+    with Staging(device, most, like, n_parts) as staging, closing(prefetched(load, n_parts)) as loaded:
         yield from loaded
 
 

@@ -1,14 +1,20 @@
-"""Fewer rows than columns: the rows are kept, they are smaller than moments, and the dual problem is solved."""
+"""The phase that keeps rows while they are fewer than columns, and solves the dual problem."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import linalg, sparse
 
+from sgdlinreg._core.arrays import is_on_device
 from sgdlinreg._core.blocks import Block, join_rows, panel_of
+from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.statistics import centre_panel, column_statistics
 from sgdlinreg._solvers.closed_form.double_double import power_of_two_above
 from sgdlinreg._solvers.closed_form.factorizations import EPS, KEPT_FIT, RANK_SINGULAR
+from sgdlinreg._solvers.closed_form.refinement import SMALL
+from sgdlinreg._solvers.closed_form.solved import Solved
+from sgdlinreg._solvers.closed_form.sum_moments import SumMoments
 
 DENSE_VALUES = 1 << 24
 """CSR rows of up to this many values, zeros counted, are solved as dense ones: their products lose half the digits."""
@@ -16,78 +22,74 @@ SPARSE_RANK = 1e-14
 """Eigenvalues of the scaled rows' products below this share of the largest count as zero."""
 
 
-class WideSolution(NamedTuple):
-    """What was solved for.
+@dataclass(frozen=True)
+class KeptRows:
+    """The rows so far, while they are fewer than columns; more become moments.
 
-    coef is (n_targets, n_features + 1), mean (n_features,) what it was fitted about, squares the weighted sums of
-    squared residuals (n_targets,).
+    Attributes
+    ----------
+    n_features, n_targets, max_rows : int
+    may_round : bool
+        Whether the first sums of large float32 data may be float32 products: another pass costs nothing to read.
+    block : Block or None
     """
-
-    coef: np.ndarray
-    mean: np.ndarray
-    rank: int
-    condition: float
-    squares: np.ndarray
-
-
-class Rows(NamedTuple):
-    """All rows so far, fewer than there are columns."""
 
     n_features: int
     n_targets: int
+    max_rows: int
+    may_round: bool = False
     block: Block | None = None
+    done: ClassVar[bool] = False
 
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return 0 if self.block is None else self.block.n_rows
+    def add(self, block: Block) -> Any:
+        """Take in the rows of a block; return the phase that sums up moments where there are enough rows."""
+        n_rows = block.n_rows + (0 if self.block is None else self.block.n_rows)
+        if n_rows <= self.max_rows:
+            block = block.on_host()
+            return replace(self, block=block if self.block is None else join_rows(self.block, block))
+        rounds = self.may_round and n_rows * self.n_features > SMALL and not is_on_device(block.X)
+        moments = SumMoments.start(self.n_features, self.n_targets, precise=not rounds)
+        return (moments if self.block is None else moments.add(self.block)).add(block)
 
-    @property
-    def total_weight(self) -> float:
-        """Sum of their weights."""
-        return 0.0 if self.block is None else self.block.total_weight
+    def next(self, objective: Objective, again: bool) -> Solved:
+        """Solve in the dual form; no more passes are needed.
 
-    def add(self, block: Block) -> "Rows":
-        """Take in a block, as it is."""
-        return Rows(self.n_features, self.n_targets, block if self.block is None else join_rows([self.block, block]))
-
-    def solve(self, penalty: float, fit_intercept: bool) -> WideSolution:
-        """Solve least squares, with an l2 penalty or for the least norm.
-
-        Parameters
-        ----------
-        penalty : float
-            Factor of ``0.5 * ||w||**2`` beside half the weighted sum of squares.
-        fit_intercept : bool
-
-        Notes
-        -----
         Costs n_rows**2 * n_features operations, and memory for a dense copy; of CSR rows with more than 16 million
         values, zeros counted, only products with each other are formed.
         """
-        assert self.block is not None, "a fit has rows"
-        X, y, weight = panel_of(self.block, slice(None))
-        root = np.sqrt(weight)[:, None]
-        y_mean = (weight @ y) / weight.sum() if fit_intercept else np.zeros(y.shape[1])
-        targets = (y - y_mean) * root
+        block, centres = self.block, objective.fit_intercept
+        assert block is not None, "a fit has rows"
+        X, y, weight = panel_of(block, slice(None))
+        root, total = np.sqrt(weight)[:, None], float(weight.sum())
+        y_mean = (weight @ y) / total if centres else np.zeros(y.shape[1])
+        targets, penalty = (y - y_mean) * root, objective.l2 * total
         if sparse.issparse(X) and X.shape[0] * X.shape[1] <= DENSE_VALUES:
             X = X.toarray()
         if sparse.issparse(X):
-            mean = (weight @ X) / weight.sum() if fit_intercept else np.zeros(X.shape[1])
-            weights, fitted, rank, condition = _solve_sparse(X, root, mean, self.block, targets, penalty)
+            mean = (weight @ X) / total if centres else np.zeros(X.shape[1])
+            weights, fitted, rank, condition = _solve_sparse(X, root, mean, block, targets, penalty)
         else:
-            mean = centre_panel(X, weight) if fit_intercept else np.zeros(X.shape[1])
+            mean = centre_panel(X, weight) if centres else np.zeros(X.shape[1])
             unit = power_of_two_above(np.abs(X).max())  # so that squares stay in range
             rows = X / unit * root
             weights, rank, condition = _solve_dense(rows, targets, np.sqrt(penalty) / unit)
             fitted = rows @ weights
             weights = weights / unit
         coef = np.column_stack([weights.T, y_mean - mean @ weights])
-        return WideSolution(coef, mean, rank, condition, np.square(targets - fitted).sum(axis=0))
+        squares = np.square(targets - fitted).sum(axis=0)
+        return Solved(coef, squares, total, mean, block.n_rows, rank, condition, "dual", self)
+
+    def copied(self) -> "KeptRows":
+        """Return the phase with arrays of its own, which later blocks may join."""
+        block: Any = self.block
+        X = block.X
+        X = X._replace(data=X.data.copy(), indices=X.indices.copy()) if block.is_sparse else np.array(X)
+        weight = None if block.sample_weight is None else block.sample_weight.copy()
+        return replace(self, may_round=False, block=Block(X, block.y.copy(), weight))
 
 
 def _solve_dense(rows, targets, ridge):
-    """Give weights, rank and condition number for centred, weighted rows; ``ridge`` is the root of the penalty."""
+    """Return weights, rank and condition number for centred, weighted rows; ``ridge`` is the root of the penalty."""
     n_rows, n_features = rows.shape
     if ridge > 0.0:
         # ridge regression is the solution of least norm of [rows, ridge * I] u = targets
@@ -110,7 +112,7 @@ def _solve_dense(rows, targets, ridge):
 
 
 def _shortest(rows, targets):
-    """Solve ``rows @ u = targets`` of full row rank for the least norm; gives u and the triangular factor of the rows.
+    """Solve ``rows @ u = targets`` of full row rank for the least norm; return u and the triangular factor of the rows.
 
     Columns are sorted by size before the pivoted QR, which then respects the unit of each (Cox and Higham, "Stability
     of Householder QR factorization for weighted least squares problems", 1998).
@@ -125,6 +127,8 @@ def _shortest(rows, targets):
 
 
 def _solve_sparse(X: Any, root, mean, block, targets, penalty):
+    """Return weights, fitted values, rank and condition number from the products of the rows with each other."""
+
     def centred_products(scale):
         """Products of the centred, weighted rows whose columns are divided by the scale."""
         scaled = sparse.csr_array((X.data / scale[X.indices], X.indices, X.indptr), shape=X.shape)

@@ -1,0 +1,107 @@
+"""Fitted attributes: what of a model is kept with the estimator, and what the user is told about it."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
+
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.contract import Model
+from sgdlinreg._edge.namespaces import at_home, home_of
+from sgdlinreg._edge.parameters import Choice
+from sgdlinreg._loop.monitor import Monitor
+
+OF_SOME_FITS = (
+    "rank_",
+    "condition_number_",
+    "factorization_",
+    "n_refinements_",
+    "validation_scores_",
+    "best_validation_score_",
+)
+"""Attributes that not every fit sets."""
+
+
+def forget(estimator: Any) -> None:
+    """Drop what belongs to the last fit and may not belong to this one."""
+    for attribute in OF_SOME_FITS:
+        vars(estimator).pop(attribute, None)
+    estimator.loss_curve_, estimator.optimality_gap_curve_ = [], []
+    estimator.n_iter_, estimator.n_samples_seen_ = 0, 0
+
+
+def keep(estimator: Any, model: Model, monitor: Monitor, choice: Choice, block: Block, X: Any) -> None:
+    """Set the fitted attributes.
+
+    Parameters
+    ----------
+    estimator : MiniBatchSGDRegressor
+    model : Model
+    monitor : Monitor
+    choice : Choice
+        The solver.
+    block : Block
+        The rows, or the first of them: coefficients have the dtype of X.
+    X : Any
+        What the user passed: arrays go to its namespace and device if scikit-learn dispatches.
+
+    Raises
+    ------
+    ValueError
+        If a coefficient is too large for the dtype of X.
+    """
+    home, exact, intercept = home_of(X), model.coef[:, :-1], model.coef[:, -1]
+    with np.errstate(over="ignore"):
+        coef = exact.astype(block.dtype)
+    if model.column_means is not None:
+        intercept = intercept + (exact - coef) @ model.column_means
+    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+        raise ValueError(f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit.")
+    single = len(coef) == 1
+    estimator.coef_ = at_home(coef[0] if single else coef, home)
+    estimator.intercept_ = at_home(intercept[0] if single else intercept, home)
+    estimator.solver_, estimator._solver_reason = choice
+    estimator.loss_curve_ = estimator.loss_curve_ + monitor.loss_curve
+    estimator.optimality_gap_curve_ = estimator.optimality_gap_curve_ + monitor.gap_curve
+    estimator.optimality_gap_ = monitor.gap_curve[-1]
+    estimator.best_loss_ = min(estimator.loss_curve_)
+    estimator.n_iter_ += monitor.n_passes
+    estimator.n_samples_seen_ += block.n_rows
+    estimator._state, estimator._inference = model.kept, model.inference
+    vars(estimator).update(model.attributes)
+    if monitor.validation is not None:
+        estimator.validation_scores_ = monitor.validation.scores
+        estimator.best_validation_score_ = float(monitor.validation.best.mean())
+
+
+def warn(model: Model, validation_scores: list[float] | None = None) -> None:
+    """Tell the user what a model lacks.
+
+    Parameters
+    ----------
+    model : Model
+    validation_scores : list of float or None
+        R2 on the validation data that the user gave, after each pass.
+
+    Warns
+    -----
+    LinAlgWarning
+        If digits of the coefficients are missing.
+    ConvergenceWarning
+        If the fit has not converged.
+    UserWarning
+        If the model is of no use on the validation data, although it fits the training data.
+    """
+    if model.lost_digits:
+        warnings.warn(model.lost_digits, LinAlgWarning, stacklevel=4)
+    if model.advice:
+        warnings.warn(" ".join(model.advice), ConvergenceWarning, stacklevel=4)
+    if validation_scores and validation_scores[-1] < -1.0 and not model.is_worse_than_constant:
+        warnings.warn(
+            f"R2 on X_val is {validation_scores[-1]:.3g} although the model fits the training data. In a Pipeline "
+            "X_val arrives untransformed: name it in transform_input=['X_val'].",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,48 @@
+"""What the user is told where steps do not lead to the optimum."""
+
+from typing import Any
+
+import numpy as np
+
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.contract import Options
+from sgdlinreg._solvers.sgd.stability import largest_stable_step
+
+COLLINEAR = (
+    "Columns of X are too collinear for steps: the model may lack what rounding nearly hides. Use the closed form, "
+    "solver='normal_equation', which is exact here."
+)
+WORSE_THAN_CONSTANT = (
+    "The model is worse than the best constant one: it is far from the solution. Use eta0='auto', a larger eta0 or "
+    "more epochs, or solver='normal_equation', which is exact in partial_fit, too."
+)
+
+
+def not_converged(options: Options, gap: float) -> str:
+    """Return what to do where max_iter passes were not enough; ``gap`` is nan after steps alone."""
+    distance = "" if np.isnan(gap) else f" (optimality_gap_ is {gap:.2g})"
+    return (
+        f"The stopping rule (tol={options.tol}) was not met in max_iter={options.max_iter} passes{distance}: increase "
+        "max_iter or tol, or set tol=None if the number of passes is meant."
+    )
+
+
+def diverged(solver: Any, block: Block, what: str) -> ValueError:
+    """Return the error of a fit that diverged, with what to do about it."""
+    if solver.options.eta0 == "auto":
+        other = "solver='normal_equation'" if solver.objective.is_least_squares else "a larger epsilon"
+        return ValueError(f"SGD diverged: {what}. Use {other}, or rescale X or y.")
+    return ValueError(f"SGD diverged: {what}. {stable_range(solver, block)}")
+
+
+def stable_range(solver: Any, block: Block) -> str:
+    """Return which float eta0 is stable for the data, and what to do."""
+    with np.errstate(all="ignore"):
+        stable = largest_stable_step(block, solver.objective, solver.batch_size(block.n_rows), solver.rng)
+    eta0 = solver.options.eta0
+    if stable == 0.0:
+        return f"Squares of X overflow, so that no eta0 can be called stable; got eta0={eta0}. Rescale X."
+    return (
+        f"For this data and batch_size the stable range is 0 < eta0 <= {stable:.2g}, about; got eta0={eta0}. Use "
+        "eta0='auto', a smaller eta0, or scale the features first, for instance with StandardScaler."
+    )
