@@ -90,17 +90,26 @@ class SGD:
 
     def add(self, state, block):
         """Measure a block in the first pass, and take steps over its rows in later ones; a stream has one pass."""
-        if state.streams:
-            state = self._begin(self._measure(state, block), block.n_rows)
-            return self.epoch.run(state, self._ready(state.measured.n_rows / state.measured.total_weight, block))
-        return self._measure(state, block) if state.coordinates is None else self.epoch.run(state, block)
+        if state.coordinates is not None:
+            return self.epoch.run(state, block)
+        with one_thread_for(block.n_rows * block.n_features**2):
+            state = self._measure(state, block)
+            if state.streams:
+                state = self._begin(state, block.n_rows)
+                block = self._ready(state.measured.n_rows / state.measured.total_weight, block)
+        return self.epoch.run(state, block) if state.streams else state
 
     def end_pass(self, state, data, monitor):
         """Choose the steps after the first pass; after an epoch go on to the finish, or judge the steps."""
-        if state.streams:
-            return self._end_stream(state, data, monitor), data, True
-        if state.coordinates is None:
-            return self._end_measuring(state, data, monitor)
+        with one_thread_for(state.measured.n_rows * data.n_features**2):
+            if state.streams:
+                return self._end_stream(state, data, monitor), data, True
+            if state.coordinates is None:
+                return self._end_measuring(state, data, monitor)
+            return self._end_epoch(state, data, monitor)
+
+    def _end_epoch(self, state: State, data, monitor) -> tuple[State, Any, bool]:
+        """Go on to the finish, or judge the steps."""
         losses = state.loss_sum / state.measured.n_rows
         state = replace(self.step_sizes.restarted(state, losses), loss_sum=0.0, losses=losses)
         if self.has_finish:
@@ -150,8 +159,7 @@ class SGD:
             coordinates = step_coordinates(state.measured.columns, self.objective)
             noisy = batch_size < n_rows  # full batches are stable at any momentum
             like_rows = 1 if noisy and not self.options.shuffle else batch_size  # neighbours may all be alike
-            with one_thread_for(sample.block.n_rows * n_features**2):
-                step = safe_step_of(sample, coordinates, self.objective, like_rows, n_rows)
+            step = safe_step_of(sample, coordinates, self.objective, like_rows, n_rows)
             step *= 1.0 - self.options.momentum * noisy
         else:
             coordinates = raw_coordinates(n_features)
@@ -199,8 +207,7 @@ class SGD:
             sample, unit, tol = state.sample, state.constant_loss, float(self.options.tol or 0.0)
             finish = Finish(data, self.kernel, self.objective, state.measured, sample, unit, tol)
             at_least = int(monitor.n_passes > 0 and bool(unit.any()))
-            with one_thread_for(sample.block.n_rows * data.n_features**2):
-                coef, converged = finish.run(coef, monitor.record, at_least)
+            coef, converged = finish.run(coef, monitor.record, at_least)
             blind = finish.blind
         if not all_finite(coef):
             raise advice.diverged(self, state.judged_on, "the objective is not finite")
