@@ -82,7 +82,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         same solution.
 
     l1_ratio : float or None, default=0.15
-        Share of the l1 part for penalty="elasticnet", in [0, 1]; None for other penalties only.
+        Fraction of the l1 part for penalty="elasticnet", in [0, 1]; None for other penalties only.
 
     epsilon : float, default=0.1
         Where the losses but the squared error change their shape, in the unit of y, in [0, inf).
@@ -166,7 +166,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         epochs, and to keep the best model. The data are X_val or, without it, a part of the training data.
 
     validation_fraction : float, default=0.1
-        Share of the training data that is set aside for early stopping, by ShuffleSplit, in (0, 1).
+        Fraction of the training data that is set aside for early stopping, by ShuffleSplit, in (0, 1).
 
     warm_start : bool, default=False
         Whether fit starts at the coefficients of the last fit, as with coef_init.

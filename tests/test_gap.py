@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from sgdlinreg._solvers.finish.gap import PAIR, SLOWEST, WINDOW, Gap
-from sgdlinreg._solvers.finish.preconditioner import Preconditioner
+from sgdlinreg._solvers.finish.preconditioner import IDENTITY, Preconditioner
 
-IDENTITY = Preconditioner(np.empty((0, 0)), np.empty(0))
 BLIND = Preconditioner(np.eye(2), np.ones(2), blind=True)
 
 

@@ -87,8 +87,8 @@ def test_second_moment_is_unbiased(cuts):
     moments = []
     for seed in range(600):
         sample = draw(block, norms, CUTS[cuts], seed)
-        assert sample.share.sum() == pytest.approx(1.0, rel=1e-12)
-        moments.append((sample.block.X.T * sample.share) @ sample.block.X)
+        assert sample.importance.sum() == pytest.approx(1.0, rel=1e-12)
+        moments.append((sample.block.X.T * sample.importance) @ sample.block.X)
     error = np.std(moments, axis=0) / np.sqrt(len(moments))
     assert error.min() > 0.0
     assert np.all(np.abs(np.mean(moments, axis=0) - X.T @ X / N_ROWS) < 4.5 * error)
@@ -104,9 +104,9 @@ def test_largest_rows_are_kept_and_stand_for_themselves(cuts):
         assert len(set(numbers)) == len(numbers) <= N_RANDOM + N_LARGEST
         assert largest <= set(numbers)
         is_large = np.isin(numbers, list(largest))
-        np.testing.assert_allclose(sample.share[is_large], 1.0 / N_ROWS, rtol=1e-12)
+        np.testing.assert_allclose(sample.importance[is_large], 1.0 / N_ROWS, rtol=1e-12)
         others = (1.0 - N_LARGEST / N_ROWS) / np.count_nonzero(~is_large)
-        np.testing.assert_allclose(sample.share[~is_large], others, rtol=1e-12)
+        np.testing.assert_allclose(sample.importance[~is_large], others, rtol=1e-12)
 
 
 @pytest.mark.parametrize("cuts", CUTS)
@@ -117,7 +117,7 @@ def test_small_data_are_taken_whole(cuts, n_random):
     assert sample.complete
     np.testing.assert_array_equal(numbers_in(sample), np.arange(N_ROWS))
     np.testing.assert_array_equal(sample.block.sample_weight, weight)
-    np.testing.assert_allclose(sample.share, weight / weight.sum(), rtol=1e-13)
+    np.testing.assert_allclose(sample.importance, weight / weight.sum(), rtol=1e-13)
 
 
 def test_shares_are_in_proportion_to_the_weights():
@@ -125,7 +125,7 @@ def test_shares_are_in_proportion_to_the_weights():
     sample = draw(numbered(weight=weight), np.arange(float(N_ROWS)), [30], 0)
     numbers = numbers_in(sample)
     np.testing.assert_array_equal(sample.block.sample_weight, weight[numbers])
-    factor = sample.share / weight[numbers]
+    factor = sample.importance / weight[numbers]
     large = numbers >= N_ROWS - N_LARGEST
     assert np.ptp(factor[large]) < 1e-12
     assert np.ptp(factor[~large]) < 1e-12
@@ -144,7 +144,7 @@ def test_sparse_rows_are_drawn_as_dense_ones():
         one, other = draw(dense, norms, cuts, 0), draw(thin, norms, cuts, 0)
         assert isinstance(other.block.X, CSR)
         np.testing.assert_array_equal(as_scipy(other.block.X).toarray(), one.block.X)
-        np.testing.assert_array_equal(other.share, one.share)
+        np.testing.assert_array_equal(other.importance, one.importance)
 
 
 def test_dense_and_sparse_blocks_make_a_dense_sample():
@@ -158,7 +158,11 @@ def test_dense_and_sparse_blocks_make_a_dense_sample():
     np.testing.assert_array_equal(sample.block.X, X[numbers_in(sample)])
     assert np.any(numbers_in(sample) >= 30)
     again = reservoir.sample()  # adding leaves the old one as it was
-    for one, other in ((again.rows, before.rows), (again.block.y, before.block.y), (again.share, before.share)):
+    for one, other in (
+        (again.rows, before.rows),
+        (again.block.y, before.block.y),
+        (again.importance, before.importance),
+    ):
         np.testing.assert_array_equal(one, other)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 
+EPS = float(np.finfo(float).eps)
+"""Rounding of a float64."""
 HOST_DEVICES = frozenset({"cpu"})
 """Types of torch devices whose tensors NumPy reads where they lie."""
 

@@ -19,10 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sgdlinreg._core.arrays import times
+from sgdlinreg._core.arrays import EPS, times
 from sgdlinreg._core.blocks import Block, mean_over_rows, panels
 
-EPS = float(np.finfo(float).eps)
 CONSTANT_ROWS = 1 << 14
 """Rows of y whose losses are copied at a time: they stay in the cache."""
 
@@ -216,7 +215,7 @@ class Objective:
         Whether there is an intercept; if not, the last column of every ``coef`` stays as it is: 0, or what
         earlier steps with one have left.
     l1_ratio : float
-        Share of the l1 part in the penalty.
+        Fraction of the l1 part in the penalty.
     positive : bool
         Whether coefficients must not be negative; the intercept may.
 

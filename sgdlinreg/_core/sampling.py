@@ -52,7 +52,7 @@ class Sample(NamedTuple):
         Rows in float64, with their own weights.
     rows : ndarray or SciPy CSR array of shape (n_rows, n_features)
         X of the block.
-    share : ndarray of shape (n_rows,)
+    importance : ndarray of shape (n_rows,)
         Part of the total weight of all rows that each row stands for.
     complete : bool
         Whether these are all rows.
@@ -62,13 +62,13 @@ class Sample(NamedTuple):
 
     block: Block
     rows: Any
-    share: np.ndarray
+    importance: np.ndarray
     complete: bool
     eps: float
 
     def as_block(self) -> Block:
         """Return the rows weighted by what they stand for."""
-        return replace(self.block, sample_weight=self.share * self.block.n_rows)
+        return replace(self.block, sample_weight=self.importance * self.block.n_rows)
 
 
 class Reservoir(NamedTuple):
@@ -130,9 +130,9 @@ class Reservoir(NamedTuple):
             n_largest = len(self.largest.y)
             rows = self.largest.join(rows.take(others))
             factor = np.repeat([1.0, (self.n_rows - n_largest) / max(1, n_others)], [n_largest, n_others])
-        share = factor * rows.weight
+        importance = factor * rows.weight
         block = Block(csr_or_dense(rows.X), rows.y, rows.weight * weight_factor)
-        return Sample(block, rows.X, share / share.sum(), self.n_rows <= self.n_random, self.eps)
+        return Sample(block, rows.X, importance / importance.sum(), self.n_rows <= self.n_random, self.eps)
 
 
 def rows_of_largest(norms: np.ndarray, n_largest: int) -> np.ndarray:

@@ -60,17 +60,17 @@ class Inference(NamedTuple):
         n_samples * n_features**2 operations.
         """
         out = np.empty((X.shape[0], len(self.residual_std)))
-        there: Any = arrays_of(X)
-        lower, scale = there.put(self.lower), there.put(self.scale)
-        step = max(1, PANELS * there.panel_bytes // (8 * X.shape[1]))
+        ops: Any = arrays_of(X)
+        lower, scale = ops.put(self.lower), ops.put(self.scale)
+        step = max(1, PANELS * ops.panel_bytes // (8 * X.shape[1]))
         for start in range(0, X.shape[0], step):
             rows = X[start : start + step]
-            rows = there.in_double(rows.toarray() if sparse.issparse(rows) else rows)
+            rows = ops.in_double(rows.toarray() if sparse.issparse(rows) else rows)
             of_mean = 0.0
             if self.mean is not None:
-                rows = rows - there.put(self.mean)
+                rows = rows - ops.put(self.mean)
                 of_mean = 1.0 / self.total_weight
-            whitened = there.solve_lower(lower, (rows / scale).T)
-            share = np.sqrt(1.0 + of_mean + there.take((whitened * whitened).sum(axis=0)))
-            out[start : start + step] = share[:, None] * self.residual_std
+            whitened = ops.solve_lower(lower, (rows / scale).T)
+            factor = np.sqrt(1.0 + of_mean + ops.take((whitened * whitened).sum(axis=0)))
+            out[start : start + step] = factor[:, None] * self.residual_std
         return out

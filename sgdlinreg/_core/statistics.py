@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._core.arrays import NUMPY
+from sgdlinreg._core.arrays import EPS, NUMPY
 from sgdlinreg._core.blocks import Block, panels, views
 
-ROUNDING = 16 * float(np.finfo(float).eps)
-"""Deviations below this share of the mean are taken for rounding."""
-UNDERFLOW = float(np.sqrt(np.finfo(float).tiny) / np.finfo(float).eps)
+ROUNDING = 16 * EPS
+"""Deviations below this fraction of the mean are taken for rounding."""
+UNDERFLOW = float(np.sqrt(np.finfo(float).tiny)) / EPS
 """Deviations of columns with smaller means may have squares that are 0."""
 
 

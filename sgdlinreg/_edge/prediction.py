@@ -25,16 +25,16 @@ def predict_rows(X, coef: np.ndarray, intercept) -> Any:
     -----
     float32 rows are widened a panel at a time: on the CPU the copy stays in the cache.
     """
-    there: Any = arrays_of(X)
-    weights, intercept = there.put(coef.T.astype(np.float64)), there.put(np.asarray(intercept, dtype=np.float64))
+    ops: Any = arrays_of(X)
+    weights, intercept = ops.put(coef.T.astype(np.float64)), ops.put(np.asarray(intercept, dtype=np.float64))
     dtype = dtype_of(X)
     if sparse.issparse(X):
         return (X @ weights + intercept).astype(dtype, copy=False)
     if dtype == np.float64:
         return X @ weights + intercept
-    out = there.zeros((X.shape[0], *weights.shape[1:]), dtype)
-    step = max(1, there.panel_bytes // (8 * X.shape[1]))
+    out = ops.zeros((X.shape[0], *weights.shape[1:]), dtype)
+    step = max(1, ops.panel_bytes // (8 * X.shape[1]))
     for start in range(0, X.shape[0], step):
         rows = slice(start, start + step)
-        out[rows] = there.in_double(X[rows]) @ weights + intercept
+        out[rows] = ops.in_double(X[rows]) @ weights + intercept
     return out

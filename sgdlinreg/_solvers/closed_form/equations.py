@@ -4,12 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sgdlinreg._core.arrays import EPS
 from sgdlinreg._solvers.closed_form.double_double import DoubleDouble, power_of_two_above
-from sgdlinreg._solvers.closed_form.factorizations import EPS, SingularValues
+from sgdlinreg._solvers.closed_form.factorizations import SingularValues
 from sgdlinreg._solvers.closed_form.moments import Moments
 
 LOST_RESIDUALS = 1e-6
-"""Share of unexplained variance below which moments do not tell the residuals; 100 times more in float32."""
+"""Fraction of unexplained variance below which moments do not tell the residuals; 100 times more in float32."""
 
 
 class Scaled(NamedTuple):

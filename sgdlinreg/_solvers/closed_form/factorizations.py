@@ -5,6 +5,8 @@ from typing import ClassVar
 import numpy as np
 from scipy import linalg, optimize
 
+from sgdlinreg._core.arrays import EPS
+
 MIN_RCOND = 1e-12
 """Below this reciprocal condition number of the moments their Cholesky factor has too few digits to refine with."""
 RANK_PIVOT = 1e-14
@@ -15,8 +17,7 @@ RANK_SINGULAR = 64.0
 """Singular values of the scaled columns below this many roundings (4 times the number of features where that is more)
 of the largest count as zero."""
 KEPT_FIT = 1e-9
-"""Share of the explained sum of squares that the least norm in the data's units may cost."""
-EPS = float(np.finfo(float).eps)
+"""Fraction of the explained sum of squares that the least norm in the data's units may cost."""
 
 
 class Cholesky:

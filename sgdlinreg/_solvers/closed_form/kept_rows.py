@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import linalg, sparse
 
-from sgdlinreg._core.arrays import is_on_device
+from sgdlinreg._core.arrays import EPS, is_on_device
 from sgdlinreg._core.blocks import Block, join_rows, panel_of
 from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.statistics import centre_panel, column_statistics
 from sgdlinreg._solvers.closed_form.double_double import power_of_two_above
-from sgdlinreg._solvers.closed_form.factorizations import EPS, KEPT_FIT, RANK_SINGULAR
+from sgdlinreg._solvers.closed_form.factorizations import KEPT_FIT, RANK_SINGULAR
 from sgdlinreg._solvers.closed_form.refinement import SMALL
 from sgdlinreg._solvers.closed_form.solved import Solved
 from sgdlinreg._solvers.closed_form.sum_moments import SumMoments
@@ -19,7 +19,7 @@ from sgdlinreg._solvers.closed_form.sum_moments import SumMoments
 DENSE_VALUES = 1 << 24
 """CSR rows of up to this many values, zeros counted, are solved as dense ones: their products lose half the digits."""
 SPARSE_RANK = 1e-14
-"""Eigenvalues of the scaled rows' products below this share of the largest count as zero."""
+"""Eigenvalues of the scaled rows' products below this fraction of the largest count as zero."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def _solve_dense(rows, targets, ridge):
     n_rows, n_features = rows.shape
     if ridge > 0.0:
         # ridge regression is the solution of least norm of [rows, ridge * I] u = targets
-        weights, triangle = _shortest(np.hstack([rows, ridge * np.eye(n_rows)]), targets)
-        return weights[:n_features], n_features, float(np.linalg.cond(triangle))
+        weights, factor = _shortest(np.hstack([rows, ridge * np.eye(n_rows)]), targets)
+        return weights[:n_features], n_features, float(np.linalg.cond(factor))
     scale = np.linalg.norm(rows, axis=0)
     scale[scale == 0.0] = np.inf
     left, singular, right = linalg.svd(rows / scale, full_matrices=False)
@@ -118,12 +118,12 @@ def _shortest(rows, targets):
     of Householder QR factorization for weighted least squares problems", 1998).
     """
     order = np.argsort(-np.abs(rows).max(axis=0), kind="stable")
-    basis, triangle, pivots = linalg.qr(rows[:, order].T, mode="economic", pivoting=True)
-    if not np.all(np.diag(triangle)):
-        return np.full((rows.shape[1], targets.shape[1]), np.nan), triangle
+    basis, factor, pivots = linalg.qr(rows[:, order].T, mode="economic", pivoting=True)
+    if not np.all(np.diag(factor)):
+        return np.full((rows.shape[1], targets.shape[1]), np.nan), factor
     solution = np.empty((rows.shape[1], targets.shape[1]))
-    solution[order] = basis @ linalg.solve_triangular(triangle, targets[pivots], trans="T", check_finite=False)
-    return solution, triangle
+    solution[order] = basis @ linalg.solve_triangular(factor, targets[pivots], trans="T", check_finite=False)
+    return solution, factor
 
 
 def _solve_sparse(X: Any, root, mean, block, targets, penalty):

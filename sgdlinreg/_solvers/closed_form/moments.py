@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 16
 """So many rows of a panel are shifted as one: NumPy is slow on short rows."""
 SAMPLE_ROWS = 256
 DENSE_SHARE = 0.1
-"""CSR with more values than this share is multiplied in dense panels: that is faster."""
+"""CSR with more values than this fraction is multiplied in dense panels: that is faster."""
 MAX_CANCELLED = 1e3
 """Where the mean turns out to be so far from the shift that more is cancelled, the pass is done again."""
 PLAIN_UNITS = {np.dtype(np.float64): 2.0**100, np.dtype(np.float32): 2.0**20}
@@ -138,8 +138,8 @@ def _sample(block: Block, plain: float):
     sample = np.concatenate([take_rows(block.X, rows, dense=True), block.y[rows]], axis=1)
     first = sample[0 if weight is None else weight.argmax()].copy()
     sample -= first
-    share_of_row = np.full(len(rows), 1.0 / len(rows)) if weight is None else weight / weight.sum()
-    shift = first + share_of_row @ sample
+    normalised = np.full(len(rows), 1.0 / len(rows)) if weight is None else weight / weight.sum()
+    shift = first + normalised @ sample
     spread = np.abs(sample, out=sample).max(axis=0)
     shift = np.where(spread > 0.0, shift, first)  # constant columns stay exactly 0
     return shift, _unit_of(np.where(spread > 0.0, spread, np.abs(first)), plain), spread

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sgdlinreg._core.arrays import EPS
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import Objective
 from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
 from sgdlinreg._solvers.closed_form.equations import Solution
-from sgdlinreg._solvers.closed_form.factorizations import EPS
 from sgdlinreg._solvers.closed_form.residuals import Residuals
 from sgdlinreg._solvers.closed_form.solved import ENOUGH_SINGLE, Solved, has_standard_errors, solved
 

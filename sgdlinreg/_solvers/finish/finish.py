@@ -22,10 +22,10 @@ from sgdlinreg._solvers.finish.lbfgs import limited_memory_bfgs
 from sgdlinreg._solvers.finish.preconditioner import make_preconditioner
 
 FIRST_WIDTH, NARROWER = 0.1, 1.0 / 3.0
-"""A kink is rounded over this share of the loss of the constant model first, then over a third as much each time."""
+"""A kink is rounded over this fraction of the loss of the constant model first, then over a third as much each time."""
 NARROWEST = 1e-12
 LEFT = 0.5
-"""What smaller widths would gain, as a share of what the last one did: each gains about a third of the one before."""
+"""What smaller widths would gain, as a fraction of what the last did: each gains about a third of the one before."""
 
 
 class Finish:

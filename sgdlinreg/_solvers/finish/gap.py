@@ -4,16 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sgdlinreg._core.arrays import EPS
 from sgdlinreg._solvers.finish.preconditioner import Preconditioner
 
-WINDOW, SHARE = 4, 3
+WINDOW, WINDOW_DIVISOR = 4, 3
 """The last third of the passes, and at least four, together must have gained next to nothing: the longer a search has
 taken, the longer it may stand still before it goes on."""
 PAIR = 2
 """Passes whose falls are compared with those of as many before."""
-EXHAUSTED = WINDOW * float(np.finfo(float).eps)
+EXHAUSTED = WINDOW * EPS
 SLOWEST = 0.95
-"""Falls of a pair are taken to shrink at least to this share in the next one."""
+"""Falls of a pair are taken to shrink at least to this fraction in the next one."""
 
 Record = Callable[[np.ndarray, np.ndarray, np.ndarray], bool]
 """Called after each pass with the coefficients, the objective and its gap, in units of the loss of the constant model,
@@ -45,7 +46,7 @@ class Gap:
 
     def __init__(self, unit: np.ndarray, tol: float, preconditioner: Preconditioner, certifies: bool):
         self.inverse_unit = np.divide(1.0, unit, out=np.zeros_like(unit), where=unit > 0.0)
-        self.tol, self.preconditioner = max(tol, 100 * np.finfo(float).eps), preconditioner
+        self.tol, self.preconditioner = max(tol, 100 * EPS), preconditioner
         self.by_certificate = certifies
         self.falls: list[np.ndarray] = []
         self.is_small = False
@@ -89,7 +90,7 @@ class Gap:
 
         ``length`` is how many, None for those that must have gained nothing.
         """
-        length = max(WINDOW, len(self.falls) // SHARE) if length is None else length
+        length = max(WINDOW, len(self.falls) // WINDOW_DIVISOR) if length is None else length
         window = self.falls[: len(self.falls) - ago][-length:]
         return np.sum(window, axis=0) if window else np.zeros_like(self.gap)
 

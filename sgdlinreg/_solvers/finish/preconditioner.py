@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sgdlinreg._core.arrays import EPS
 from sgdlinreg._core.coordinates import Coordinates, penalty_in
 from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.sampling import Sample
@@ -18,10 +19,10 @@ from sgdlinreg._core.statistics import ColumnStatistics
 MAX_COLUMNS = 1024
 """Up to so many columns, or rows of dense data, there is a matrix; its singular values cost their number cubed."""
 FLOOR = 1e-7
-"""Singular values are raised to this share of the largest."""
+"""Singular values are raised to this fraction of the largest."""
 RARE = 0.5
-"""A column of which the sample has less than this share of the variance gets the rest as a row of its own."""
-ROUNDING, EPS = 64, float(np.finfo(float).eps)
+"""A column of which the sample has less than this fraction of the variance gets the rest as a row of its own."""
+ROUNDING = 64
 """Singular values below so many roundings of the largest, times what offsets take of the digits, are zeros."""
 
 
@@ -68,6 +69,9 @@ class Preconditioner:
         return along, np.vecdot(gradient, along)
 
 
+IDENTITY = Preconditioner(np.empty((0, 0)), np.empty(0))
+
+
 def make_preconditioner(
     sample: Sample,
     columns: ColumnStatistics,
@@ -92,41 +96,29 @@ def make_preconditioner(
     Returns
     -------
     Preconditioner
-        The identity where rows and columns are many.
+        `IDENTITY` where rows and columns are many.
 
     Notes
     -----
     Costs a QR decomposition of the sample, at most ``max(4096, 8 n_features) + 512`` rows.
     """
     n_rows, n_features = sample.block.n_rows, sample.block.n_features
-    wide = n_features > MAX_COLUMNS
-    if wide and (sample.block.is_sparse or not sample.complete or n_rows > MAX_COLUMNS):
-        return Preconditioner(np.empty((0, 0)), np.empty(0))
-    X = sample.rows.toarray() if sample.block.is_sparse else sample.rows
-    Z, penalty = coordinates.features(X), penalty_in(coordinates, objective)
-    if objective.fit_intercept:
-        Z[:, columns.constant] = 0.0  # what is left is rounding
-    if objective.is_least_squares:
-        Z *= np.sqrt(sample.share)[:, None]
-        variance = columns.variance if objective.fit_intercept else columns.variance + columns.mean**2
-        variance, known = variance / coordinates.scale**2, np.einsum("ij,ij->j", Z, Z)
-        lacking = np.where(known < RARE * variance, variance - known, 0.0)
-    else:
-        residual = X @ coef[0, :-1] + coef[0, -1] - sample.block.y[:, 0]
-        curvature = objective.loss.curvature(residual, sample.share)
-        Z = np.column_stack([Z, np.ones(n_rows)]) if objective.fit_intercept else Z
-        Z *= np.sqrt(sample.share * curvature)[:, None]
-        lacking = np.zeros(n_features)
-    average = penalty.mean() if wide else 0.0
-    if not wide:
+    has_many_columns = n_features > MAX_COLUMNS
+    if has_many_columns and (sample.block.is_sparse or not sample.complete or n_rows > MAX_COLUMNS):
+        return IDENTITY
+    Z, lacking = _weighted_rows(sample, columns, coordinates, objective, coef)
+    penalty = penalty_in(coordinates, objective)
+    average = penalty.mean() if has_many_columns else 0.0
+    if not has_many_columns:
         extra = np.sqrt(lacking + penalty)
         chosen = extra > 0.0
         Z = np.vstack([Z, np.eye(n_features, Z.shape[1])[chosen] * extra[chosen, None]])
-    Z = np.linalg.qr(Z, mode="r") if len(Z) > Z.shape[1] else Z
+    if len(Z) > Z.shape[1]:
+        Z = np.asarray(np.linalg.qr(Z, mode="r"))
     values, vectors = np.linalg.svd(Z, full_matrices=False)[1:]
     largest = values.max(initial=0.0)
     if largest == 0.0:
-        return Preconditioner(np.empty((0, 0)), np.empty(0))
+        return IDENTITY
     offset = max(1.0, float((np.abs(columns.mean) / coordinates.scale).max()))
     zero, small = values <= ROUNDING * EPS * largest * offset, values < FLOOR * largest
     known_zero = zero & sample.complete & (average == 0.0)
@@ -134,3 +126,21 @@ def make_preconditioner(
     blind = bool(np.any(small & (values > ROUNDING * sample.eps * largest * offset)))
     other = np.sqrt(average) if average else largest
     return Preconditioner(vectors, 1.0 / np.sqrt(raised**2 + average), 1.0 / other, blind)
+
+
+def _weighted_rows(sample, columns, coordinates, objective, coef) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows whose second moment is the curvature, and the variance that they lack of each column."""
+    X = sample.rows.toarray() if sample.block.is_sparse else sample.rows
+    Z = coordinates.features(X)
+    if objective.fit_intercept:
+        Z[:, columns.constant] = 0.0  # what is left is rounding
+    if objective.is_least_squares:
+        Z *= np.sqrt(sample.importance)[:, None]
+        variance = columns.variance if objective.fit_intercept else columns.variance + columns.mean**2
+        variance, known = variance / coordinates.scale**2, np.einsum("ij,ij->j", Z, Z)
+        return Z, np.where(known < RARE * variance, variance - known, 0.0)
+    residual = X @ coef[0, :-1] + coef[0, -1] - sample.block.y[:, 0]
+    curvature = objective.loss.curvature(residual, sample.importance)
+    Z = np.column_stack([Z, np.ones(len(Z))]) if objective.fit_intercept else Z
+    Z *= np.sqrt(sample.importance * curvature)[:, None]
+    return Z, np.zeros(len(columns.mean))

@@ -69,7 +69,7 @@ def norm_and_eigenvalue(sample: Sample, coordinates: Coordinates, objective: Obj
     Z = coordinates.features(sample.rows)
     norms = weight * (squared_norms(Z) + float(objective.fit_intercept))
     Z = with_ones(Z) if objective.fit_intercept else Z
-    root = np.sqrt(sample.share)
+    root = np.sqrt(sample.importance)
     if sparse.issparse(Z):
         Z = sparse.diags_array(root) @ Z
     else:

@@ -121,8 +121,8 @@ class SGD:
             return self._finish(state, data, coef, monitor, go_on), data, True
         state, done = state.judge.after_epoch(state, losses, monitor)
         if done:
-            coef, told = state.judge.result(monitor)
-            state = replace(state, model=self._model(state, coef, self._kept(state), told))
+            coef, messages = state.judge.result(monitor)
+            state = replace(state, model=self._model(state, coef, self._kept(state), messages))
         return state, data, done
 
     def model(self, state) -> Model:
@@ -196,9 +196,9 @@ class SGD:
         monitor.record(coef, losses)
         seen = state.seen.sample().as_block()
         limit = WORSE * self.objective.constant_value(seen) + rounding_of(seen)
-        told = (advice.WORSE_THAN_CONSTANT,) if np.any(self.objective.value(coef, seen) > limit) else ()
+        messages = (advice.WORSE_THAN_CONSTANT,) if np.any(self.objective.value(coef, seen) > limit) else ()
         state = replace(self.step_sizes.restarted(state, losses), losses=losses)
-        return replace(state, model=self._model(state, coef, self._kept(state), told))
+        return replace(state, model=self._model(state, coef, self._kept(state), messages))
 
     def _finish(self, state: State, data, coef: np.ndarray, monitor, go_on: bool = True) -> State:
         """Go on from some coefficients to the optimum."""
@@ -211,11 +211,11 @@ class SGD:
             blind = finish.blind
         if not all_finite(coef):
             raise advice.diverged(self, state.judged_on, "the objective is not finite")
-        told = [] if converged else [advice.not_converged(self.options, monitor.gap_curve[-1])]
-        told += [advice.COLLINEAR] if blind else []
+        messages = [] if converged else [advice.not_converged(self.options, monitor.gap_curve[-1])]
+        messages += [advice.COLLINEAR] if blind else []
         kept = replace(self._kept(state), coef=coef, velocity=np.zeros_like(coef))
         kept.marks = [Mark(state.n_steps, coef, state.coef_sum)]
-        return replace(state, model=self._model(state, coef, kept, tuple(told)))
+        return replace(state, model=self._model(state, coef, kept, tuple(messages)))
 
     def _constant_loss(self, state: State) -> np.ndarray:
         """Return the loss of the constant model, (n_targets,); but for the squared error that of the judging rows."""
@@ -256,11 +256,11 @@ class SGD:
             coef[:, -1] = state.measured.targets.mean - coef[:, :-1] @ state.measured.columns.mean
         return coef
 
-    def _model(self, state: State, coef: np.ndarray, kept: State, told: tuple[str, ...]) -> Model:
+    def _model(self, state: State, coef: np.ndarray, kept: State, messages: tuple[str, ...]) -> Model:
         attributes = {"t_": state.n_steps + 1, "batch_size_": state.batch_size, "step_size_": state.step_size}
         means = state.measured.columns.mean if self._closes_intercept(state) else None
-        worse = advice.WORSE_THAN_CONSTANT in told
-        return Model(coef, attributes, kept, column_means=means, advice=told, is_worse_than_constant=worse)
+        worse = advice.WORSE_THAN_CONSTANT in messages
+        return Model(coef, attributes, kept, column_means=means, advice=messages, is_worse_than_constant=worse)
 
     def _kept(self, state: State) -> State:
         """Return what is kept with the estimator, so that partial_fit goes on from where steps have ended."""

@@ -81,7 +81,9 @@ class StepSizes:
         """Return the mean curvature of the loss at the iterate on the sample, (n_targets,)."""
         residual = sample.rows @ coef[:, :-1].T + coef[:, -1] - sample.block.y
         curvature = self.objective.loss.curvature
-        return np.array([np.average(curvature(column, sample.share), weights=sample.share) for column in residual.T])
+        return np.array(
+            [np.average(curvature(column, sample.importance), weights=sample.importance) for column in residual.T]
+        )
 
     def slowing(self, state: State) -> Slowing | None:
         """Return how the step falls where there is no progress, if it does.

@@ -14,7 +14,7 @@ from sgdlinreg._solvers.sgd.state import State
 WORSE = 1.01
 """A model is told to be worse than the constant one from here on: data without signal give a little above 1."""
 AUTOMATIC = 0.25
-"""Share of tol by which steps of automatic size must make progress: they are the more cautious ones."""
+"""Fraction of tol by which steps of automatic size must make progress: they are the more cautious ones."""
 
 
 class Progress:
@@ -116,9 +116,9 @@ class Judge:
         coef = monitor.validation.best_coef if solver.options.early_stopping else self.coef
         losses = solver.objective.value(coef, self.block)
         divergence.check_model(n_passes, losses)
-        told = []
+        messages = []
         if not self.stopped.all() and self.progress.tol is not None:
-            told.append(advice.not_converged(solver.options, np.nan))
+            messages.append(advice.not_converged(solver.options, np.nan))
         if np.any(losses > WORSE * divergence.constant_loss + divergence.rounding):
-            told.append(advice.WORSE_THAN_CONSTANT)
-        return coef, tuple(told)
+            messages.append(advice.WORSE_THAN_CONSTANT)
+        return coef, tuple(messages)

@@ -201,11 +201,11 @@ def take_step(n_rows, step_sizes, steps, sums, iterate):
     n_targets, n_features = coef.shape[0], coef.shape[1] - 1
     ahead = 1.0 + momentum if nesterov else 1.0
     for t in range(n_targets):
-        step_size, share = step_sizes[t], 1.0 / n_rows
-        slope = share * sums.gradient[t, n_features]
+        step_size, mean = step_sizes[t], 1.0 / n_rows
+        slope = mean * sums.gradient[t, n_features]
         for j in range(n_features):
             decay = l2 * coef[t, j] * inverse_scale[j]
-            step = step_size * inverse_scale[j] * (share * sums.gradient[t, j] - centre[j] * slope + decay)
+            step = step_size * inverse_scale[j] * (mean * sums.gradient[t, j] - centre[j] * slope + decay)
             velocity[t, j] = momentum * velocity[t, j] - step
             coef[t, j] += momentum * velocity[t, j] - step if nesterov else velocity[t, j]
         step = step_size * slope if fit_intercept else 0.0
