@@ -129,7 +129,8 @@ def test_default_fit_is_least_squares_or_says_that_it_is_not(solver, name, form)
     missing = missing_of(model, X, y)
     assert not told or name in MAY_WARN
     assert missing <= MOST_MISSING or (name in TOO_COLLINEAR and told)
-    assert all("closed form" in message or "normal_equation" in message for message in told)
+    for message in told:
+        assert "closed form" in message or "normal_equation" in message
     if missing > VISIBLE and not told:
         assert missing / 3.0 <= model.optimality_gap_ <= 3.0 * missing
     assert model.optimality_gap_ <= 1e-5 or told  # tol / 100

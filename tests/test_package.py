@@ -5,6 +5,7 @@ import graphlib
 import importlib.metadata
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -37,14 +38,14 @@ def modules():
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), ast.parse(path.read_text())
 
 
-def imports_of(tree, *, top_only):
+def imports_of(tree, *, top_only, level=0):
     nodes = tree.body if top_only else ast.walk(tree)
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            yield from ((node.module, alias.name) for alias in node.names)
+            assert level is None or node.level == level, "imports are absolute"
+            yield from ((node.module or "", alias.name) for alias in node.names)
 
 
 def folder_of(name, packages):
@@ -78,6 +79,20 @@ def test_no_modules_import_each_other_in_a_circle():
         graph.setdefault(name, set()).add(target)
     assert graph
     list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_tests_mirror_modules():
+    names = {name.replace("_solvers.", "").lstrip("_") for name, _ in modules()}
+    here = pathlib.Path(__file__).parent
+    found = [path.relative_to(here) for path in here.rglob("test_*.py") if path.parent != here]
+    assert len(found) > 20
+    assert not [path for path in found if ".".join([*path.parts[:-1], path.stem.removeprefix("test_")]) not in names]
+
+
+def test_a_helper_stands_in_no_test_file():
+    for path in pathlib.Path(__file__).parent.rglob("*.py"):
+        for module, _ in imports_of(ast.parse(path.read_text()), top_only=False, level=None):
+            assert not module.split(".")[-1].startswith("test_"), path
 
 
 def test_optional_libraries_are_never_imported_at_the_top():
@@ -176,7 +191,8 @@ def test_public_names_and_version():
     assert sgdlinreg.__all__ == ["MiniBatchSGDRegressor", "__version__"]
     assert importlib.metadata.version("sgdlinreg") == sgdlinreg.__version__
     changelog = (ROOT.parent / "CHANGELOG.md").read_text()
-    assert "## [Unreleased]" in changelog or f"## [{sgdlinreg.__version__}]" in changelog
+    released = re.findall(r"^## \[(.+?)\]", changelog, flags=re.MULTILINE)
+    assert released[0] == ("Unreleased" if ".dev" in sgdlinreg.__version__ else sgdlinreg.__version__)
 
 
 def test_runs_without_compilation():

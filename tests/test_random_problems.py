@@ -10,6 +10,9 @@ from sgdlinreg import MiniBatchSGDRegressor
 
 from .helpers import SGD_SOLVERS, missing_of
 
+MOST_MISSING = 3e-5
+"""R2 that a fit without a warning may lack."""
+
 
 def draw(seed):
     """Sizes, conditioning up to 1e8, units, heavy tails, outliers, constant and equal columns by the seed."""
@@ -36,14 +39,19 @@ def draw(seed):
 
 @pytest.mark.parametrize("solver", [*SGD_SOLVERS, "auto"])
 @pytest.mark.parametrize("seed", range(200))
-def test_never_worse_than_the_mean(solver, seed):
+def test_default_fit_is_least_squares_or_warns(solver, seed):
     X, y = draw(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         model = MiniBatchSGDRegressor(solver=solver, random_state=seed).fit(X, y)
-    assert np.isfinite(model.coef_).all()
-    residual = model.predict(X) - y
-    assert np.square(residual).mean() <= y.var() * (1.0 + 1e-9)
+    assert {one.category for one in caught} <= {ConvergenceWarning}
+    if len(y) == 1:
+        assert model.predict(X) == pytest.approx(y, rel=1e-12)
+    elif not caught:
+        assert missing_of(model, X, y) <= MOST_MISSING
+    else:  # columns too collinear for steps; what is missing is not silent, and never the mean
+        assert solver != "auto"
+        assert np.square(model.predict(X) - y).mean() <= y.var() * (1.0 + 1e-9)
 
 
 def draw_least_squares(seed):

@@ -12,7 +12,7 @@ from sgdlinreg._core.coordinates import norms_of, scaled_coordinates
 from sgdlinreg._core.objective import Objective, SquaredError
 from sgdlinreg._core.statistics import ColumnStatistics, column_statistics
 
-from .helpers import as_csr, make_problem
+from ..helpers import as_csr, make_problem
 
 
 def block_of(X, y, weight=None, sparse=False):

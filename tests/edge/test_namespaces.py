@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import check_array_api_input_and_values, che
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._edge import namespaces as _namespaces
 
-from .helpers import ALL_SOLVERS, SOLVERS, make_problem, needs_torch
+from ..helpers import ALL_SOLVERS, SOLVERS, make_problem, needs_torch
 
 array_api_strict = pytest.importorskip("array_api_strict")
 pytestmark = pytest.mark.skipif(not os.environ.get("SCIPY_ARRAY_API"), reason="SCIPY_ARRAY_API is not set")

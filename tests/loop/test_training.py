@@ -15,7 +15,7 @@ from sgdlinreg._loop.monitor import Monitor
 from sgdlinreg._loop.training import train
 from sgdlinreg._solvers import make_solver
 
-from .helpers import ALL_SOLVERS, SGD_SOLVERS, make_problem, weighted_least_squares
+from ..helpers import ALL_SOLVERS, SGD_SOLVERS, make_problem, weighted_least_squares
 
 
 def trained(data, **options):

@@ -23,7 +23,7 @@ from sgdlinreg._solvers.finish.gap import Gap
 from sgdlinreg._solvers.finish.preconditioner import Preconditioner
 from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 
-from .helpers import SGD_SOLVERS, as_csr, make_problem, missing_of, weighted_least_squares
+from ..helpers import SGD_SOLVERS, as_csr, make_problem, missing_of, weighted_least_squares
 
 MOST_MISSING = 3e-5
 

@@ -6,7 +6,7 @@ import pytest
 from sgdlinreg._core.arrays import NUMPY
 from sgdlinreg._core.blocks import CSR, Block, as_scipy, panels, squared, take_rows
 
-from .helpers import as_csr, make_problem
+from ..helpers import as_csr, make_problem
 
 
 def blocks(n_rows=301, n_features=7, dtype=np.float64):

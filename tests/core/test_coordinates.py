@@ -8,7 +8,7 @@ from sgdlinreg._core.coordinates import norms_of, penalty_in, raw_coordinates, s
 from sgdlinreg._core.objective import Objective, SquaredError
 from sgdlinreg._core.statistics import column_statistics
 
-from .helpers import as_csr, make_problem
+from ..helpers import as_csr, make_problem
 
 
 def coordinates_of(X, weight=None, alpha=0.0, fit_intercept=True, centred=True):

@@ -11,7 +11,7 @@ from sgdlinreg._core.statistics import column_statistics
 from sgdlinreg._solvers.finish import preconditioner as preconditioner
 from sgdlinreg._solvers.finish.preconditioner import FLOOR, make_preconditioner
 
-from .helpers import as_csr, make_problem
+from ..helpers import as_csr, make_problem
 
 
 def made_of(block, objective=None, coef=None, n_random=4096, n_largest=512, seed=0):

@@ -14,8 +14,8 @@ from sgdlinreg._solvers.sgd_torch import pinned_copy as staging
 from sgdlinreg._solvers.sgd_torch import streaming as transfer
 from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
 
-from .helpers import make_problem, needs_torch
-from .kernel_cases import MOMENTA, assert_same_path, block_of, csr_of, objective_of, path_of, sparse_block
+from ..helpers import make_problem, needs_torch
+from ..kernel_cases import MOMENTA, assert_same_path, block_of, csr_of, objective_of, path_of, sparse_block
 
 pytestmark = needs_torch
 
@@ -90,6 +90,7 @@ def test_streamed_rows_in_column_order_are_not_copied_as_a_whole(small_device, m
     found = path_of(TorchKernel("cpu"), replace(block, X=np.asfortranarray(block.X)), objective)
     for array, its in zip(found, expected, strict=True):
         np.testing.assert_allclose(array, its, rtol=1e-10, atol=1e-12 * np.abs(its).max())
+    assert taken
     assert all(taken)
 
 

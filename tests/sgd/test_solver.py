@@ -17,7 +17,7 @@ from sgdlinreg._solvers import make_solver
 from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 from sgdlinreg._solvers.sgd.solver import SGD
 
-from .helpers import RTOL, SGD_SOLVERS, SOLVERS, as_csr, make_problem
+from ..helpers import RTOL, SGD_SOLVERS, SOLVERS, as_csr, make_problem
 
 SQUARED = SquaredError()
 

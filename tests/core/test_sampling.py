@@ -11,7 +11,7 @@ from scipy.stats import hypergeom
 from sgdlinreg._core.blocks import CSR, Block, as_scipy
 from sgdlinreg._core.sampling import Reservoir, rows_of_largest, sample_size
 
-from .helpers import as_csr
+from ..helpers import as_csr
 
 N_ROWS, N_RANDOM, N_LARGEST = 60, 20, 5
 CUTS = {

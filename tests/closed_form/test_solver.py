@@ -12,7 +12,7 @@ from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import LOSSES, Objective
 from sgdlinreg._core.threads import n_threads
 
-from .helpers import as_csr, make_problem, weighted_least_squares
+from ..helpers import as_csr, make_problem, weighted_least_squares
 
 
 def exact(**kwargs):

@@ -9,7 +9,7 @@ from sgdlinreg._core.blocks import CSR, Block
 from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
 from sgdlinreg._solvers.closed_form.residuals import Residuals
 
-from .helpers import as_csr, make_problem
+from ..helpers import as_csr, make_problem
 
 
 def fractions(values):

@@ -16,8 +16,8 @@ from sgdlinreg._solvers.sgd_torch.cuda_graphs import Replayed
 from sgdlinreg._solvers.sgd_torch.rows import most_values
 from sgdlinreg._solvers.sgd_torch.streaming import DeviceBlock
 
-from .helpers import needs_torch
-from .kernel_cases import MOMENTA, assert_same_path, block_of, csr_of, objective_of, path_of, sparse_block
+from ..helpers import needs_torch
+from ..kernel_cases import MOMENTA, assert_same_path, block_of, csr_of, objective_of, path_of, sparse_block
 
 pytestmark = needs_torch
 

@@ -4,7 +4,7 @@ import pytest
 from sgdlinreg._core.blocks import CSR, Block
 from sgdlinreg._core.objective import LOSSES, Objective, make_loss, proximal
 
-from .helpers import as_csr, make_problem
+from ..helpers import as_csr, make_problem
 
 
 def block_of(X, y, weight, sparse=False):

@@ -9,7 +9,7 @@ from sgdlinreg._core.blocks import CSR, Block
 from sgdlinreg._solvers.closed_form import moments as moments
 from sgdlinreg._solvers.closed_form.moments import Moments
 
-from .helpers import as_csr
+from ..helpers import as_csr
 
 SHAPES = [(1, 1), (3, 14), (64, 5), (65, 30), (1000, 3), (70, 333)]
 

@@ -15,7 +15,7 @@ from sgdlinreg._solvers.sgd.safe_step import safe_step
 from sgdlinreg._solvers.sgd.solver import SGD
 from sgdlinreg._solvers.sgd.stability import largest_stable_step, surely_diverges
 
-from .helpers import as_csr, make_problem
+from ..helpers import as_csr, make_problem
 
 SQUARED = SquaredError()
 

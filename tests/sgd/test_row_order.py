@@ -7,7 +7,7 @@ from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._solvers.sgd import epoch
 from sgdlinreg._solvers.sgd.row_order import BLOCK_ROWS, WINDOW_ROWS, epoch_order
 
-from .helpers import SGD_SOLVERS, make_problem, missing_of
+from ..helpers import SGD_SOLVERS, make_problem, missing_of
 
 LARGE = 5 * WINDOW_ROWS + 1007
 

@@ -6,7 +6,7 @@ import pytest
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._solvers.closed_form import sum_moments
 
-from .helpers import ALL_SOLVERS, SGD_SOLVERS, SOLVERS, as_csr, make_problem
+from ..helpers import ALL_SOLVERS, SGD_SOLVERS, SOLVERS, as_csr, make_problem
 
 
 @pytest.mark.parametrize("solver", SGD_SOLVERS)

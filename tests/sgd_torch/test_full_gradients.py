@@ -11,8 +11,8 @@ from sgdlinreg._solvers.sgd_torch import full_gradients as gradients_torch
 from sgdlinreg._solvers.sgd_torch import streaming as transfer
 from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
 
-from .helpers import needs_torch
-from .kernel_cases import block_of, sparse_block
+from ..helpers import needs_torch
+from ..kernel_cases import block_of, sparse_block
 
 pytestmark = needs_torch
 

@@ -9,7 +9,7 @@ from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._solvers.sgd.epoch import Epoch
 from sgdlinreg.datasets import make_linear
 
-from .helpers import SGD_SOLVERS, as_csr, make_problem
+from ..helpers import SGD_SOLVERS, as_csr, make_problem
 
 
 @pytest.mark.parametrize("solver", SGD_SOLVERS)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .kernel_cases import MOMENTA, OBJECTIVES, assert_same_path, block_of, objective_of, path_of
+from ..kernel_cases import MOMENTA, OBJECTIVES, assert_same_path, block_of, objective_of, path_of
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 if importlib.util.find_spec("triton") is None or importlib.util.find_spec("torch") is None:
@@ -24,7 +24,7 @@ import torch  # noqa: E402
 from sgdlinreg._solvers.sgd_torch import kernel as torch_kernel  # noqa: E402
 from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel  # noqa: E402
 
-from .triton_cases import SharedKernel, TritonKernel  # noqa: E402
+from ..triton_cases import SharedKernel, TritonKernel  # noqa: E402
 
 KERNELS = [TritonKernel, SharedKernel]
 DEVICE = "cpu" if INTERPRETED else "cuda"

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from sgdlinreg import MiniBatchSGDRegressor
 
-from .helpers import make_problem
+from ..helpers import make_problem
 
 
 def by_the_book(X, y, weight, fit_intercept):
