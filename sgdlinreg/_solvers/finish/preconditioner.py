@@ -119,11 +119,13 @@ def make_preconditioner(
     largest = values.max(initial=0.0)
     if largest == 0.0:
         return IDENTITY
-    offset = max(1.0, float((np.abs(columns.mean) / coordinates.scale).max()))
-    zero, small = values <= ROUNDING * EPS * largest * offset, values < FLOOR * largest
+    # what the rounding of offset columns adds to each direction
+    offsets = np.linalg.norm(vectors[:, :n_features] * (columns.mean / coordinates.scale), axis=1)
+    rounding = ROUNDING * largest * np.maximum(1.0, offsets)
+    zero, small = values <= EPS * rounding, values < FLOOR * largest
     known_zero = zero & sample.complete & (average == 0.0)
     raised = np.where(known_zero, largest, np.maximum(values, FLOOR * largest))
-    blind = bool(np.any(small & (values > ROUNDING * sample.eps * largest * offset)))
+    blind = bool(np.any(small & (values > sample.eps * rounding)))
     other = np.sqrt(average) if average else largest
     return Preconditioner(vectors, 1.0 / np.sqrt(raised**2 + average), 1.0 / other, blind)
 
