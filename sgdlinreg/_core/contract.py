@@ -1,6 +1,6 @@
 """The contract of solvers and of kernels: what the loop calls, and what passes between them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -78,36 +78,11 @@ class Model(NamedTuple):
     is_worse_than_constant: bool = False
 
 
-class Data(Protocol):
-    """The rows of a fit; see `_loop.data`."""
-
-    blocks: Iterable[Any]
-    """The blocks of one pass; an iterable, so that there may be another one."""
-    n_features: int
-    n_targets: int
-    once: bool
-    """Whether the rows can be read only once."""
-    in_memory: bool
-    """Whether all rows are in one block, which can be read again at no cost."""
-
-    def map(self, function: Callable[[Block], Any]) -> "Data":
-        """Return the rows as ``function`` makes them of each block."""
-
-
-class Monitor(Protocol):
-    """Records the passes of a fit; see `_loop.monitor`."""
-
-    n_passes: int
-    validation: Any
-
-    def record(self, coef: np.ndarray, losses: np.ndarray, gap: Any = np.nan) -> bool:
-        """Record a pass, and return whether another one is allowed."""
-
-
 class Solver(Protocol):
     """Finds a model in passes over blocks of rows.
 
-    States are values: a method returns a new one and leaves the old one as it was.
+    States are values: a method returns a new one and leaves the old one as it was. ``data`` are the rows, `InMemory` or
+    `Streamed` of `_loop.data`; ``monitor`` is a `_loop.monitor.Monitor`.
     """
 
     one_pass: ClassVar[bool]
@@ -118,7 +93,7 @@ class Solver(Protocol):
     def place(self, block: Block) -> Block:
         """Bring X to where the solver works, before the first pass."""
 
-    def init(self, data: Data, start: np.ndarray | None = None, kept: Any = None) -> Any:
+    def init(self, data: Any, start: np.ndarray | None = None, kept: Any = None) -> Any:
         """Return the state before any rows.
 
         ``start`` (n_targets, n_features + 1) is where the user wants to start, ``kept`` what an earlier fit has left.
@@ -127,7 +102,7 @@ class Solver(Protocol):
     def add(self, state: Any, block: Any) -> Any:
         """Take in one block of a pass."""
 
-    def end_pass(self, state: Any, data: Data, monitor: Monitor) -> tuple[Any, Data, bool]:
+    def end_pass(self, state: Any, data: Any, monitor: Any) -> tuple[Any, Any, bool]:
         """Return the state after a pass, the rows as the next pass wants them, and whether the fit is done."""
 
     def model(self, state: Any) -> Model:

@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from sgdlinreg._core.contract import Data, Model, Monitor, Solver
+from sgdlinreg._core.contract import Model, Solver
 
 
-def train(solver: Solver, data: Data, monitor: Monitor, start: np.ndarray | None = None, kept: Any = None) -> Model:
+def train(solver: Solver, data: Any, monitor: Any, start: np.ndarray | None = None, kept: Any = None) -> Model:
     """Fit a model: sums of a closed form, epochs of steps and full gradients are all passes over the rows.
 
     Parameters
     ----------
     solver : Solver
-    data : Data
+    data : InMemory or Streamed
         fit passes over one block, fit_source over many, partial_fit once over one.
     monitor : Monitor
         Records the passes.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlinreg._core.contract import Data, Kernel
+from sgdlinreg._core.contract import Kernel
 from sgdlinreg._core.coordinates import scaled_coordinates
 from sgdlinreg._core.measurement import Measurement
 from sgdlinreg._core.objective import EpsilonInsensitive, Objective
@@ -33,7 +33,7 @@ class Finish:
 
     Parameters
     ----------
-    data : Data
+    data : InMemory or Streamed
         The rows, in the form that the kernel wants; weights have mean one.
     kernel : Kernel
     objective : Objective
@@ -54,7 +54,7 @@ class Finish:
 
     def __init__(
         self,
-        data: Data,
+        data: Any,
         kernel: Kernel,
         objective: Objective,
         measured: Measurement,

@@ -1,8 +1,10 @@
 """Full gradients and curvatures over all rows, each in one pass."""
 
+from typing import Any
+
 import numpy as np
 
-from sgdlinreg._core.contract import Data, Kernel
+from sgdlinreg._core.contract import Kernel
 from sgdlinreg._core.coordinates import Coordinates, penalty_in
 from sgdlinreg._core.objective import Objective, SquaredError
 
@@ -12,7 +14,7 @@ class FullGradients:
 
     Parameters
     ----------
-    data : Data
+    data : InMemory or Streamed
         The rows, in the form that the kernel wants; weights have mean one.
     kernel : Kernel
     objective : Objective
@@ -24,7 +26,7 @@ class FullGradients:
 
     def __init__(
         self,
-        data: Data,
+        data: Any,
         kernel: Kernel,
         objective: Objective,
         coordinates: Coordinates,

@@ -6,7 +6,6 @@ import numpy as np
 
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.contract import Monitor
 from sgdlinreg._solvers.sgd import advice
 from sgdlinreg._solvers.sgd.divergence import Divergence
 from sgdlinreg._solvers.sgd.state import State
@@ -75,7 +74,7 @@ class Judge:
         self.coef = np.zeros((block.n_targets, block.n_features + 1))
         self.before = np.full(block.n_targets, np.inf)
 
-    def after_epoch(self, state: State, losses: np.ndarray, monitor: Monitor) -> tuple[State, bool]:
+    def after_epoch(self, state: State, losses: np.ndarray, monitor: Any) -> tuple[State, bool]:
         """Return the state after an epoch, perhaps with smaller steps, and whether the fit is done.
 
         Raises
@@ -102,7 +101,7 @@ class Judge:
         self.before = losses
         return self.progress.has_stalled(losses, self.unit)
 
-    def result(self, monitor: Monitor) -> tuple[np.ndarray, tuple[str, ...]]:
+    def result(self, monitor: Any) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return the coefficients (n_targets, n_features + 1) in the end, and what to tell the user.
 
         Raises
