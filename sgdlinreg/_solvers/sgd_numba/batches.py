@@ -223,9 +223,24 @@ def take_step(n_rows, step_sizes, steps, sums, iterate):
 
 @compiled(**FAST)
 def run_batches(rows, order, step_sizes, batch_size, ahead, loss, steps, folded, sums, iterate):
-    """Do what `kernel_numpy.run_batches` does, where most parameters are described.
+    """Take one step for every batch, as `kernel_numpy.run_batches` does.
 
-    ``folded`` is memory; losses are added to ``sums``, whose gradient is zero before and after.
+    Parameters
+    ----------
+    rows : Rows
+    order : ndarray of int32 or int64
+        Numbers of rows, batch after batch.
+    step_sizes : ndarray of shape (n_batches, n_targets), float64
+    batch_size : int
+    ahead, loss : int, NamedTuple
+        As in `add_rows`.
+    steps : Steps
+    folded : Folded
+        Memory for the model of a batch.
+    sums : Sums
+        Losses are added; the gradient is zero before and after.
+    iterate : Iterate
+        Updated in place.
     """
     coef, weights = iterate.coef, folded.weights
     n_targets, n_features = weights.shape
