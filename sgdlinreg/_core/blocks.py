@@ -33,15 +33,13 @@ class Block(NamedTuple):
     X is an array (n_rows, n_features) of any strides, for the closed form and torch perhaps a tensor on a device, or a
     `CSR`, float32 or float64; y is (n_rows, n_targets) float64, C-contiguous; sample_weight is (n_rows,) float64, all
     positive, or None. These two are NumPy's, wherever X is. ``compiled`` says that passes over it may be compiled by
-    numba, which its solver has imported anyway. ``measured`` is what `statistics.measure` gives, where that was done
-    while X was on its way to a device.
+    numba, which its solver has imported anyway.
     """
 
     X: Any
     y: np.ndarray
     sample_weight: np.ndarray | None
     compiled: bool = False
-    measured: Any = None
 
     @property
     def n_rows(self) -> int:

@@ -1,6 +1,5 @@
 """The contract that every solver keeps, and what a solver declares about itself."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -82,11 +81,8 @@ class Kernel(Protocol):
 
     def __init__(self, device: str, n_jobs: int | None): ...
 
-    def place(self, block: Block, measure: Callable[[Block], Any] | None) -> Block:
-        """Bring X to where it is measured and judged: NumPy's memory, or the device if there is room.
-
-        What ``measure`` gives, a `Measured`, is wanted next, and may be set as `Block.measured` on the way.
-        """
+    def place(self, block: Block) -> Block:
+        """Bring X to where it is measured and judged: NumPy's memory, or the device if there is room."""
 
     def to_device(self, block: Block) -> Any:
         """Give the block in the form that `run_batches` wants."""
@@ -109,7 +105,7 @@ class CPUKernel:
     def __init__(self, device="auto", n_jobs=None):
         pass
 
-    def place(self, block, measure):
+    def place(self, block):
         """Bring X to NumPy's memory."""
         return block.on_host()
 

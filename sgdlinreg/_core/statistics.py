@@ -138,9 +138,7 @@ class Measured(NamedTuple):
 
 
 def measure(block: Block, with_columns: bool) -> Measured:
-    """Measure y and, if asked, X, unless that was done already; columns of both at once where that is faster."""
-    if block.measured is not None:
-        return block.measured
+    """Measure y and, if asked, X; columns of both at once where that is faster."""
     if not with_columns:
         return Measured(None, target_statistics(block))
     if not isinstance(block.X, np.ndarray) or block.X.size > JOINED_VALUES:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.contract import Fitted, Iterate, Kernel, Options, Visit
+from sgdlinreg._core.contract import Fitted, Iterate, Kernel, Options
 from sgdlinreg._core.coordinates import Coordinates, norms_of, raw_coordinates, scaled_coordinates
 from sgdlinreg._core.objective import Objective, rounding_of
 from sgdlinreg._core.sampling import LARGEST_ROWS, Reservoir, sample_size
@@ -73,7 +73,7 @@ class SGD:
 
     def place(self, block, visit):
         """Bring X to where the kernel measures it."""
-        return self.kernel.place(block, None if visit is Visit.AGAIN else self._measure)
+        return self.kernel.place(block)
 
     def measure(self, state, block, rng):
         """Take note of a block: statistics of its columns, and rows that stand for all."""

@@ -46,9 +46,9 @@ class NumbaKernel(CPUKernel):
         """Threads; they end with the kernel."""
         return ThreadPoolExecutor(self.n_threads)
 
-    def place(self, block, measure):
+    def place(self, block):
         """Bring X to NumPy's memory, where passes over it are compiled."""
-        return super().place(block, measure)._replace(compiled=True)
+        return super().place(block)._replace(compiled=True)
 
     def run_batches(self, block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate):
         """Take one step for every batch."""
