@@ -12,7 +12,7 @@ from sgdlinreg._core import arrays as _arrays
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._edge import namespaces as _namespaces
 from sgdlinreg._edge import prediction as _prediction
-from sgdlinreg._solvers.sgd_torch import streaming as transfer
+from sgdlinreg._solvers.sgd_torch import streaming
 
 from .helpers import RTOL, SOLVERS, make_problem, needs_torch
 
@@ -147,13 +147,13 @@ def test_x_is_neither_copied_nor_brought_to_the_host_nor_written(tensor, monkeyp
 
     rng = np.random.default_rng(0)
     X, y = tensor(rng.standard_normal((100_000, 40))), rng.standard_normal(100_000)
-    used, to_device = [], transfer.to_device
+    used, to_device = [], streaming.to_device
 
     def spy(*args):
         used.append(to_device(*args))
         return used[-1]
 
-    monkeypatch.setattr(transfer, "to_device", spy)
+    monkeypatch.setattr(streaming, "to_device", spy)
     before, version = X.clone(), X._version
     MiniBatchSGDRegressor().fit(X, y)
     assert 0 < tensor.counter.bytes_to_host < 0.25 * X.nbytes  # residuals, moments and samples
@@ -176,7 +176,7 @@ def test_strided_tensors(tensor, solver):
     for view in (wide[::2, ::3], tensor(np.ascontiguousarray(X.T)).T):
         assert not view.is_contiguous()
         np.testing.assert_allclose(model.fit(view, y).coef_, expected, rtol=1e-10)
-        ready = transfer.to_device(Block(view, y[:, None], None), view.device)
+        ready = streaming.to_device(Block(view, y[:, None], None), view.device)
         assert ready.X.is_contiguous()  # kernels count on it
 
 
@@ -240,11 +240,11 @@ def test_the_kernel_takes_writable_memory_without_a_copy():
 
     X, y, _ = make_problem(11)
     cpu = torch.device("cpu")
-    ready = transfer.to_device(Block(X, y[:, None], None), cpu)
+    ready = streaming.to_device(Block(X, y[:, None], None), cpu)
     assert ready.X.data_ptr() == X.ctypes.data
     assert ready.y.data_ptr() == y.ctypes.data
     X.flags.writeable = False
-    assert transfer.to_device(Block(X, y[:, None], None), cpu).X.data_ptr() != X.ctypes.data
+    assert streaming.to_device(Block(X, y[:, None], None), cpu).X.data_ptr() != X.ctypes.data
 
 
 def test_bfloat16_and_sparse_layout():

@@ -12,8 +12,7 @@ from sgdlinreg._core.blocks import CSR, Block
 from sgdlinreg._core.objective import LOSSES, Objective, make_loss
 from sgdlinreg._solvers.sgd_torch import batches as batches_torch
 from sgdlinreg._solvers.sgd_torch import kernel as sgd_torch
-from sgdlinreg._solvers.sgd_torch.cuda_graphs import Replayed
-from sgdlinreg._solvers.sgd_torch.rows import most_values
+from sgdlinreg._solvers.sgd_torch.plan import Replayed
 from sgdlinreg._solvers.sgd_torch.streaming import DeviceBlock
 
 from ..helpers import needs_torch
@@ -34,9 +33,9 @@ def ragged_block(rng, n_rows=203, n_features=40, n_targets=1):
 @pytest.mark.parametrize("momentum", MOMENTA)
 @pytest.mark.parametrize("penalty", ["none", "l2", "elasticnet", "positive"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("rows", "n_targets"), [("scaled", 1), ("scaled", 3), ("folded", 1), ("folded", 3)])
-def test_dense_rows_follow_the_reference(rows, n_targets, dtype, penalty, momentum, monkeypatch):
-    monkeypatch.setattr(batches_torch, "MAX_SCALED", 1 << 14 if rows == "scaled" else 0)
+@pytest.mark.parametrize(("at_once", "n_targets"), [(256, 1), (256, 3), (1, 1), (1, 3)])
+def test_dense_rows_follow_the_reference(at_once, n_targets, dtype, penalty, momentum, monkeypatch):
+    monkeypatch.setattr(batches_torch, "MAX_GATHERED_BATCHES", at_once)
     block = block_of(dtype, n_targets=n_targets, weighted=n_targets == 1)
     objective = objective_of("huber", penalty, fit_intercept=n_targets == 1)
     assert_same_path(sgd_torch.TorchKernel(), block, objective, momentum=MOMENTA[momentum])
@@ -54,39 +53,15 @@ def test_sparse_rows_follow_the_reference(dtype, n_targets, momentum, index_dtyp
 
 @pytest.mark.parametrize("n_targets", [1, 3])
 @pytest.mark.parametrize("batch_size", [1, 7, 203])
-def test_ragged_rows_follow_the_reference_and_room_grows(batch_size, n_targets, monkeypatch):
-    rooms = []
-
-    class Spy(batches_torch.Replayed):
-        def __init__(self, *args):
-            super().__init__(*args)
-            rooms.append(kernel.plan.capacity)
-
-    monkeypatch.setattr(batches_torch, "Replayed", Spy)
-    monkeypatch.setattr(batches_torch, "SPARE_ROOM", 0.0)
+def test_ragged_rows_follow_the_reference(batch_size, n_targets):
     block = ragged_block(np.random.default_rng(1), n_targets=n_targets)
-    kernel = sgd_torch.TorchKernel()
-    assert_same_path(kernel, block, objective_of(), batch_size=batch_size, n_epochs=6)
-    assert rooms == sorted(set(rooms))  # made anew only for more room
-    assert (len(rooms) > 1) == (batch_size == 7)  # other batches come together in other epochs
-    assert rooms[-1] <= len(block.X.data)
+    assert_same_path(sgd_torch.TorchKernel(), block, objective_of(), batch_size=batch_size, n_epochs=6)
 
 
 def test_rows_without_any_value():
     empty = CSR(np.zeros(0), np.zeros(0, np.int32), np.zeros(11, np.int32), 3)
     block = Block(empty, np.arange(10.0)[:, None], None)
     assert_same_path(sgd_torch.TorchKernel(), block, objective_of(), batch_size=4)
-
-
-def test_the_largest_batch_is_counted_with_a_short_one():
-    import torch
-
-    lengths = np.array([1, 0, 5, 2, 9])
-    X = CSR(torch.ones(17), torch.zeros(17, dtype=torch.int64), torch.tensor(np.r_[0, lengths.cumsum()]), 4)
-    order = torch.tensor([4, 0, 1, 2, 3], dtype=torch.int32)
-    assert most_values(torch, X, order, 2) == 10
-    assert most_values(torch, X, order[1:4], 2) == 5
-    assert most_values(torch, X, order[1:], 4) == 8
 
 
 def test_a_plan_is_that_of_its_block_and_objective():
@@ -101,9 +76,9 @@ def test_a_plan_is_that_of_its_block_and_objective():
 
 
 @pytest.mark.parametrize("n_targets", [1, 2])
-@pytest.mark.parametrize("rows", ["scaled", "folded", "sparse"])
+@pytest.mark.parametrize("n_features", [7, 3000])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_steps_never_look_at_values(rows, n_targets, loss, monkeypatch):
+def test_steps_over_dense_rows_never_look_at_values(n_features, n_targets, loss, monkeypatch):
     """On torch's meta device tensors have shapes but no values: to ask for one is an error."""
     import torch
 
@@ -112,17 +87,22 @@ def test_steps_never_look_at_values(rows, n_targets, loss, monkeypatch):
     def put(array):
         return torch.as_tensor(array).to("meta")
 
-    n_rows, n_features = 100, 7 if rows != "folded" else 3000
-    X = put(np.zeros((n_rows, n_features), np.float32))
-    if rows == "sparse":
-        X = CSR(put(np.zeros(50, np.float32)), put(np.zeros(50, int)), put(np.zeros(n_rows + 1, int)), n_features)
-    block = DeviceBlock(X, put(np.zeros((n_rows, n_targets))), put(np.ones(n_rows)))
+    X = put(np.zeros((100, n_features), np.float32))
+    block = DeviceBlock(X, put(np.zeros((100, n_targets))), put(np.ones(100)))
     for l1_ratio, momentum in ((0.0, (0.0, False)), (1.0, (0.5, True)), (0.0, (0.5, False))):
-        objective = Objective(make_loss(loss, 0.1), 0.1, True, l1_ratio, False)
-        plan = batches_torch.TorchPlan(torch, batches_torch.Problem(block, 16, objective, True))
-        plan.capacity, plan.momentum = 20, momentum
-        plan._take_steps(plan.rows, plan.step_sizes)
-        assert plan.iterate.coef.device.type == "meta"
+        for fit_intercept in (True, False):
+            objective = Objective(make_loss(loss, 0.1), 0.1, fit_intercept, l1_ratio, False)
+            plan = batches_torch.TorchPlan(torch, block, 16, objective, captures=True)
+            plan._take_steps(plan.rows, plan.step_sizes, momentum)
+            assert plan.iterate.device.type == "meta"
+
+
+@pytest.mark.parametrize("make", [block_of, sparse_block])
+def test_only_steps_over_dense_rows_are_captured(make, monkeypatch):
+    captures, replayed = [], Replayed.__init__
+    monkeypatch.setattr(Replayed, "__init__", lambda self, *args: captures.append(args[-1]) or replayed(self, *args))
+    path_of(sgd_torch.TorchKernel(), make(), objective_of())
+    assert captures == [make is block_of]  # one plan for all epochs
 
 
 def test_what_a_kernel_keeps_on_the_device_goes_with_it():
@@ -142,7 +122,7 @@ def test_what_a_kernel_keeps_on_the_device_goes_with_it():
 @pytest.mark.parametrize("n_rows", [3, 40, 4 * 256, 4 * 257 + 3, 4 * 1000 + 1])
 def test_nearly_all_batches_of_an_epoch_are_replayed(n_rows, monkeypatch):
     replayed = []
-    monkeypatch.setattr(Replayed, "__call__", lambda self, action: replayed.append(1) or action())
+    monkeypatch.setattr(Replayed, "__call__", lambda self, action, options: replayed.append(1) or action())
     kernel, block = sgd_torch.TorchKernel(), block_of(n_rows=n_rows)
     path_of(kernel, block, objective_of(), batch_size=4, n_epochs=2)
     at_once, n_whole, n_short = len(kernel.plan.rows), n_rows // 4, (n_rows - n_rows // 4) // 4
@@ -171,7 +151,7 @@ def test_small_steps_take_one_thread_and_leave_the_number_as_it_was(monkeypatch)
         path_of(sgd_torch.TorchKernel(), block_of(), objective_of(), n_epochs=1)
         assert seen == [1, 1, 1]
         assert torch.get_num_threads() == 2
-        monkeypatch.setattr(sgd_torch, "ALONE", 16 * 7 - 1)
+        monkeypatch.setattr(sgd_torch, "MAX_PRODUCTS_OF_ONE_THREAD", 16 * 7 - 1)
         path_of(sgd_torch.TorchKernel(), block_of(), objective_of(), n_epochs=1)
         assert seen[3:] == [2, 1, 2]
     finally:
@@ -185,7 +165,7 @@ class Recorder:
         self.done, self.streams = [], 0
         self.CUDAGraph = lambda: SimpleNamespace(replay=lambda: self.done.append("replay"))
 
-    def Stream(self, device):
+    def Stream(self, device, priority):
         self.streams += 1
         return SimpleNamespace(device=device, wait_stream=lambda other: None)
 
@@ -211,13 +191,15 @@ def test_an_action_runs_is_captured_and_replayed_on_its_own_device():
     torch = type("Torch", (), {"cuda": Recorder()})
     for index in (0, 1):
         device = type("Device", (), {"type": "cuda", "index": index})()
-        replayed = Replayed(torch, device)
-        for _ in range(4):
-            replayed(lambda: torch.cuda.done.append("action"))
+        replayed = Replayed(torch, device, captures=True)
+        for momentum in (0.0, 0.5):  # which is a constant of what was captured
+            for _ in range(4):
+                replayed(lambda: torch.cuda.done.append("action"), momentum)
     once = ["aside", "action", "capture on {}, thread_local", "action", "replay", "replay", "replay"]
-    assert torch.cuda.done == [note.format(index) for index in (0, 1) for note in once]
+    assert torch.cuda.done == [note.format(index) for index in (0, 0, 1, 1) for note in once]
     assert torch.cuda.streams == 2
-    once_only = Replayed(torch, device, pays=False)
+    torch.cuda.done.clear()
+    never = Replayed(torch, device, captures=False)
     for _ in range(3):
-        once_only(lambda: torch.cuda.done.append("as it is"))
-    assert torch.cuda.done[14:] == 3 * ["as it is"]
+        never(lambda: torch.cuda.done.append("as it is"), 0.0)
+    assert torch.cuda.done == 3 * ["as it is"]

@@ -7,8 +7,7 @@ import pytest
 
 from sgdlinreg._core.objective import LOSSES, make_loss
 from sgdlinreg._solvers.sgd import kernel_numpy as sgd_reference
-from sgdlinreg._solvers.sgd_torch import full_gradients as gradients_torch
-from sgdlinreg._solvers.sgd_torch import streaming as transfer
+from sgdlinreg._solvers.sgd_torch import full_gradients, streaming
 from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
 
 from ..helpers import needs_torch
@@ -28,12 +27,12 @@ def assert_same_sums(kernel, block, loss="huber", with_y=True, expected_of=None,
     rng = np.random.default_rng(1)
     coef = rng.standard_normal((block.n_targets, block.n_features + 1))
     centre = centre + rng.standard_normal(block.n_features)
-    about = make_loss(loss, 0.3), coef
-    found = kernel.gradient_sums(kernel.to_device(block), *about, centre, with_y)
+    arguments = make_loss(loss, 0.3), coef
+    found = kernel.gradient_sums(kernel.to_device(block), *arguments, centre, with_y)
     if expected_of is None:
-        expected = sgd_reference.gradient_sums(block, *about, centre, with_y)
+        expected = sgd_reference.gradient_sums(block, *arguments, centre, with_y)
     else:
-        expected = sgd_reference.gradient_sums(expected_of(block, centre), *about, np.zeros_like(centre), with_y)
+        expected = sgd_reference.gradient_sums(expected_of(block, centre), *arguments, np.zeros_like(centre), with_y)
     for array, its in zip(found, expected, strict=True):
         assert isinstance(array, np.ndarray)
         assert array.dtype == np.float64
@@ -47,7 +46,7 @@ def assert_same_sums(kernel, block, loss="huber", with_y=True, expected_of=None,
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("rows", ROWS)
 def test_sums_are_those_of_the_reference(rows, loss, n_targets, weighted, with_y, monkeypatch):
-    monkeypatch.setitem(gradients_torch.PANEL_BYTES, "cpu", 1000)  # several panels, the last one ragged
+    monkeypatch.setitem(full_gradients.PANEL_BYTES, "cpu", 1000)  # several panels, the last one ragged
     assert_same_sums(TorchKernel(), ROWS[rows](n_targets=n_targets, weighted=weighted), loss, with_y)
 
 
@@ -71,12 +70,12 @@ def test_large_offsets_cost_no_digits(dtype):
 
 @pytest.mark.parametrize("rows", ROWS)
 def test_streamed_rows_sum_up_to_those_of_one_block(rows, monkeypatch):
-    loaded, load = [], transfer._load
-    monkeypatch.setattr(transfer, "room_on", lambda device: 1000.0)
-    monkeypatch.setattr(transfer, "_load", lambda *args: loaded.append(args[1]) or load(*args))
+    loaded, load = [], streaming._load
+    monkeypatch.setattr(streaming, "room_on", lambda device: 1000.0)
+    monkeypatch.setattr(streaming, "_load", lambda *args: loaded.append(args[1]) or load(*args))
     block = ROWS[rows](n_targets=2, weighted=True)
     kernel = TorchKernel()
-    assert isinstance(kernel.to_device(block), transfer.HostBlock)
+    assert isinstance(kernel.to_device(block), streaming.HostBlock)
     assert_same_sums(kernel, block)
     assert len(loaded) > 3
     np.testing.assert_array_equal(np.sort(np.concatenate(loaded)), np.arange(block.n_rows))

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sgdlinreg._core.objective import LOSSES
+
 from ..kernel_cases import MOMENTA, OBJECTIVES, assert_same_path, block_of, objective_of, path_of
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -22,6 +24,7 @@ if importlib.util.find_spec("triton") is None or importlib.util.find_spec("torch
 import torch  # noqa: E402
 
 from sgdlinreg._solvers.sgd_torch import kernel as torch_kernel  # noqa: E402
+from sgdlinreg._solvers.sgd_torch import triton_kernels, triton_plan  # noqa: E402
 from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel  # noqa: E402
 
 from ..triton_cases import SharedKernel, TritonKernel  # noqa: E402
@@ -71,24 +74,20 @@ def test_batch_sizes(kernel, fit_intercept, batch_size, index_dtype):
 @runs
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_batches_of_many_tiles(kernel, monkeypatch):
-    from sgdlinreg._solvers.sgd_torch import triton_plan as sgd_triton
-
-    monkeypatch.setattr(sgd_triton, "TILE_BYTES", 1 << 10)
-    assert sgd_triton.shape_of(48, 7, 8).tiles == 6
+    monkeypatch.setattr(triton_plan, "TILE_BYTES", 1 << 10)
+    assert triton_plan.tile_of(48, 7, 8)["TILES"] == 6
     assert_same_path(kernel(DEVICE), block_of(n_targets=2, weighted=True), objective_of("huber"), batch_size=48)
 
 
 @runs
 def test_the_kernels_that_cover_a_problem_are_used(monkeypatch):
-    from sgdlinreg._solvers.sgd_torch import triton_plan as sgd_triton
-
     made = []
-    plan = sgd_triton.TritonPlan
-    monkeypatch.setattr(sgd_triton, "TritonPlan", lambda *args: made.append(args) or plan(*args))
+    plan = triton_plan.TritonPlan
+    monkeypatch.setattr(triton_plan, "TritonPlan", lambda *args, **options: made.append(args) or plan(*args, **options))
     monkeypatch.setattr(TorchKernel, "_has_triton", lambda self: True)
     assert_same_path(TorchKernel(DEVICE), block_of(weighted=True), objective_of())
     assert len(made) == 1  # one for all epochs
-    monkeypatch.setattr(sgd_triton, "covers", lambda block: False)
+    monkeypatch.setattr(triton_plan, "covers", lambda block: False)
     assert_same_path(TorchKernel(DEVICE), block_of(weighted=True), objective_of())
     assert len(made) == 1
 
@@ -144,12 +143,10 @@ def codes(monkeypatch):
     """What the launches of a test were compiled to, for arrays in the memory of the CPU."""
     from triton.runtime import driver
 
-    from sgdlinreg._solvers.sgd_torch import triton_plan as sgd_triton
-
     found = []
     monkeypatch.setattr(driver, "_active", DriverOfSm90())
     for name in ("walk", "sum_up", "take_step"):
-        monkeypatch.setattr(sgd_triton, name, Launched(getattr(sgd_triton, name), found))
+        monkeypatch.setattr(triton_plan, name, Launched(getattr(triton_plan, name), found))
     return found
 
 
@@ -176,7 +173,7 @@ def test_without_what_triton_needs_steps_are_torch_operations(monkeypatch):
 
 @compiles
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_launches_compile_for_what_they_are_given(codes, kernel, loss):
     block = block_of(np.float32, 7, 1 + (loss == "huber"), weighted=loss == "huber")
     path_of(kernel("cpu"), block, objective_of(loss, "elasticnet"), momentum=(0.5, loss == "huber"), n_epochs=1)
@@ -197,7 +194,7 @@ def test_launches_compile_for_single_rows_columns_and_targets(codes, kernel):
         assert len({id(code) for code in codes}) == 2
 
 
-def compiled_for_sm_90(kernel, dtype, index, constants, warps):
+def compiled_for_sm_90(kernel, dtype, index, constants):
     """Compile a kernel without a GPU, for aligned arrays, and give what the assembler says of its registers."""
     import triton
     from triton.backends.compiler import GPUTarget
@@ -215,7 +212,9 @@ def compiled_for_sm_90(kernel, dtype, index, constants, warps):
         if kind.startswith("*") or (name == "n_features" and constants["COLUMNS"] == 64)
     }
     source = ASTSource(kernel, signature, constexprs=constants, attrs=aligned)
-    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps}).asm["cubin"]
+    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": triton_plan.WARPS}).asm[
+        "cubin"
+    ]
 
 
 def spilled_bytes(cubin, folder):
@@ -230,25 +229,21 @@ def spilled_bytes(cubin, folder):
 
 
 @compiles
-@pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(
     ("n_features", "dtype", "index"),
     [(1, "fp32", "i64"), (17, "fp64", "i32"), (64, "fp32", "i32"), (64, "fp64", "i64"), (1024, "fp32", "i64")],
 )
 def test_kernels_compile_for_sm_90_and_do_not_spill(loss, n_features, dtype, index, tmp_path):
-    from sgdlinreg._solvers.sgd_torch import triton_kernels as kernels_triton
-    from sgdlinreg._solvers.sgd_torch.triton_plan import MIN_WARPS, loss_constants, shape_of, step_constants
-
     objective = objective_of(loss, "l2" if dtype == "fp64" else "elasticnet")
-    shape = shape_of(32, n_features, int(dtype[2:]) // 8)
-    tile = {"ROWS": shape.rows, "COLUMNS": shape.columns, "TILES": shape.tiles, "HAS_WEIGHT": True}
-    sums = tile | loss_constants(objective.loss)
-    steps = step_constants(objective, nesterov=True)
-    parts = {"COLUMNS": shape.columns, "PARTS": max(1, 2048 // shape.columns)}
-    for kernel, constants, warps in (
-        (kernels_triton.walk, sums | steps, shape.warps),
-        (kernels_triton.sum_up, sums, shape.warps),
-        (kernels_triton.take_step, parts | steps, MIN_WARPS),
+    tile = triton_plan.tile_of(32, n_features, int(dtype[2:]) // 8)
+    sums = triton_plan.constants_of_sums(objective.loss, True, tile)
+    steps = triton_plan.constants_of_steps(objective, nesterov=True)
+    for kernel, constants in (
+        (triton_kernels.walk, sums | steps),
+        (triton_kernels.sum_up, sums),
+        (triton_kernels.take_step, triton_plan.constants_of_parts(tile) | steps),
     ):
-        cubin = compiled_for_sm_90(kernel, dtype, index, constants, warps)
-        assert max(spilled_bytes(cubin, tmp_path)) <= 64  # the frame of a division that is called
+        sizes = spilled_bytes(compiled_for_sm_90(kernel, dtype, index, constants), tmp_path)
+        assert sizes
+        assert max(sizes) <= 64  # the frame of a division that is called

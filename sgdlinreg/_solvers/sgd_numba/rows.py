@@ -3,8 +3,8 @@
 Four dense rows share each load of a weight and each store of a sum, which halves the time of rows in the cache.
 
 Parameters of all functions: ``X`` is an ndarray (n_rows, n_features) or a `CSR`, float32 or float64; ``a``, ``b``,
-``c``, ``d`` and ``row`` are numbers of rows; ``weights`` and ``sums`` are (n_features,), float32 or float64; a ``factor``
-is the float64 number that its row is multiplied by.
+``c``, ``d`` and ``row`` are numbers of rows; ``weights`` and ``sums`` are (n_features,), float32 or float64; a
+``factor`` is the float64 number that its row is multiplied by.
 """
 
 import numpy as np

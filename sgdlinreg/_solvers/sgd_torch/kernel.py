@@ -14,17 +14,16 @@ from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import LOSSES
 from sgdlinreg._core.optional import import_optional
 from sgdlinreg._core.threads import OneThread
-from sgdlinreg._solvers.sgd_torch import full_gradients as gradients_torch
-from sgdlinreg._solvers.sgd_torch import streaming as transfer
-from sgdlinreg._solvers.sgd_torch.batches import Problem, TorchPlan
+from sgdlinreg._solvers.sgd_torch import full_gradients, streaming
+from sgdlinreg._solvers.sgd_torch.batches import TorchPlan
 from sgdlinreg._solvers.sgd_torch.streaming import HostBlock, parts_of, small_tensor
 
-ALONE = 1 << 20
+MAX_PRODUCTS_OF_ONE_THREAD = 1 << 20
 """On the CPU torch takes one thread for batches of up to so many products."""
 
 
 def _limit_torch():
-    """Let torch take one thread on the CPU; gives what restores the number.
+    """Let torch take one thread on the CPU; return a function that restores the number.
 
     It shares out operations on 32768 values and more, of which a batch has many that take microseconds: a thread that
     is not woken at once costs milliseconds each time.
@@ -40,7 +39,7 @@ one_thread = OneThread(_limit_torch)
 
 @cache
 def _why_triton_fails() -> str:
-    """Make Triton build what it launches kernels with; returns the error, or nothing."""
+    """Let Triton build what it launches kernels with; return the error, or an empty string."""
     try:
         from triton.runtime import driver
 
@@ -53,7 +52,7 @@ def _why_triton_fails() -> str:
 class TorchKernel:
     """Triton's kernels on CUDA where they cover a problem, else torch operations.
 
-    Coefficients and averages are float64; the rows of large batches are multiplied and summed in the dtype of X.
+    All sums are float64, but that Triton's kernels multiply and add the rows of a tile in the dtype of X.
     """
 
     losses = frozenset(LOSSES)
@@ -77,39 +76,30 @@ class TorchKernel:
 
     def place(self, block: Block) -> Block:
         """Bring X to the device, where there is room."""
-        return transfer.place(block, self.device)
+        return streaming.place(block, self.device)
 
     def to_device(self, block: Block):
         """Return a block as tensors on the device, without a copy where they are there already."""
-        return transfer.to_device(block, self.device)
+        return streaming.to_device(block, self.device)
 
     def run_batches(self, block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate):
         """Take one step for every batch; coefficients and losses come back once at the end."""
-        about = coordinates, momentum, iterate
+        rest = coordinates, momentum, iterate
         if not isinstance(block, HostBlock):
-            return self._run(Problem(block, batch_size, objective, replays=True), order, step_sizes, *about)
+            if self.plan is None or not self.plan.is_for(block, batch_size, objective):
+                self.plan = self._make_plan(block, batch_size, objective, captures=True)
+            return self._run(self.plan, order, step_sizes, *rest)
         losses = np.zeros(block.n_targets)
         with closing(parts_of(block, order, batch_size, self.device)) as parts:
             for rows, part in parts:
-                problem = Problem(part, batch_size, objective, replays=False)
+                plan = self._make_plan(part, batch_size, objective, captures=False)
                 steps = step_sizes[rows.start // batch_size : -(-rows.stop // batch_size)]
-                losses += self._run(problem, np.arange(part.n_rows), steps, *about)
+                losses += self._run(plan, np.arange(part.n_rows), steps, *rest)
         return losses
 
-    def _run(self, problem, order, step_sizes, coordinates, momentum, iterate):
-        block, batch_size, *_ = problem
-        with self._context(batch_size * block.n_features * block.n_targets):
-            if self.plan is None or not self.plan.problem.is_same(problem):
-                self.plan = self._plan(problem)
-            plan = self.plan
-            arrays = coordinates.centre, 1.0 / coordinates.scale, *iterate
-            for tensor, array in zip((*plan.coordinates, *plan.iterate), arrays, strict=True):
-                tensor.copy_(self._put(array.T.reshape(tensor.shape)))
-            plan.losses.zero_()
-            plan.run(self._put(order), self._put(step_sizes), momentum)
-            for array, tensor in zip(iterate, plan.iterate, strict=True):
-                array[:] = tensor.cpu().numpy().reshape(array.T.shape).T
-            return plan.losses.reshape(-1).cpu().numpy().copy()
+    def _run(self, plan, order, step_sizes, *rest):
+        with self._context(plan.batch_size * plan.block.n_features * plan.block.n_targets):
+            return plan.run(small_tensor(order, self.device), small_tensor(step_sizes, self.device), *rest)
 
     def gradient_sums(self, block, loss, coef, centre, with_y=True):
         """Sum the loss and its gradient over all rows; the sums come back once at the end."""
@@ -117,17 +107,15 @@ class TorchKernel:
             losses, gradient = np.zeros(block.n_targets), np.zeros_like(coef)
             with closing(parts_of(block, np.arange(block.n_rows), 1, self.device)) as parts:
                 for _, part in parts:
-                    more = self.gradient_sums(part, loss, coef, centre, with_y)
-                    losses += more[0]
-                    gradient += more[1]
+                    part_losses, part_gradient = self.gradient_sums(part, loss, coef, centre, with_y)
+                    losses += part_losses
+                    gradient += part_gradient
             return losses, gradient
         with self._context(n_products=0):
-            there = self._put(coef.T), self._put(centre)
-            losses, gradient = gradients_torch.gradient_sums(self.torch, block, loss, *there, with_y)
-            return losses.cpu().numpy(), np.ascontiguousarray(gradient.cpu().numpy().T)
-
-    def _put(self, array):
-        return small_tensor(array, self.device)
+            on_device = small_tensor(coef.T, self.device), small_tensor(centre, self.device)
+            sums = full_gradients.gradient_sums(self.torch, block, loss, *on_device, with_y)
+            losses, gradient = (tensor.cpu().numpy() for tensor in sums)
+            return losses, np.ascontiguousarray(gradient.T)
 
     def _context(self, n_products):
         """Return a context for operations on the device; on the CPU with one thread for so many products."""
@@ -135,17 +123,17 @@ class TorchKernel:
         contexts.enter_context(self.torch.no_grad())
         if self.device.type == "cuda":
             contexts.enter_context(self.torch.cuda.device(self.device))
-        elif n_products <= ALONE:
+        elif n_products <= MAX_PRODUCTS_OF_ONE_THREAD:
             contexts.enter_context(one_thread)
         return contexts
 
-    def _plan(self, problem):
+    def _make_plan(self, *args, **options):
         if self._has_triton():
             from sgdlinreg._solvers.sgd_torch.triton_plan import TritonPlan, covers
 
-            if covers(problem.block):
-                return TritonPlan(self.torch, problem)
-        return TorchPlan(self.torch, problem)
+            if covers(args[0]):
+                return TritonPlan(self.torch, *args, **options)
+        return TorchPlan(self.torch, *args, **options)
 
     def _has_triton(self):
         """Whether Triton is installed, works, and knows the device; it needs compute capability 7."""

@@ -1,7 +1,7 @@
 """Arrays on their way from NumPy to a device: threads fill one pinned buffer while the other is sent."""
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
@@ -38,16 +38,15 @@ class Staging:
 
     def __init__(self, device, n_rows: int, like: np.ndarray | None, n_loads: int):
         torch = sys.modules["torch"]
-        self.torch, self.device, self.cuda = torch, device, device.type == "cuda"
-        self.buffers: list[Any] = []
-        self.n_fillers = 1
+        self.torch, self.device, self.is_cuda = torch, device, device.type == "cuda"
+        self.buffers, self.n_fillers = [], 1
         if like is not None:
             shape, dtype = (n_rows, *like.shape[1:]), getattr(torch, like.dtype.name)
-            options = {"dtype": dtype, "device": "cpu", "pin_memory": self.cuda}
+            options = {"dtype": dtype, "device": "cpu", "pin_memory": self.is_cuda}
             self.buffers = [torch.empty(shape, **options) for _ in range(min(2, n_loads))]
             self.n_fillers = max(1, min(MAX_FILLERS, n_threads(), self.buffers[0].nbytes // STRIP_BYTES))
         self.fillers = ThreadPoolExecutor(self.n_fillers)
-        self.stream = copy_stream(torch, device) if self.cuda else None
+        self.stream = side_stream(torch, device, priority=-1) if self.is_cuda else None
         self.sent: list[Any] = [None, None]
 
     def __enter__(self):
@@ -56,22 +55,27 @@ class Staging:
     def __exit__(self, *error):
         self.fillers.shutdown()
 
-    def fill(self, number: int, n_rows: int, write: Callable[[np.ndarray, slice], Any]) -> None:
-        """Fill the first rows of the buffer for load ``number``, once what was in it before is sent.
+    def send(self, number: int, n_rows: int, write: Callable[[Any, slice], Any], out=None):
+        """Fill the first rows of the buffer for load ``number``, once what was in it before is sent, and send them.
 
-        ``write(out, rows)`` writes these of the rows into ``out``; it is called in threads.
+        ``write(strip, rows)``, called in threads, writes these of the rows into a strip of the buffer. Returns the rows
+        on the device: ``out`` if it is given.
         """
         if self.sent[number % 2] is not None:
             self.sent[number % 2].synchronize()
-        out = self.buffers[number % 2][:n_rows].numpy()
-        length = -(-n_rows // self.n_fillers)
-        strips = [slice(start, min(start + length, n_rows)) for start in range(0, n_rows, max(1, length))]
-        if len(strips) == 1:
-            write(out, strips[0])
-        else:
-            list(self.fillers.map(lambda rows: write(out[rows], rows), strips))
+        source = self.buffers[number % 2][:n_rows]
+        length, buffer = -(-n_rows // self.n_fillers), source.numpy()
+        strips = [slice(start, min(start + length, n_rows)) for start in range(0, n_rows, length)]
+        list(self.fillers.map(lambda rows: write(buffer[rows], rows), strips))
+        with self.copy_stream():
+            if out is None:
+                out = source.to(self.device, non_blocking=self.is_cuda)
+            else:
+                out.copy_(source, non_blocking=self.is_cuda)
+            self.sent[number % 2] = self.stream.record_event() if self.stream else None
+        return out
 
-    def apart(self):
+    def copy_stream(self):
         """Return a context in which what goes to the device does not wait for what is computed there."""
         contexts = ExitStack()
         if self.stream is not None:
@@ -79,17 +83,8 @@ class Staging:
             contexts.enter_context(self.torch.cuda.stream(self.stream))
         return contexts
 
-    def send(self, number: int, n_rows: int, out=None):
-        """Send the first rows of a buffer, into ``out`` if it is given; return the tensor on the device."""
-        source = self.buffers[number % 2][:n_rows]
-        with self.apart():
-            at_once = {"non_blocking": self.cuda}
-            sent = source.to(self.device, **at_once) if out is None else out.copy_(source, **at_once)
-            self.sent[number % 2] = None if self.stream is None else self.stream.record_event()
-        return sent
-
-    def join(self, *tensors) -> None:
-        """Let what is computed from now on wait for what was sent."""
+    def wait(self, *tensors) -> None:
+        """Let what is computed from now on, with these tensors, wait for what was sent."""
         if self.stream is not None:
             current = self.torch.cuda.current_stream(self.device)
             current.wait_stream(self.stream)
@@ -99,60 +94,30 @@ class Staging:
 
 
 @cache
-def copy_stream(torch, device):
-    """Return the stream of a device for copies: each stream keeps memory of its own.
+def side_stream(torch, device, priority):
+    """Return the one stream of a device for copies, or for captures: each stream keeps memory of its own.
 
-    Of higher priority than those of captures, and so never one of them, which would capture copies for other threads.
+    That for copies has another priority, -1, and so is never one of those for captures, which would capture copies.
     """
-    return torch.cuda.Stream(device, priority=-1)
-
-
-def prefetched(load: Callable[[int], tuple[Any, Callable[[], None]]], n_loads: int) -> Generator[Any, None, None]:
-    """Yield one loaded thing after the other, each loaded in a thread while the caller works with the one before.
-
-    Parameters
-    ----------
-    load : callable(number)
-        Returns what was loaded, and what must be called before it is used.
-    n_loads : int
-    """
-    with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(load, 0)
-        for number in range(n_loads):
-            loaded, join = loading.result()
-            join()  # before the next load is on the same stream
-            if number + 1 < n_loads:
-                loading = pool.submit(load, number + 1)
-            yield loaded
+    return torch.cuda.Stream(device, priority=priority)
 
 
 def send(array: np.ndarray, device):
-    """Copy an array to a device, piece by piece: a piece is copied to a pinned buffer while the one before is sent.
+    """Copy an array of at least one row, in any layout, to a C-contiguous tensor on a device.
 
-    Parameters
-    ----------
-    array : ndarray of shape (n_rows, ...)
-        At least one row, in any layout.
-    device : torch.device
-
-    Returns
-    -------
-    tensor
-        C-contiguous, on the device.
+    A piece is sent while the next one is copied to its buffer.
     """
     torch = sys.modules["torch"]
     n_rows = len(array)
-    out = torch.empty(array.shape, dtype=getattr(torch, array.dtype.name), device=device)
+    on_device = torch.empty(array.shape, dtype=getattr(torch, array.dtype.name), device=device)
     step = min(max(1, PIECE_BYTES * n_rows // max(1, array.nbytes)), n_rows)
-    n_loads = -(-n_rows // step)
-    with Staging(device, step, array, n_loads) as staging:
+    with Staging(device, step, array, -(-n_rows // step)) as staging:
         if staging.stream is not None:
-            staging.stream.wait_stream(torch.cuda.current_stream(device))  # out may reuse memory that is still read
-            out.record_stream(staging.stream)
-        for number in range(n_loads):
-            piece = slice(number * step, min((number + 1) * step, n_rows))
-            rows = array[piece]
-            staging.fill(number, len(rows), lambda buffer, part, rows=rows: np.copyto(buffer, rows[part]))
-            staging.send(number, len(rows), out[piece])
-        staging.join()
-    return out
+            staging.stream.wait_stream(torch.cuda.current_stream(device))  # it may reuse memory that is still read
+            on_device.record_stream(staging.stream)
+        for number, first in enumerate(range(0, n_rows, step)):
+            piece = array[first : first + step]
+            out = on_device[first : first + step]
+            staging.send(number, len(piece), lambda strip, rows, piece=piece: np.copyto(strip, piece[rows]), out)
+        staging.wait()
+    return on_device

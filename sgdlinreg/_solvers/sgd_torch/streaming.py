@@ -1,8 +1,8 @@
 """Rows on their way from NumPy to a device: once, if they fit there, else in every epoch, in the order of the steps."""
 
 import sys
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdlinreg._core.arrays import is_host
 from sgdlinreg._core.blocks import CSR, Block, as_scipy
-from sgdlinreg._solvers.sgd_torch.pinned_copy import Staging, prefetched, send
+from sgdlinreg._solvers.sgd_torch.pinned_copy import Staging, send
 
 ROOM_SHARE = 0.8
 """Share of the free memory of a device that X may take; the rest is for batches and sums."""
@@ -38,13 +38,11 @@ def room_on(device) -> float:
 
 
 def place(block: Block, device) -> Block:
-    """Bring dense X to the device, if it is not the CPU and there is room; CSR goes there after it was measured."""
-    X = block.X
+    """Bring dense X to the device, if it is not the CPU and there is room; CSR is measured in NumPy's memory."""
     if is_host(device):
         return block.on_host()
-    if isinstance(X, np.ndarray):
-        return block if X.nbytes > room_on(device) else replace(block, X=send(X, device))
-    return block if block.is_sparse else replace(block, X=X.to(device))
+    fits = not block.is_sparse and _bytes_of(block) <= room_on(device)
+    return replace(block, X=as_tensor(block.X, device)) if fits else block
 
 
 def to_device(block: Block, device) -> DeviceBlock | HostBlock:
@@ -57,17 +55,19 @@ def to_device(block: Block, device) -> DeviceBlock | HostBlock:
 def _as_tensors(block: Block, device) -> DeviceBlock:
     X: Any = block.X
     if isinstance(X, CSR):
-        indices, indptr = (_tensor(array.astype(np.int64), device) for array in (X.indices, X.indptr))
-        X = CSR(_tensor(X.data, device), indices, indptr, X.n_features)
+        indices, indptr = (as_tensor(array.astype(np.int64), device) for array in (X.indices, X.indptr))
+        X = CSR(as_tensor(X.data, device), indices, indptr, X.n_features)
     else:
-        X = _tensor(X, device) if isinstance(X, np.ndarray) else X.to(device).contiguous()
-    weight = None if block.sample_weight is None else _tensor(block.sample_weight, device)
-    return DeviceBlock(X, _tensor(block.y, device), weight)
+        X = as_tensor(X, device)
+    weight = None if block.sample_weight is None else as_tensor(block.sample_weight, device)
+    return DeviceBlock(X, as_tensor(block.y, device), weight)
 
 
-def _tensor(array: np.ndarray, device):
-    large = array.nbytes >= LARGE and not is_host(device)
-    return send(array, device) if large else small_tensor(array, device)
+def as_tensor(array, device):
+    """Return an array or a tensor as a C-contiguous tensor on a device; what is large goes through pinned buffers."""
+    if not isinstance(array, np.ndarray):
+        return array.to(device).contiguous()
+    return send(array, device) if array.nbytes >= LARGE and not is_host(device) else small_tensor(array, device)
 
 
 def small_tensor(array: np.ndarray, device):
@@ -76,10 +76,11 @@ def small_tensor(array: np.ndarray, device):
 
 
 def _bytes_of(block: Block) -> int:
+    """Bytes that X will take on a device; none where it is a tensor already."""
     X: Any = block.X
     if isinstance(X, CSR):
         return X.data.nbytes + 8 * (len(X.indices) + len(X.indptr))
-    return X.nbytes if isinstance(X, np.ndarray) else 0  # a tensor is there already
+    return X.nbytes if isinstance(X, np.ndarray) else 0
 
 
 def parts_of(
@@ -88,64 +89,49 @@ def parts_of(
     """Bring rows to the device, a part at a time.
 
     Rows are gathered in the given order, so that the path of steps is that of data that fit. While the caller works
-    with a part, a thread gathers the next one.
-
-    Parameters
-    ----------
-    block : HostBlock
-    order : ndarray of shape (n_rows,), int32 or int64
-        Numbers of the rows.
-    batch_size : int
-        Parts are whole numbers of so many rows, but for the last.
-    device : torch.device
-
-    Yields
-    ------
-    positions : slice
-        Which part of ``order``.
-    part : DeviceBlock
-        Its rows.
-
-    Raises
-    ------
-    MemoryError
-        If there is no room for a single batch.
+    with a part, a thread gathers the next one. ``order`` (n_rows,) is the numbers of the rows; a part is a whole number
+    of batches, but for the last. Yields which slice of ``order`` a part is, and its rows. Raises a MemoryError if there
+    is no room for a single batch.
     """
-    row_bytes = max(1, _bytes_of(block) // block.n_rows)
-    step = max(1, int(min(PART_BYTES, room_on(device) / 4)) // (row_bytes * batch_size)) * batch_size
+    row_bytes, room = max(1, _bytes_of(block) // block.n_rows), room_on(device)
+    step = max(1, int(min(PART_BYTES, room / 4)) // (row_bytes * batch_size)) * batch_size
     n_parts = -(-len(order) // step)
-    most = min(step, len(order))
-    needed = row_bytes * min(batch_size, most) * min(n_parts, 2)  # one, and the next
-    if needed > room_on(device):
+    n_rows = min(step, len(order))
+    needed = row_bytes * min(batch_size, n_rows) * min(n_parts, 2)  # one, and the next
+    if needed > room:
         raise MemoryError(
             f"Batches of {batch_size} rows take {needed / 2**30:.3g} GiB, and the device has room for "
-            f"{room_on(device) / 2**30:.3g}. Set a smaller batch_size, pass X as float32, or use device='cpu'."
+            f"{room / 2**30:.3g}. Set a smaller batch_size, pass X as float32, or use device='cpu'."
         )
 
-    def load(number: int) -> tuple[tuple[slice, DeviceBlock], Callable[[], None]]:
+    def load(number: int):
         positions = slice(number * step, min((number + 1) * step, len(order)))
-        part, join = _load(block, order[positions], device, staging, number)
-        return (positions, part), join
+        return positions, *_load(block, order[positions], device, staging, number)
 
-    like: Any = None if block.is_sparse else block.X
-    with Staging(device, most, like, n_parts) as staging, closing(prefetched(load, n_parts)) as loaded:
-        yield from loaded
+    like = None if block.is_sparse else block.X
+    with Staging(device, n_rows, like, n_parts) as staging, ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load, 0)
+        for number in range(n_parts):
+            positions, part, wait = loading.result()
+            wait()  # before the next load is on the same stream
+            if number + 1 < n_parts:
+                loading = pool.submit(load, number + 1)
+            yield positions, part
 
 
 def _load(block: HostBlock, rows: np.ndarray, device, staging: Staging, number: int):
-    """Bring rows to the device; returns them and what must be called before they are used."""
+    """Bring rows to the device; return them, and a function to be called before they are used."""
     X: Any = block.X
     if isinstance(X, CSR):
         taken = as_scipy(X)[rows]
         X = CSR(taken.data, taken.indices, taken.indptr, block.n_features)
     else:
-        staging.fill(number, len(rows), lambda out, some: _take(X, rows[some], out))
+        X = staging.send(number, len(rows), lambda out, strip: _take(block.X, rows[strip], out))
     weight = None if block.sample_weight is None else block.sample_weight[rows]
-    with staging.apart():
-        there = X if isinstance(X, CSR) else staging.send(number, len(rows))
-        part = _as_tensors(Block(there, block.y[rows], weight), device)
-    arrays = (part.X.data, part.X.indices, part.X.indptr) if part.is_sparse else (part.X,)
-    return part, lambda: staging.join(*arrays, part.y, part.sample_weight)
+    with staging.copy_stream():
+        part = _as_tensors(Block(X, block.y[rows], weight), device)
+    arrays = part.X[:3] if part.is_sparse else (part.X,)
+    return part, lambda: staging.wait(*arrays, part.y, part.sample_weight)
 
 
 def _take(X: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:

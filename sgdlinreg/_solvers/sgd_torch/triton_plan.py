@@ -2,43 +2,28 @@
 
 from functools import cache
 from types import FunctionType
-from typing import NamedTuple
 
 import triton
 import triton.language as tl
 
-from sgdlinreg._core.contract import Iterate
 from sgdlinreg._core.objective import proximal
-from sgdlinreg._solvers.sgd_torch.cuda_graphs import Replayed
+from sgdlinreg._solvers.sgd_torch.plan import Plan
 from sgdlinreg._solvers.sgd_torch.triton_kernels import sum_up, take_step, walk
 
 TILE_BYTES = 1 << 14
 """A tile of rows: two of them, and the coefficients, stay in the registers of a multiprocessor."""
-VECTOR = 16
+ALIGNED = 16
+"""Rows whose number of features is no multiple of it take more addresses to load: their tiles are half as large."""
 MAX_COLUMNS = 1024
 """Up to this many features a row is one piece of a tile."""
-VALUES_PER_WARP = 256
-MIN_WARPS, MAX_WARPS = 4, 8
+WARPS = 8
 SHARED_BYTES = 1 << 18
 """Batches of this size and more are shared by all multiprocessors: one takes longer to read them than two launches."""
-PROGRAMS_PER_PROCESSOR = 4
+MAX_PROGRAMS = 512
+"""Programs that share a large batch: some for each multiprocessor, and as many on every GPU, so that sums are equal."""
 PARTIAL_VALUES = 2048
-"""Partial sums that are read at once."""
+"""Values of partial sums that are read at once."""
 STEPS_PER_REPLAY = 8
-
-
-class Shape(NamedTuple):
-    """How a kernel cuts up a batch.
-
-    rows and columns of a tile are powers of two; tiles is the number of tiles in a batch; warps those of a program;
-    shared says whether programs share a batch.
-    """
-
-    rows: int
-    columns: int
-    tiles: int
-    warps: int
-    shared: bool
 
 
 def covers(block) -> bool:
@@ -46,43 +31,28 @@ def covers(block) -> bool:
     return not block.is_sparse and block.n_features <= MAX_COLUMNS
 
 
-def shape_of(n_rows: int, n_features: int, itemsize: int) -> Shape:
-    """Choose the shape of tiles.
+def tile_of(n_rows: int, n_features: int, itemsize: int) -> dict[str, int]:
+    """Choose the shape of tiles, as constants of kernels.
 
-    A tile is as wide as the row, to the next power of two, and has as many rows as the batch, at most 16 KiB; half of
-    that where the number of features is no multiple of 16, because such rows take more addresses to load. There is a
-    warp for every 256 of its values, from 4 to 8.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows of a batch.
-    n_features : int
-    itemsize : int
-        Bytes of a value of X.
+    A tile is as wide as the row, to the next power of two, and has as many rows as the batch, ``n_rows``, at most 16
+    KiB. ``itemsize`` is the size of a value of X in bytes.
 
     Examples
     --------
-    >>> shape_of(n_rows=32, n_features=64, itemsize=4)
-    Shape(rows=32, columns=64, tiles=1, warps=8, shared=False)
-    >>> shape_of(n_rows=65536, n_features=64, itemsize=4)
-    Shape(rows=64, columns=64, tiles=1024, warps=8, shared=True)
+    >>> tile_of(n_rows=32, n_features=64, itemsize=4)
+    {'ROWS': 32, 'COLUMNS': 64, 'TILES': 1}
+    >>> tile_of(n_rows=65536, n_features=50, itemsize=4)
+    {'ROWS': 32, 'COLUMNS': 64, 'TILES': 2048}
     """
-    columns = max(2, _power_of_two(n_features))
-    tile = TILE_BYTES // (1 + (n_features % VECTOR != 0)) // itemsize
-    rows = max(1, min(_power_of_two(n_rows), tile // columns))
-    warps = max(MIN_WARPS, min(rows * columns // VALUES_PER_WARP, MAX_WARPS))
-    return Shape(rows, columns, -(-n_rows // rows), warps, n_rows * n_features * itemsize >= SHARED_BYTES)
-
-
-def _power_of_two(number: int) -> int:
-    """Smallest power of two that is no smaller."""
-    return 1 << (max(number, 1) - 1).bit_length()
+    columns = max(2, triton.next_power_of_2(n_features))
+    n_values = TILE_BYTES // (1 if n_features % ALIGNED == 0 else 2) // itemsize
+    rows = max(1, min(triton.next_power_of_2(n_rows), n_values // columns))
+    return {"ROWS": rows, "COLUMNS": columns, "TILES": -(-n_rows // rows)}
 
 
 @triton.jit
 def absolute(number):
-    """Give the absolute value."""
+    """Return the absolute value."""
     return tl.abs(number)
 
 
@@ -95,162 +65,68 @@ def in_triton(function):
     return triton.jit(copy)
 
 
-class LossType:
-    """What makes a loss of its parameter inside a kernel.
-
-    Triton looks into constants that are tuples, and takes the type of a loss, a named tuple, for one. Instances of
-    equal types are equal, and their text is part of the key of compiled code.
-    """
-
-    def __init__(self, cls):
-        self.cls = cls
-
-    def __call__(self, epsilon):
-        return self.cls(epsilon)
-
-    def __repr__(self):
-        return f"LossType({self.cls.__qualname__})"
-
-    def __eq__(self, other):
-        return isinstance(other, LossType) and self.cls is other.cls
-
-    def __hash__(self):
-        return hash(self.cls)
+def constants_of_sums(loss, has_weight: bool, tile: dict[str, int]) -> dict:
+    """Return the constants of the kernels that sum up rows."""
+    of_loss = {"VALUE": in_triton(type(loss).value), "SLOPE": in_triton(type(loss).slope)}
+    return {**of_loss, "HAS_WEIGHT": has_weight, **tile}
 
 
-def loss_constants(loss) -> dict:
-    """Constants of kernels for a loss: what makes it, if it has a parameter, its value and its slope."""
-    cls = type(loss)
-    made = LossType(cls) if cls._fields else None
-    return {"LOSS": made, "VALUE": in_triton(cls.value), "SLOPE": in_triton(cls.slope)}
-
-
-def step_constants(objective, nesterov: bool) -> dict:
-    """Constants of kernels for what a step consists of."""
+def constants_of_steps(objective, nesterov: bool) -> dict:
+    """Return the constants of the kernels that take steps."""
     return {"PROXIMAL": None if objective.is_smooth else in_triton(proximal), "NESTEROV": nesterov}
 
 
-class TritonPlan:
-    """Batches of one problem in Triton kernels.
+def constants_of_parts(tile: dict[str, int]) -> dict:
+    """Return the constants of the kernel that adds up what programs have summed up."""
+    return {"COLUMNS": tile["COLUMNS"], "PARTS": max(1, PARTIAL_VALUES // tile["COLUMNS"])}
 
-    Parameters
-    ----------
-    torch : module
-    problem : Problem
-        Of a block that `covers` says yes to.
-    n_programs : int or None
-        Programs that share a large batch; None for four a multiprocessor, and no more than there are tiles.
-    shared : bool or None
-        Whether programs share a batch; None for the rule of `shape_of`.
 
-    Attributes
-    ----------
-    coordinates : tuple of (centre, 1 / scale), tensors of shape (n_features,)
-    iterate : Iterate
-        Tensors of shape (n_features + 1, n_targets).
-    losses : tensor of shape (n_targets,)
+class TritonPlan(Plan):
+    """Steps in Triton kernels, for a block that `covers` says yes to.
+
+    Parameters and attributes are those of `Plan`.
     """
 
-    def __init__(self, torch, problem, n_programs=None, shared=None):
-        block, batch_size, objective, _ = problem
-        self.torch, self.problem, self.device = torch, problem, block.y.device
-        self.shape = shape_of(batch_size, block.n_features, block.dtype.itemsize)
-        self.shared = self.shape.shared if shared is None else shared
-        about = {"dtype": torch.float64, "device": self.device}
-        moving = torch.zeros((3, block.n_targets, block.n_features + 1), **about)
-        self.iterate = Iterate(*(tensor.T for tensor in moving))
-        self.losses = torch.zeros(block.n_targets, **about)
-        self.coordinates = tuple(torch.zeros((2, block.n_features), **about))
+    def __init__(self, torch, block, batch_size, objective, captures):
+        super().__init__(torch, block, batch_size, objective, captures)
+        weight, n_targets = block.sample_weight, block.n_targets
+        self.tile = tile_of(batch_size, block.n_features, block.dtype.itemsize)
+        self.of_sums = constants_of_sums(objective.loss, weight is not None, self.tile)
+        self.data = block.X, block.y, block.y if weight is None else weight
+        self.sizes = block.n_features, n_targets, batch_size
         epsilon = getattr(objective.loss, "epsilon", 0.0)
-        numbers = [epsilon, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept]
-        self.numbers = torch.tensor(numbers, **about)
-        self.of_a_step = (*moving, self.losses, *self.coordinates, self.numbers)
-        self.nesterov: bool | None = None
-        if self.shared:
-            self._allocate(n_programs)
+        scalars = [epsilon, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept]
+        self.scalars = torch.tensor(scalars, dtype=torch.float64, device=self.device)
+        self.is_shared = batch_size * block.n_features * block.dtype.itemsize >= SHARED_BYTES
+        if self.is_shared:  # replayed launches always see the same memory
+            self.n_programs = min(MAX_PROGRAMS, self.tile["TILES"])
+            self.partial = self._zeros(n_targets, self.n_programs, block.n_features + 2)
+            self.order = self._zeros(block.n_rows, dtype="int64")
+            self.step_sizes = self._zeros(-(-block.n_rows // batch_size), n_targets)
+            self.progress, self.extent = self._zeros(n_targets, dtype="int64"), self._zeros(2, dtype="int64")
 
-    def _allocate(self, n_programs):
-        """Make what replayed launches read: they always see the same memory."""
-        torch, (block, batch_size, *_) = self.torch, self.problem
-        if n_programs is None:
-            n_programs = PROGRAMS_PER_PROCESSOR * torch.cuda.get_device_properties(self.device).multi_processor_count
-        self.n_programs = min(n_programs, self.shape.tiles)
-        numbers, counts = ({"dtype": kind, "device": self.device} for kind in (torch.float64, torch.int64))
-        self.partial = torch.empty((block.n_targets, self.n_programs, block.n_features + 2), **numbers)
-        self.order = torch.zeros(block.n_rows, **counts)
-        self.step_sizes = torch.zeros((-(-block.n_rows // batch_size), block.n_targets), **numbers)
-        self.progress, self.extent = torch.zeros(block.n_targets, **counts), torch.zeros(2, **counts)
-
-    def run(self, order, step_sizes, momentum):
+    def take_steps(self, order, step_sizes, momentum):
         """Take a step for every batch of the rows ``order``."""
         factor, nesterov = momentum
-        self.numbers[3] = factor
-        if not self.shared:
-            self._walk(order, step_sizes, nesterov)
+        self.scalars[3] = factor
+        n_batches, fixed = len(step_sizes), (self.coordinates, self.scalars, *self.sizes)
+        if not self.is_shared:
+            args = (*self.data, order, step_sizes, self.iterate, self.losses, *fixed, len(order), n_batches)
+            constants = {**self.of_sums, **constants_of_steps(self.objective, nesterov)}
+            walk[(self.block.n_targets,)](*args, **constants, num_warps=WARPS)
             return
-        if nesterov != self.nesterov:
-            self.nesterov = nesterov
-            self.replayed = Replayed(self.torch, self.device, self.problem.replays)
-        self._run_shared(order, step_sizes)
-
-    def _data(self):
-        block = self.problem.block
-        return block.X, block.y, block.y if block.sample_weight is None else block.sample_weight
-
-    def _sizes(self):
-        block, batch_size, *_ = self.problem
-        return block.n_features, block.n_targets, batch_size
-
-    def _tile_constants(self):
-        block, shape = self.problem.block, self.shape
-        tile = {"ROWS": shape.rows, "COLUMNS": shape.columns, "TILES": shape.tiles, "num_warps": shape.warps}
-        return {"HAS_WEIGHT": block.sample_weight is not None, **tile, **loss_constants(self.problem.objective.loss)}
-
-    def _walk(self, order, step_sizes, nesterov):
-        walk[(self.problem.block.n_targets,)](
-            *self._data(),
-            order,
-            step_sizes,
-            *self.of_a_step,
-            *self._sizes(),
-            len(order),
-            len(step_sizes),
-            **self._tile_constants(),
-            **step_constants(self.problem.objective, nesterov),
-        )
-
-    def _run_shared(self, order, step_sizes):
-        """Take steps by replaying some at a time; those after the last batch do nothing."""
-        n_batches = len(step_sizes)
         self.order[: len(order)] = order
         self.step_sizes[:n_batches] = step_sizes
         self.progress.zero_()
         self.extent[0], self.extent[1] = n_batches, len(order)
-        for _ in range(-(-n_batches // STEPS_PER_REPLAY)):
-            self.replayed(self._take_shared_steps)
+        for _ in range(-(-n_batches // STEPS_PER_REPLAY)):  # those after the last batch do nothing
+            self.replayed(lambda: self._take_shared_steps(fixed, nesterov), nesterov)
 
-    def _take_shared_steps(self):
-        n_targets, progress = self.problem.block.n_targets, (self.progress, self.extent, self.partial)
+    def _take_shared_steps(self, fixed, nesterov):
+        n_targets, shared = self.block.n_targets, (self.progress, self.extent, self.partial)
+        sum_args = (*self.data, self.order, *shared, self.iterate, *fixed, self.n_programs)
+        step_args = (*shared, self.step_sizes, self.iterate, self.losses, *fixed, self.n_programs)
+        of_steps = {**constants_of_parts(self.tile), **constants_of_steps(self.objective, nesterov)}
         for _ in range(STEPS_PER_REPLAY):
-            sum_up[(n_targets, self.n_programs)](
-                *self._data(),
-                self.order,
-                *progress,
-                self.of_a_step[0],
-                *self.coordinates,
-                self.numbers,
-                *self._sizes(),
-                self.n_programs,
-                **self._tile_constants(),
-            )
-            take_step[(n_targets,)](
-                *progress,
-                self.step_sizes,
-                *self.of_a_step,
-                *self._sizes(),
-                self.n_programs,
-                COLUMNS=self.shape.columns,
-                PARTS=max(1, PARTIAL_VALUES // self.shape.columns),
-                num_warps=MIN_WARPS,
-                **step_constants(self.problem.objective, bool(self.nesterov)),
-            )
+            sum_up[(n_targets, self.n_programs)](*sum_args, **self.of_sums, num_warps=WARPS)
+            take_step[(n_targets,)](*step_args, **of_steps, num_warps=WARPS)
