@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context, clone
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.metrics import r2_score
@@ -16,8 +15,8 @@ from sgdlinreg._core.arrays import dtype_of
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import LOSSES
 from sgdlinreg._core.standard_errors import Inference
-from sgdlinreg._edge.attributes import forget, keep, warn
-from sgdlinreg._edge.namespaces import CAN_DISPATCH, at_home, check_same_home, home_of, like, to_numpy
+from sgdlinreg._edge.attributes import beside_coef, coef_of, forget, intercept_of, keep, of_each_target, warn
+from sgdlinreg._edge.namespaces import CAN_DISPATCH, check_same_home, home_of, like, to_numpy
 from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
 from sgdlinreg._edge.parameters import (
     check_parameters,
@@ -464,7 +463,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
             check_parameters(self)
             if self.warm_start and hasattr(self, "coef_") and coef_init is None and intercept_init is None:
-                coef_init, intercept_init = self._dense_coef(), self._intercept() if self.fit_intercept else None
+                coef_init, intercept_init = coef_of(self), intercept_of(self) if self.fit_intercept else None
             # sums over the columns tell NaN and infinity: a pass of its own would take up to a third of the time
             finite = sample_weight is not None or self.early_stopping
             block = check_rows(self, X, y, sample_weight, reset=True, finite=finite)
@@ -545,7 +544,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 choice = choose_solver(self, block, objective, False)
                 forget(self)
             else:
-                choice = solver_that_goes_on(self, block, self._intercept().size)
+                choice = solver_that_goes_on(self, block, intercept_of(self).size)
             solver = make_solver(self, choice.name, block, objective, n_steps=0 if first else self.t_)
             monitor = Monitor(self.max_iter, choice.name if self.verbose else None)
             model = train(solver, InMemory(block, once=True), monitor, kept=None if first else self._state)
@@ -654,10 +653,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         check_same_home(X, self, "predict")
         with ExplainedOutOfMemory(X, self.device):
             rows = check_new_rows(self, X)
-            predictions = like(X, predict_rows(rows, self._dense_coef(), self._intercept()))
+            predictions = like(X, predict_rows(rows, coef_of(self), intercept_of(self)))
             if not return_std or isinstance(inference, str):
                 return predictions
-            std = self._of_each_target(inference.predict_std(rows).T).T
+            std = of_each_target(self, inference.predict_std(rows).T).T
             return predictions, like(X, std.astype(dtype_of(rows), copy=False))
 
     def score(self, X, y, sample_weight=None):
@@ -685,17 +684,17 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     @property
     def residual_std_(self):
         """Standard deviation of the residuals."""
-        return self._at_home(self._inferred("residual_std_").residual_std)
+        return beside_coef(self, self._inferred("residual_std_").residual_std)
 
     @property
     def coef_std_error_(self):
         """Standard errors of the coefficients."""
-        return self._at_home(self._inferred("coef_std_error_").std_errors()[0])
+        return beside_coef(self, self._inferred("coef_std_error_").std_errors()[0])
 
     @property
     def intercept_std_error_(self):
         """Standard errors of the intercepts."""
-        return self._at_home(self._inferred("intercept_std_error_").std_errors()[1])
+        return beside_coef(self, self._inferred("intercept_std_error_").std_errors()[1])
 
     def _validate_params(self):
         check_ranges(self)
@@ -705,25 +704,6 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         if isinstance(inference, str):
             raise AttributeError(f"There is no {attribute}: {inference}.")
         return inference
-
-    def _of_each_target(self, values):
-        return values[0] if np.ndim(self.intercept_) == 0 else values
-
-    def _at_home(self, values):
-        """Return what belongs to each target where coef_ is."""
-        return at_home(self._of_each_target(values), home_of(self.coef_))
-
-    def _dense_coef(self):
-        """Return coef_ as an array of NumPy, also after sparsify."""
-        coef: Any = self.coef_
-        if not sparse.issparse(coef):
-            return np.asarray(to_numpy(coef))
-        dense = coef.toarray()
-        return dense.ravel() if np.ndim(self.intercept_) == 0 else dense
-
-    def _intercept(self):
-        """Return intercept_ as an array of NumPy."""
-        return np.asarray(to_numpy(self.intercept_))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

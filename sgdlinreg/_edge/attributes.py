@@ -4,12 +4,13 @@ import warnings
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.contract import Model
-from sgdlinreg._edge.namespaces import at_home, home_of
+from sgdlinreg._edge.namespaces import at_home, home_of, to_numpy
 from sgdlinreg._edge.parameters import Choice
 from sgdlinreg._loop.monitor import Monitor
 
@@ -105,3 +106,26 @@ def warn(model: Model, validation_scores: list[float] | None = None) -> None:
             UserWarning,
             stacklevel=4,
         )
+
+
+def coef_of(estimator: Any) -> np.ndarray:
+    """Return coef_ as an array of NumPy, also after sparsify."""
+    coef = estimator.coef_
+    if not sparse.issparse(coef):
+        return np.asarray(to_numpy(coef))
+    return of_each_target(estimator, np.atleast_2d(coef.toarray()))
+
+
+def intercept_of(estimator: Any) -> np.ndarray:
+    """Return intercept_ as an array of NumPy."""
+    return np.asarray(to_numpy(estimator.intercept_))
+
+
+def of_each_target(estimator: Any, values: np.ndarray) -> Any:
+    """Return values of shape (n_targets, ...) without the first axis where y has one target."""
+    return values[0] if np.ndim(estimator.intercept_) == 0 else values
+
+
+def beside_coef(estimator: Any, values: np.ndarray) -> Any:
+    """Return values of each target in the namespace and on the device of coef_."""
+    return at_home(of_each_target(estimator, values), home_of(estimator.coef_))
