@@ -80,23 +80,23 @@ NUMPY = NumPyArrays()
 
 
 def all_finite(array: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite; of small arrays in half the time of asking each."""
+    """Return whether no value is NaN or infinite; of small arrays in half the time of asking each."""
     return math.isfinite(np.add.reduce(array, axis=None)) or bool(np.isfinite(array).all())
 
 
 def is_tensor(X: Any) -> bool:
-    """Whether X is a torch tensor; never imports torch."""
+    """Return whether X is a torch tensor; never imports torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(X, torch.Tensor)
 
 
 def is_host(device: Any) -> bool:
-    """Whether a torch device is the memory of the CPU."""
+    """Return whether a torch device is the memory of the CPU."""
     return device.type in HOST_DEVICES
 
 
 def is_on_device(X: Any) -> bool:
-    """Whether X is a torch tensor that NumPy cannot read where it lies."""
+    """Return whether X is a torch tensor that NumPy cannot read where it lies."""
     return is_tensor(X) and not is_host(X.device)
 
 

@@ -256,13 +256,13 @@ class Objective:
         return 0.5 * self.l2 * np.square(weights).sum(axis=1) + self.l1 * np.abs(weights).sum(axis=1)
 
     def penalty_gradient(self, coef: np.ndarray) -> np.ndarray:
-        """Gradient of the l2 penalty, shape (n_targets, n_features + 1); 0 for the intercept."""
+        """Compute the gradient of the l2 penalty, shape (n_targets, n_features + 1); 0 for the intercept."""
         gradient = self.l2 * coef
         gradient[:, -1] = 0.0
         return gradient
 
     def value(self, coef: np.ndarray, block: Block) -> np.ndarray:
-        """F of each target, shape (n_targets,). Costs one pass over the block."""
+        """Compute F of each target, shape (n_targets,). Costs one pass over the block."""
         total = np.zeros(block.n_targets)
         for rows, X, weight in panels(block, copies=False):
             residual = times(X, coef[:, :-1].T) + coef[:, -1] - block.y[rows]
@@ -276,7 +276,7 @@ class Objective:
         )
 
     def value_of_constant(self, constant: np.ndarray | float, block: Block) -> np.ndarray:
-        """Loss of a model that predicts ``constant`` for every row, shape (n_targets,)."""
+        """Compute the loss of a model that predicts ``constant`` for every row, shape (n_targets,)."""
         total = np.zeros(block.n_targets)
         for start in range(0, block.n_rows, CONSTANT_ROWS):
             rows = slice(start, start + CONSTANT_ROWS)

@@ -15,14 +15,14 @@ SPLITTER = 2.0**27 + 1.0
 
 
 def two_sum(a: Any, b: Any) -> tuple[Any, Any]:
-    """Give ``a + b`` rounded, and the error of the rounding."""
+    """Return ``a + b`` rounded, and the error of the rounding."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
 
 
 def two_product(a: Any, b: Any) -> tuple[Any, Any]:
-    """Give ``a * b`` rounded, and the error of the rounding."""
+    """Return ``a * b`` rounded, and the error of the rounding."""
     product = a * b
     a_high = SPLITTER * a - (SPLITTER * a - a)
     b_high = SPLITTER * b - (SPLITTER * b - b)
@@ -53,12 +53,12 @@ class DoubleDouble(NamedTuple):
 
 
 def power_of_two_above(size: Any) -> Any:
-    """Give the smallest power of two above each number, 1 for 0."""
+    """Return the smallest power of two above each number, 1 for 0."""
     return np.ldexp(1.0, np.frexp(size)[1])
 
 
 def slice_bits(length: int) -> int:
-    """How many bits two factors may have, so that sums of ``length`` of their products are exact."""
+    """Return how many bits two factors may have, so that sums of ``length`` of their products are exact."""
     return (53 - (length - 1).bit_length()) // 2
 
 

@@ -67,7 +67,7 @@ class Moments(NamedTuple):
 
     @classmethod
     def empty(cls, n_features: int, n_targets: int, precise: bool) -> "Moments":
-        """No rows yet."""
+        """Return sums of no rows."""
         size = n_features + n_targets
         return cls(n_features, precise, 0, 0.0, np.zeros(size), np.ones(size), np.zeros((size, size)), np.zeros(size))
 

@@ -79,7 +79,7 @@ def norm_and_eigenvalue(sample: Sample, coordinates: Coordinates, objective: Obj
 
 
 def largest_eigenvalue(Z: Any, penalty: np.ndarray) -> float:
-    """Largest eigenvalue of Z'Z + diag(penalty), directly where there are few columns, else by Lanczos."""
+    """Return the largest eigenvalue of Z'Z + diag(penalty), directly where there are few columns, else by Lanczos."""
     n_columns = Z.shape[1]
     padded = np.zeros(n_columns)
     padded[: len(penalty)] = penalty

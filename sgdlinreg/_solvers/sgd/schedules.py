@@ -44,7 +44,7 @@ def invscaling(steps: np.ndarray, *, power_t: float, alpha: float) -> np.ndarray
 
 
 def optimal_start(alpha: float) -> float:
-    """First step of Bottou's heuristic for a penalty of strength alpha, as scikit-learn has it."""
+    """Return the first step of Bottou's heuristic for a penalty of strength alpha, as scikit-learn has it."""
     return float(np.sqrt(1.0 / np.sqrt(alpha)))
 
 
@@ -71,7 +71,7 @@ SCHEDULES: dict[str, Callable[..., np.ndarray]] = {
 
 
 def is_constant(learning_rate) -> bool:
-    """Whether a schedule, by name or a callable, gives 1 at every step."""
+    """Return whether a schedule, by name or a callable, gives 1 at every step."""
     return not callable(learning_rate) and SCHEDULES[learning_rate] is constant
 
 

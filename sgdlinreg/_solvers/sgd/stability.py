@@ -31,7 +31,7 @@ def largest_stable_step(block, objective, batch_size, rng) -> float:
 
 
 def surely_diverges(block, objective, step_size, momentum, rng) -> bool:
-    """Whether the mean of iterates of the squared error grows with a constant step, whatever the batches.
+    """Return whether the mean of iterates of the squared error grows with a constant step, whatever the batches.
 
     A quadratic of curvature c is left by steps above 2 (1 + momentum) / c. c is bounded from below: by the mean square
     of the projections of all rows on a direction that some random rows give. Those rows alone are read where they show

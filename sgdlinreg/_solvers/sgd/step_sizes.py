@@ -35,7 +35,7 @@ class StepSizes:
         self.is_automatic = options.eta0 == "auto"
 
     def accelerates(self, state: State) -> bool:
-        """Whether the steps are full batches with a momentum of ours."""
+        """Return whether the steps are full batches with a momentum of ours."""
         full_batch = state.batch_size >= state.measured.n_rows
         smooth = not isinstance(self.objective.loss, EpsilonInsensitive)
         return self.is_automatic and full_batch and smooth and self.options.learning_rate == "constant"

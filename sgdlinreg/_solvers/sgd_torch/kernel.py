@@ -136,7 +136,7 @@ class TorchKernel:
         return TorchPlan(self.torch, *args, **options)
 
     def _has_triton(self):
-        """Whether Triton is installed, works, and knows the device; it needs compute capability 7."""
+        """Return whether Triton is installed, works, and knows the device; it needs compute capability 7."""
         if self.device.type != "cuda" or find_spec("triton") is None:
             return False
         if self.torch.version.hip is None and self.torch.cuda.get_device_capability(self.device)[0] < 7:

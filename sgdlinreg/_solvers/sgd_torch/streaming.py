@@ -29,7 +29,7 @@ class HostBlock(Block):
 
 
 def room_on(device) -> float:
-    """Bytes that X may take on a device; inf where it is the memory of the CPU."""
+    """Return the bytes that X may take on a device; inf where it is the memory of the CPU."""
     torch = sys.modules["torch"]
     if device.type != "cuda":
         return np.inf
@@ -76,7 +76,7 @@ def small_tensor(array: np.ndarray, device):
 
 
 def _bytes_of(block: Block) -> int:
-    """Bytes that X will take on a device; none where it is a tensor already."""
+    """Return the bytes that X will take on a device; none where it is a tensor already."""
     X: Any = block.X
     if isinstance(X, CSR):
         return X.data.nbytes + 8 * (len(X.indices) + len(X.indptr))

@@ -27,7 +27,7 @@ STEPS_PER_REPLAY = 8
 
 
 def covers(block) -> bool:
-    """Whether there is a kernel for the rows: dense, and narrow enough for what must stay in registers."""
+    """Return whether there is a kernel for the rows: dense, and narrow enough for what must stay in registers."""
     return not block.is_sparse and block.n_features <= MAX_COLUMNS
 
 
