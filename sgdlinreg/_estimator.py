@@ -546,7 +546,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             else:
                 choice = solver_that_goes_on(self, block, intercept_of(self).size)
             solver = make_solver(self, choice.name, block, objective, n_steps=0 if first else self.t_)
-            monitor = Monitor(self.max_iter, choice.name if self.verbose else None)
+            monitor = Monitor(self.max_iter, choice.name if self.verbose else None, n_before=self.n_iter_)
             model = train(solver, InMemory(block, once=True), monitor, kept=None if first else self._state)
             keep(self, model, monitor, choice, block, X)
             warn(model)

@@ -160,3 +160,13 @@ def test_steps_without_shuffling_are_stable_on_sorted_rows():
         for max_iter in (1, 100):
             model = MiniBatchSGDRegressor(solver="numba", shuffle=False, max_iter=max_iter, tol=None)
             assert model.fit(X[order], y[order]).score(X[order], y[order]) > 0.0
+
+
+@pytest.mark.parametrize("solver", ["auto", "numba"])
+def test_verbose_counts_the_calls(solver, capsys):
+    X, y, _ = make_problem(0)
+    model = MiniBatchSGDRegressor(solver=solver, verbose=1, random_state=0)
+    for _ in range(3):
+        model.partial_fit(X, y)
+    passes = [line.split(", ")[0].split()[-1] for line in capsys.readouterr().out.splitlines()]
+    assert passes == ["1", "2", "3"]

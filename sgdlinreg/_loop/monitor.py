@@ -58,6 +58,8 @@ class Monitor:
     name : str or None
         What to call the solver in a line after each pass; None prints nothing.
     validation : Validation or None
+    n_before : int
+        Passes of earlier calls of partial_fit.
 
     Attributes
     ----------
@@ -68,8 +70,8 @@ class Monitor:
         Estimated distance from the optimum after each pass, largest over the targets; nan after steps.
     """
 
-    def __init__(self, max_iter: int, name: str | None = None, validation: Validation | None = None):
-        self.max_iter, self.name, self.validation = max_iter, name, validation
+    def __init__(self, max_iter: int, name: str | None = None, validation: Validation | None = None, n_before: int = 0):
+        self.max_iter, self.name, self.validation, self.n_before = max_iter, name, validation, n_before
         self.n_passes = 0
         self.loss_curve: list[float] = []
         self.gap_curve: list[float] = []
@@ -90,7 +92,7 @@ class Monitor:
         self.gap_curve.append(float(np.max(gap)))
         if self.name is not None:
             seconds = time.perf_counter() - self.began
-            print(f"{self.name}: pass {self.n_passes}, loss {self.loss_curve[-1]:.6g}, {seconds:.2f} s")
+            print(f"{self.name}: pass {self.n_before + self.n_passes}, loss {self.loss_curve[-1]:.6g}, {seconds:.2f} s")
         if self.validation:
             self.validation.score(coef)
         return self.n_passes < self.max_iter
