@@ -17,7 +17,7 @@ from sgdlinreg._core.objective import EpsilonInsensitive, Objective
 from sgdlinreg._core.sampling import Sample
 from sgdlinreg._solvers.finish.conjugate_gradients import conjugate_gradients
 from sgdlinreg._solvers.finish.full_gradients import FullGradients
-from sgdlinreg._solvers.finish.gap import Gap, Record
+from sgdlinreg._solvers.finish.gap import GAINED, Gap, Record
 from sgdlinreg._solvers.finish.lbfgs import limited_memory_bfgs
 from sgdlinreg._solvers.finish.preconditioner import make_preconditioner
 
@@ -156,7 +156,7 @@ class Finish:
             left = loss.value(self.objective.loss.epsilon) / unit
             coef, _, gap = self._smooth(replace(self.objective, loss=loss), coef, record_and_ask, left)
             gained, width = gap.total_fall, width * NARROWER
-            converged = bool(gained.max() <= self.tol / 10.0 and (gap.gap + LEFT * gained).max() <= self.tol)
+            converged = bool(gained.max() <= GAINED * self.tol and (gap.gap + LEFT * gained).max() <= self.tol)
         if not go_on:
             return coef, False
         losses, _ = self._gradients(self.objective).full_gradient(self.coordinates.to_scaled(coef))

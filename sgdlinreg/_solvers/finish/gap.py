@@ -10,6 +10,8 @@ from sgdlinreg._solvers.finish.preconditioner import Preconditioner
 WINDOW, WINDOW_DIVISOR = 4, 3
 """The last third of the passes, and at least four, together must have gained next to nothing: the longer a search has
 taken, the longer it may stand still before it goes on."""
+CERTAIN, GAINED = 0.01, 0.1
+"""Factors of tol: of a gap that is certain, and of what the last passes may have gained where it is not."""
 PAIR = 2
 """Passes whose falls are compared with those of as many before."""
 EXHAUSTED = WINDOW * EPS
@@ -110,6 +112,7 @@ class Gap:
         gained = float(self._fall().max())
         has_window = len(self.falls) >= WINDOW
         if self.by_certificate:
-            seen = not self.preconditioner.blind or (has_window and gained <= self.tol / 100.0)
-            return bool(seen and self.gap.max() <= self.tol / 100.0)
-        return bool(has_window and gained <= self.tol / 10.0 and self.gap.max() <= self.tol)
+            enough = CERTAIN * self.tol
+            seen = not self.preconditioner.blind or (has_window and gained <= enough)
+            return bool(seen and self.gap.max() <= enough)
+        return bool(has_window and gained <= GAINED * self.tol and self.gap.max() <= self.tol)
