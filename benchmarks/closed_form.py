@@ -14,16 +14,16 @@ from functools import partial
 
 import numpy as np
 import problems
-from contenders import CONTENDERS, usable
+from contenders import CONTENDERS
 from measuring import clock, fit_clock, in_turn, make_parser, run_parts
 from sklearn.linear_model import Ridge
+from speed import defaults, fits
 
 SHAPES = ("1000000 x 20", "1000000 x 100", "200000 x 500")
 SMALL = ("100 x 5", "1000 x 10", "1000 x 30", "5000 x 20", "20000 x 5")
 CROSSOVER = [f"{n} x {d}" for d in (100, 300, 1000, 2000, 4000) for n in (10_000, 100_000) if n * d <= 2e8]
 OURS = "sgdlinreg, closed form"
-SLOW = 20.0
-"""Seconds: a contender that takes longer is timed once."""
+SLOW = 20.0  # seconds: a contender that takes longer is timed once
 
 
 def drawn(args, names, dtypes=("float64",)):
@@ -42,8 +42,7 @@ def peak_flops(dtype):
 def fit(args, names=SHAPES, repeats=1, pause=0.1):
     """Compare fits with other libraries."""
     for X, y, about in drawn(args, names, ("float64", "float32")):
-        registry = usable((OURS, "scikit-learn-intelex", "LinearRegression"), X)
-        makers = {name: partial(one.make, 0) for name, one in registry.items()}
+        makers = defaults((OURS, "scikit-learn-intelex", "LinearRegression"), X)
         makers["Ridge(cholesky)"] = partial(Ridge, 1e-9, solver="cholesky")
         clocks = {name: fit_clock(make, X, y) for name, make in makers.items()}
         found = in_turn(clocks | {"read": clock(X.sum)}, repeats * args.repeats, SLOW, pause)
@@ -89,8 +88,7 @@ def memory(args):
 def crossover(args):
     """Compare the closed form with mini-batch SGD."""
     for X, y, about in drawn(args, CROSSOVER):
-        makers = {name: partial(CONTENDERS[name].make, 0) for name in (OURS, "sgdlinreg-numba")}
-        for name, one in in_turn({name: fit_clock(make, X, y) for name, make in makers.items()}, 3).items():
+        for name, one in fits(defaults((OURS, "sgdlinreg-numba"), X), X, y, 3, SLOW).items():
             r2 = one.result.model.score(X, y)
             yield about | {"name": name, "seconds": one.median, "r2": r2, "epochs": one.result.n_iter}
 

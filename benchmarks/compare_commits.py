@@ -2,9 +2,9 @@
 
 Each commit is checked out into a temporary folder and imported by a process of its own, with an empty cache of compiled
 code. The processes are called in turn, so that what else the machine does hits both; printed are the median of the
-paired ratios new / old, both medians, R2 below least squares and ``n_iter_``. The first fit of each problem compiles and
-is not counted. Both commits are driven by the scripts of this working tree, with two threads. BLAS runs at its own
-speed: environment variables that hold it to old kernels are removed.
+paired ratios new / old, both medians, R2 below least squares and ``n_iter_``. First fits compile and are not counted.
+Both commits are driven by the scripts of this working tree, with two threads. BLAS runs at its own speed: environment
+variables that hold it to old kernels are removed.
 
 Suites: whole_fits (solver="numba", all else default), epochs (float eta0, no stopping), small_fits, closed_form (the
 default constructor) and cold_start (new processes).
@@ -21,66 +21,51 @@ import sys
 import tempfile
 import traceback
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 import problems
-from measuring import FAST_ROWS, ROOT, THREAD_VARIABLES, Table, best_r2, describe, fit_clock, in_turn, once, r2_of
+from measuring import FAST_ROWS, ROOT, THREAD_VARIABLES, Table, best_r2, describe, fit_clock, in_turn, r2_of
+from speed import SHAPES, first_fit
 
 THREADS = 2
 SLOW_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-PAUSE = 0.05
-MORE_SECONDS = 0.3
-"""The additional epochs of the longer fit take about as long."""
-EPOCHS = ("1000000 x 2", "1000000 x 10", "1000000 x 20", "200000 x 100", "50000 x 500", "20000 x 2000")
 CLOSED_FORM = ("4000000 x 5", "2000000 x 10", "1000000 x 20", "1000000 x 100", "200000 x 500")
 CORRELATED = ("2000 x 500, equicorrelated", "2000 x 500, autoregressive", "2000 x 500, factors")
 NUMBA = {"solver": "numba", "random_state": 0}
+# processes with the same cache of compiled code, and the figure of the last one that counts
+FIRST_FITS = {"import sgdlinreg": (2, 1), "first fit ever": (1, 2), "first fit of a new process": (2, 2)}
 
 
 def in_both(shapes):
     return [f"{shape}, {dtype}" for shape in shapes for dtype in ("float64", "float32")]
 
 
-class Suite(NamedTuple):
-    """Names of problems, and by a name for the way of fitting, what a worker is asked for."""
-
-    problems: list
-    requests: dict
-
-
-SUITES = {
-    "whole_fits": Suite(
-        [*problems.REAL, *CORRELATED, "1000000 x 10", "1000000 x 100"], {"numba": {"parameters": NUMBA}}
-    ),
-    "epochs": Suite(in_both(EPOCHS), {"an epoch": {"parameters": NUMBA | {"batch_size": 32, "tol": None}, "more": 2}}),
-    "small_fits": Suite(
-        ["100 x 5", "diabetes"],
-        {"numba": {"parameters": NUMBA, "repeats": 200}, "default": {"parameters": {}, "repeats": 200}},
-    ),
-    "closed_form": Suite(in_both(CLOSED_FORM), {"default": {"parameters": {}}}),
-    "cold_start": None,
+REPEATED = {"numba": {"parameters": NUMBA, "repeats": 200}, "default": {"parameters": {}, "repeats": 200}}
+SYNTHETIC = ("1000000 x 10", "1000000 x 100")
+SUITES = {  # names of problems, and what a worker is asked for, by a name for the way of fitting
+    "whole_fits": ([*problems.REAL, *CORRELATED, *SYNTHETIC], {"numba": {"parameters": NUMBA}}),
+    "epochs": (in_both(SHAPES), {"an epoch": {"parameters": NUMBA | {"batch_size": 32, "tol": None}, "more": 2}}),
+    "small_fits": (["100 x 5", "diabetes"], REPEATED),
+    "closed_form": (in_both(CLOSED_FORM), {"default": {"parameters": {}}}),
+    "cold_start": ([], {}),
 }
 
 
 class Worker:
     """What the process of a commit does: it holds one problem at a time."""
 
-    def problem(self, name, most_rows):
-        """Draw a problem; the one before is forgotten first."""
+    def problem(self, name, most_rows, with_best):
+        """Draw a problem, and give its shape and R2 of least squares; the one before is forgotten first."""
         self.X = self.y = None
         gc.collect()
         self.X, self.y = problems.draw(name, most_rows=most_rows)
-        return {"n_rows": self.X.shape[0], "n_features": self.X.shape[1], "dtype": str(self.X.dtype)}
-
-    def best(self):
-        """R2 of least squares."""
-        return {"r2": best_r2(self.X, self.y)}
+        shape = {"n_rows": self.X.shape[0], "n_features": self.X.shape[1], "dtype": str(self.X.dtype)}
+        return shape | {"best": best_r2(self.X, self.y) if with_best else math.nan}
 
     def fit(self, parameters, repeats=1):
         """Fit and time: the median of the seconds, R2 and n_iter_."""
@@ -131,13 +116,18 @@ class Commit:
             raise RuntimeError(f"{python} imports another sgdlinreg than that of {name}.")
         print(f"{name}: {', '.join(f'{key} {value}' for key, value in about.items())}")
 
-    def ask(self, action, **arguments):
+    def ask(self, action, arguments):
         """Send a request and give the reply; a RuntimeError if the commit cannot do it."""
         self._process.stdin.write(json.dumps({action: arguments}) + "\n")
         reply = self._reply()
         if "error" in reply:
             raise RuntimeError(reply["error"])
         return reply
+
+    def clock(self, request):
+        """Fit as requested; give the seconds and the reply."""
+        reply = self.ask("epoch" if "more" in request else "fit", request)
+        return reply["seconds"], reply
 
     def close(self):
         """End the process."""
@@ -166,38 +156,33 @@ def checked_out(name, revision, folder, python):
     variables |= dict.fromkeys(THREAD_VARIABLES, str(THREADS))
     variables |= {"PYTHONPATH": str(target), "NUMBA_CACHE_DIR": str(folder / f"{name}-cache")}
     try:
-        commit = Commit(short, target, python, variables)
-        yield commit
-        commit.close()
+        with closing(Commit(short, target, python, variables)) as commit:
+            yield commit
     finally:
         git("worktree", "remove", "--force", str(target))
 
 
-def compare(suite, commits, args):
+def compare(commits, names, requests, args):
     """Give a row for each problem and way of fitting."""
-    names = [name for name in suite.problems if problems.is_available(name)]
-    chosen = [name for name in names if any(part.strip() in name for part in args.problems.split(";"))]
-    for name in chosen[:1] + chosen[1:][-1:] if args.fast else chosen:
-        shape = [one.ask("problem", name=name, most_rows=FAST_ROWS if args.fast else None) for one in commits.values()]
-        for way, request in suite.requests.items():
-            action = "epoch" if "more" in request else "fit"
-            best = commits["new"].ask("best")["r2"] if action == "fit" else math.nan
-            clocks = {who: partial(asked, one, action, request) for who, one in commits.items()}
-            if action == "epoch":  # so many that they take long enough
-                once(clocks)  # compiles
-                slowest = max(one.median for one in once(clocks).values())
-                request["more"] = int(np.clip(MORE_SECONDS / slowest, 2, 500)) if slowest > 0.0 else 2
-            found = in_turn(clocks, args.pairs, pause=PAUSE)
-            row = {"problem": name, "way": way} | shape[1] | summary(found["old"], found["new"])
+    names = [name for name in names if problems.is_available(name)]
+    names = [name for name in names if any(part.strip() in name for part in args.problems.split(";"))]
+    for name in names[:1] + names[1:][-1:] if args.fast else names:
+        about = {"name": name, "most_rows": FAST_ROWS if args.fast else None, "with_best": "an epoch" not in requests}
+        shape = [commit.ask("problem", about) for commit in commits.values()][-1]
+        best = shape.pop("best")
+        for way, request in requests.items():
+            request = request.copy()
+            clocks = {who: partial(commit.clock, request) for who, commit in commits.items()}
+            if "more" in request:  # so many epochs that they take 0.3 seconds
+                in_turn(clocks)  # compiles
+                slowest = max(one.median for one in in_turn(clocks).values())
+                request["more"] = int(np.clip(0.3 / slowest, 2, 500)) if slowest > 0.0 else 2
+            found = in_turn(clocks, args.pairs, pause=0.05)
+            row = {"problem": name, "way": way} | shape | summary(**found)
             for who, one in found.items():
                 row[f"{who}_r2_gap"] = best - one.result["r2"] if one.result else math.nan
                 row[f"{who}_n_iter"] = one.result["n_iter"] if one.result else ""
             yield row | {"error": found["old"].error or found["new"].error}
-
-
-def asked(commit, action, request):
-    reply = commit.ask(action, **request)
-    return reply["seconds"], reply
 
 
 def summary(old, new):
@@ -209,21 +194,15 @@ def summary(old, new):
 
 def cold_start(commits, args):
     """Give rows of what new processes take: an import, the first fit with an empty cache, and with a filled one."""
-    from speed import first_fit
 
-    def started(commit, empty, figure):
+    def started(commit, processes, figure):
         with tempfile.TemporaryDirectory() as cache:
-            runs = [first_fit(cache, commit.python, commit.variables) for _ in range(1 if empty else 2)]
+            runs = [first_fit(cache, commit.python, commit.variables) for _ in range(processes)]
         return runs[-1][figure], None
 
-    for what, empty, figure in (
-        ("import sgdlinreg", False, 1),
-        ("first fit ever", True, 2),
-        ("first fit of a new process", False, 2),
-    ):
-        clocks = {who: partial(started, one, empty, figure) for who, one in commits.items()}
-        found = in_turn(clocks, args.pairs)
-        yield {"problem": what, "way": "numba"} | summary(found["old"], found["new"])
+    for what, figure in FIRST_FITS.items():
+        found = in_turn({who: partial(started, one, *figure) for who, one in commits.items()}, args.pairs)
+        yield {"problem": what, "way": "numba"} | summary(**found)
 
 
 def main():
@@ -251,7 +230,7 @@ def main():
         table = Table(args.output, {"pairs": args.pairs} | hashes | describe(THREADS))
         for name in args.suite.split(","):
             print(f"\n{name}: new / old")
-            for row in compare(SUITES[name], commits, args) if SUITES[name] else cold_start(commits, args):
+            for row in cold_start(commits, args) if name == "cold_start" else compare(commits, *SUITES[name], args):
                 table.add({"suite": name} | row)
 
 

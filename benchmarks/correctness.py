@@ -15,11 +15,12 @@ import math
 from functools import partial
 from itertools import product
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import problems
 from contenders import CONTENDERS, usable
-from measuring import best_r2, choose, fit_clock, least_squares, make_parser, once, r2_of, run_parts
+from measuring import CUTOFF, Timing, best_r2, choose, fit_clock, in_turn, make_parser, r2_of, run_parts
 from scipy import sparse
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
@@ -28,28 +29,17 @@ from sgdlinreg import MiniBatchSGDRegressor
 
 FORMS = ("dense", "csr", "source")
 BLOCKS = 7
-OTHERS = (
-    "sgdlinreg, closed form",
-    "LinearRegression",
-    "SGDRegressor",
-    "StandardScaler+SGDRegressor",
-    "MLPRegressor",
-)
-EXACT = ("sgdlinreg, closed form", "LinearRegression")
-"""Seeds do not matter to these."""
-SLOW = 60.0
-"""Seconds: of a contender that takes longer, one seed is fitted."""
-VISIBLE = 1e-10
-"""Gaps below it are not compared: rounding has a part in them."""
+OTHERS = ("sgdlinreg, closed form", "LinearRegression", "SGDRegressor", "StandardScaler+SGDRegressor", "MLPRegressor")
+EXACT = ("sgdlinreg, closed form", "LinearRegression")  # seeds do not matter to these
+SLOW = 60.0  # seconds: of a contender that takes longer, one seed is fitted
+VISIBLE = 1e-10  # gaps below it are not compared: rounding has a part in them
 FACTOR = 3.0
 FAST_SETS = ("longley", "diabetes")
 LOSSES = ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")
-WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-"""Of the rounded kink, in standard deviations of y."""
+WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the rounded kink, in standard deviations of y
 ALPHAS = (1e-3, 1.0)
 BATCHES = (1, 8, 32, 256, 4096, "full")
-EPOCHS = 8
-"""Of fits by steps alone that compare two orders of the rows."""
+EPOCHS = 8  # of fits by steps alone that compare two orders of the rows
 
 
 def names_of(args, default):
@@ -58,280 +48,274 @@ def names_of(args, default):
     return args.problems or list(filter(problems.is_available, default))
 
 
-# Real and hard data
-
-
 def form_clock(make, X, y, weight, form):
     """Return a clock of fits of one form of the data."""
-    keywords = {} if weight is None else {"sample_weight": weight}
+    columns = [X, y] if weight is None else [X, y, weight]
     if form == "source":
-        parts = [rows for rows in np.array_split(np.arange(len(y)), BLOCKS) if len(rows)]
-        weights = [() if weight is None else (weight[rows],) for rows in parts]
-        blocks = [(X[rows], y[rows], *more) for rows, more in zip(parts, weights, strict=True)]
-        return fit_clock(make, blocks, method="fit_source")
-    return fit_clock(make, sparse.csr_array(X) if form == "csr" else X, y, **keywords)
+        blocks = np.array_split(np.arange(len(y)), min(BLOCKS, len(y)))
+        return fit_clock(make, [[column[rows] for column in columns] for rows in blocks], method="fit_source")
+    return fit_clock(make, sparse.csr_array(X) if form == "csr" else X, *columns[1:])
 
 
-def said_and_warned(timing):
-    """Return what a fit says that it misses, nan where it says nothing, and whether it warned."""
-    if timing.error:
-        return math.nan, False
-    warned = any(issubclass(one.category, ConvergenceWarning) for one in timing.result.warnings)
-    return float(getattr(timing.result.model, "optimality_gap_", math.nan)), warned
+class Outcome(NamedTuple):
+    """What a fit says that it misses, nan where it says nothing, what it does miss, and whether it warned."""
+
+    timing: Timing
+    said: float
+    missing: float
+    warned: bool
+
+    @property
+    def ratio(self):
+        """What was said over what was missing; nan where that is too little to tell."""
+        return self.said / self.missing if self.missing > VISIBLE else math.nan
 
 
-def ratio(said, missing):
-    """Divide what was said by what was missing; nan where that is too little to tell."""
-    return said / missing if missing > VISIBLE else math.nan
+def outcomes(clocks, missing_of):
+    """Fit each contender once and look at the model; by name."""
+    found = {}
+    for key, one in in_turn(clocks, 0, slow=0.0).items():  # the warm-up is the fit
+        if one.error:
+            found[key] = Outcome(one, math.nan, math.nan, False)
+            continue
+        model, warned = one.result.model, [issubclass(it.category, ConvergenceWarning) for it in one.result.warnings]
+        found[key] = Outcome(one, float(getattr(model, "optimality_gap_", math.nan)), missing_of(model), any(warned))
+    return found
 
 
-def missing_of(model, X, y, best):
-    """Return how far R2 is below the best; relative to the mean square where y is constant."""
+def compare(args, names, others, forms):
+    """Compare R2 of default fits, and perhaps of other estimators, with least squares."""
+    for name in names_of(args, names):
+        fits = {}
+        for seed in range(args.seeds):  # it draws the data and is the random state
+            X, y = problems.draw(name, seed, args.most_rows)
+            best = best_r2(X, y) if y.std() > 1e-12 * np.abs(y).max() else math.nan
+            makers = {solver: ours(args, solver, seed) for solver in args.solvers}
+            makers |= {who: partial(one.make, seed) for who, one in usable(others, X).items()}
+            done = {key for key, past in fits.items() if key[0] in EXACT or past[-1].timing.median > SLOW}
+            todo = [key for key in product(makers, forms) if key not in done]
+            clocks = {(who, form): form_clock(makers[who], X, y, None, form) for who, form in todo}
+            for key, one in outcomes(clocks, partial(missing_r2, X, y, best)).items():
+                fits.setdefault(key, []).append(one)
+        about = {"problem": name, "n_rows": X.shape[0], "n_features": X.shape[1], "r2_of_ols": best}
+        for (who, form), found in fits.items():
+            yield about | {"seeds": len(found), "solver": who, "form": form} | summary(found)
+
+
+def missing_r2(X, y, best, model):
+    """Return how far R2 is below the best one; for constant y the mean square relative to that of y."""
     predictions = model.predict(X)
-    if math.isnan(best):
-        return float(np.square(predictions - y).mean() / np.square(y).mean())
-    return best - r2_of(predictions, y)
+    return float(np.square(predictions / y[0] - 1.0).mean()) if math.isnan(best) else best - r2_of(predictions, y)
 
 
-def compare(name, others, forms, args):
-    """Fit a problem for each seed, which draws the data and is the random state; a row for each contender and form."""
-    fits = {}
-    for seed in range(args.seeds):
-        X, y = problems.draw(name, seed, args.most_rows)
-        best = best_r2(X, y) if y.std() > 1e-12 * np.abs(y).max() else math.nan
-        makers = {
-            solver: partial(MiniBatchSGDRegressor, **parameters_of(args, solver, seed)) for solver in args.solvers
-        }
-        makers |= {who: partial(one.make, seed) for who, one in usable(others, X).items()}
-        done = {key for key, past in fits.items() if key[0] in EXACT or past[-1][0].median > SLOW}
-        todo = [key for key in product(makers, forms) if key not in done]
-        for key, timing in once({(who, form): form_clock(makers[who], X, y, None, form) for who, form in todo}).items():
-            missing = math.nan if timing.error else missing_of(timing.result.model, X, y, best)
-            fits.setdefault(key, []).append((timing, missing, *said_and_warned(timing)))
-    about = {"problem": name, "n_rows": X.shape[0], "n_features": X.shape[1], "r2_of_ols": best}
-    for (who, form), found in fits.items():
-        yield about | {"seeds": len(found), "solver": who, "form": form} | summary(found)
-
-
-def parameters_of(args, solver, seed):
-    return {"solver": solver, "random_state": seed, "tol": args.tol, "max_iter": args.max_iter}
+def ours(args, solver, seed, **parameters):
+    about = {"solver": solver, "random_state": seed, "tol": args.tol, "max_iter": args.max_iter}
+    return partial(MiniBatchSGDRegressor, **about, **parameters)
 
 
 def summary(found):
     """Return the columns that sum up the fits of all seeds."""
-    timings, gaps, said, warned = zip(*found, strict=True)
-    worst = max(range(len(gaps)), key=lambda one: math.inf if math.isnan(gaps[one]) else gaps[one])
-    ratios = [ratio(one, gap) for one, gap in zip(said, gaps, strict=True) if gap > VISIBLE]
+    worst = max(found, key=lambda one: math.inf if math.isnan(one.missing) else one.missing)
+    ratios = [one.ratio for one in found if one.missing > VISIBLE]
     return {
-        "r2_gap": gaps[worst],
-        "n_iter": max((one.result.n_iter or 0 for one in timings if not one.error), default=0),
-        "seconds": median(one.median for one in timings),
-        "said": said[worst],
+        "r2_gap": worst.missing,
+        "n_iter": max(one.timing.result.n_iter or 0 if one.timing.result else 0 for one in found),
+        "seconds": median(one.timing.median for one in found),
+        "said": worst.said,
         "lowest_ratio": min(ratios, default=math.nan),
         "highest_ratio": max(ratios, default=math.nan),
-        "warnings": sum(warned),
-        "error": next((one.error for one in timings if one.error), ""),
+        "warnings": sum(one.warned for one in found),
+        "error": next((one.timing.error for one in found if one.timing.error), ""),
     }
 
 
-def real(args):
-    """Compare R2 of default fits and of other estimators on raw real data."""
-    for name in names_of(args, problems.REAL):
-        yield from compare(name, args.others, ("dense",), args)
+def least_squares(X, y, weight=None, alpha=0.0, fit_intercept=True):
+    """Return the coefficients of the optimum and what it predicts, by SVD of the scaled, weighted rows.
+
+    y and predictions have the shape (n_rows, n_targets), coefficients (n_targets, n_features).
+    """
+    n_rows, n_features = X.shape
+    share = np.full(n_rows, 1.0 / n_rows) if weight is None else weight / weight.sum()
+    x_mean, y_mean = (share @ X, share @ y) if fit_intercept else (np.zeros(n_features), np.zeros(y.shape[1]))
+    scale = np.sqrt(share @ (X - x_mean) ** 2 + alpha)
+    scale[scale == 0.0] = 1.0
+    Z, root = (X - x_mean) / scale, np.sqrt(share)[:, None]
+    rows = np.vstack([root * Z, np.diag(np.sqrt(alpha) / scale)])
+    target = np.vstack([root * (y - y_mean), np.zeros((n_features, y.shape[1]))])
+    scaled = np.linalg.lstsq(rows, target, rcond=CUTOFF)[0]
+    return (scaled / scale[:, None]).T, Z @ scaled + y_mean
 
 
-def hard(args):
-    """Compare R2 of default fits with least squares on hard data, in all forms."""
-    for name in names_of(args, problems.HARD):
-        yield from compare(name, (), args.forms, args)
-
-
-# Random problems
-
-
-def truth(model, problem, targets, best):
-    """Return 2 * (F - F*) over the variance of y (the mean square without an intercept), the largest of the targets.
+def truth(X, y, weight, alpha, fit_intercept):
+    """Return a function of a model that gives 2 * (F - F*) over the variance of y, the largest of the targets.
 
     F - F* is quadratic in the distance from the optimum, which keeps the digits that a difference of losses loses.
+    Without an intercept the mean square of y is taken.
     """
-    best_coef, best_predictions = best
-    moved = np.reshape(model.predict(problem.X), targets.shape) - best_predictions
-    penalty = problem.alpha * np.square(np.reshape(model.coef_, best_coef.shape) - best_coef).sum(axis=1)
-    mean_of = partial(np.average, axis=0, weights=problem.sample_weight)
-    variance = mean_of(np.square(targets - (mean_of(targets) if problem.fit_intercept else 0.0)))
-    return float(((mean_of(np.square(moved)) + penalty) / variance).max())
+    coef, predictions = least_squares(X, y, weight, alpha, fit_intercept)
+    mean_of = partial(np.average, axis=0, weights=weight)
+    variance = mean_of(np.square(y - (mean_of(y) if fit_intercept else 0.0)))
+
+    def missing_of(model):
+        moved = np.reshape(model.predict(X), y.shape) - predictions
+        penalty = alpha * np.square(np.reshape(model.coef_, coef.shape) - coef).sum(axis=1)
+        return float(((mean_of(np.square(moved)) + penalty) / variance).max())
+
+    return missing_of
 
 
 def random(args):
     """Fit random problems, print how often `optimality_gap_` is right, and give the worst fits."""
     found = []
     for seed in range(args.first_seed, args.first_seed + args.random):
-        problem = problems.draw_random(seed)
-        X, y, weight, alpha, fit_intercept = problem
-        targets = np.reshape(y, (len(y), -1))
-        best = least_squares(X, targets, weight, alpha, fit_intercept)
+        X, y, weight, alpha, fit_intercept = problems.draw_random(seed)
+        missing_of = truth(X, np.reshape(y, (len(y), -1)), weight, alpha, fit_intercept)
+        about = {"seed": seed, "n_rows": len(y), "n_features": X.shape[1], "n_targets": y.size // len(y)}
+        about |= {"alpha": alpha, "weights": weight is not None, "fit_intercept": fit_intercept}
         for solver in args.solvers:
-            parameters = parameters_of(args, solver, seed) | {"alpha": alpha, "fit_intercept": fit_intercept}
-            make = partial(MiniBatchSGDRegressor, **parameters)
-            for form, timing in once({form: form_clock(make, X, y, weight, form) for form in args.forms}).items():
-                missing = math.inf if timing.error else truth(timing.result.model, problem, targets, best)
-                said, warned = said_and_warned(timing)
-                row = {"missing": missing, "said": said, "ratio": ratio(said, missing), "seed": seed, "solver": solver}
-                row |= {"form": form, "n_rows": len(y), "n_features": X.shape[1], "n_targets": targets.shape[1]}
-                row |= {"alpha": alpha, "weights": weight is not None, "fit_intercept": fit_intercept}
-                found.append(row | {"warned": warned, "error": timing.error})
-    return worst_of(found, args.tol)
+            make = ours(args, solver, seed, alpha=alpha, fit_intercept=fit_intercept)
+            clocks = {form: form_clock(make, X, y, weight, form) for form in args.forms}
+            for form, one in outcomes(clocks, missing_of).items():
+                found.append((one, about | {"solver": solver, "form": form, "error": one.timing.error}))
+    for one, row in worst_of(found, args.tol):
+        yield {"missing": one.missing, "said": one.said, "ratio": one.ratio, "warned": one.warned} | row
 
 
 def worst_of(found, tol):
-    """Print how often `optimality_gap_` is right to a factor of 3; return the worst fits."""
+    """Print how often `optimality_gap_` is right to a factor of 3; return the worst fits, errors first."""
 
-    def distance(row):
-        return abs(math.log(row["ratio"])) if row["ratio"] > 0.0 else math.inf  # fits that said nothing are the worst
+    def distance(one):  # fits that said nothing are the worst
+        return abs(math.log(one.ratio)) if one.ratio > 0.0 else math.inf
 
-    def is_silent(row):
-        return row["missing"] > tol and not (row["warned"] or row["error"])
+    def is_silent(one):
+        return one.missing > tol and not one.warned
 
-    seen = [row for row in found if row["missing"] > VISIBLE]
-    right = sum(distance(row) <= math.log(FACTOR) for row in seen)
+    seen = [(one, row) for one, row in found if one.timing.error or one.missing > VISIBLE]
+    right = sum(distance(one) <= math.log(FACTOR) for one, _ in seen)
     print(f"{len(found)} fits, {len(seen)} of which miss more than {VISIBLE:g}")
     print(f"optimality_gap_ within a factor of {FACTOR:g} of it: {right}, {100.0 * right / max(len(seen), 1):.1f} %")
-    warned = sum(bool(row["warned"] or row["error"]) for row in found)
-    print(f"more than tol away, without a warning: {sum(map(is_silent, found))}; warnings and errors: {warned}")
-    return sorted(seen, key=lambda row: (not is_silent(row), -distance(row), -row["missing"]))[:10]
+    loud = sum(bool(one.warned or one.timing.error) for one, _ in found)
+    print(f"more than tol away, without a warning: {sum(is_silent(one) for one, _ in found)}; warnings, errors: {loud}")
+    return sorted(seen, key=lambda it: (not it[0].timing.error, not is_silent(it[0]), -distance(it[0])))[:10]
 
 
-# Other losses
-
-
-def mean_loss(loss, epsilon, residual):
-    """Return the mean of a loss, from its definition."""
-    size = np.abs(residual)
+def rounded(loss, epsilon, residual, width=1e-12):
+    """Return losses and their slopes, from the definition; the kink of a loss is rounded over a width."""
+    size, sign = np.abs(residual), np.sign(residual)
     if loss == "huber":
-        return float(np.where(size <= epsilon, 0.5 * size**2, epsilon * (size - 0.5 * epsilon)).mean())
-    return float((np.maximum(size - epsilon, 0.0) ** (2 if loss.startswith("squared") else 1)).mean())
+        inside = np.minimum(size, epsilon)
+        return inside * (size - 0.5 * inside), sign * inside
+    if loss == "squared_epsilon_insensitive":
+        outside = np.maximum(size - epsilon, 0.0)
+        return outside**2, 2.0 * sign * outside
+    excess = (size - epsilon) / width
+    return np.logaddexp(0.0, excess) * width, sign / (1.0 + np.exp(-np.clip(excess, -500, 500)))
 
 
 def smallest_loss(loss, epsilon, X, y):
     """Return the smallest mean loss, by L-BFGS on standardised columns, a kink rounded in ever smaller widths."""
     Z = np.column_stack([(X - X.mean(axis=0)) / X.std(axis=0), np.ones(len(X))])
 
-    def rounded(residual, width):
-        size = np.abs(residual)
-        if loss == "huber":
-            inside = np.minimum(size, epsilon)
-            return inside * (size - 0.5 * inside), np.sign(residual) * inside
-        if loss == "squared_epsilon_insensitive":
-            outside = np.maximum(size - epsilon, 0.0)
-            return outside**2, 2.0 * np.sign(residual) * outside
-        excess = (size - epsilon) / width
-        return np.logaddexp(0.0, excess) * width, np.sign(residual) / (1.0 + np.exp(-np.clip(excess, -500, 500)))
-
     def function(v, width):
-        values, slopes = rounded(Z @ v - y, width)
+        values, slopes = rounded(loss, epsilon, Z @ v - y, width)
         return values.mean() / y.std(), Z.T @ slopes / len(y) / y.std()
 
     v = np.linalg.lstsq(Z, y, rcond=None)[0]
     options = {"maxiter": 20_000, "maxfun": 50_000, "ftol": 1e-16, "gtol": 1e-12, "maxcor": 30}
     for width in WIDTHS:
         v = minimize(function, v, (width * y.std(),), "L-BFGS-B", jac=True, options=options).x
-    return mean_loss(loss, epsilon, Z @ v - y)
+    return rounded(loss, epsilon, Z @ v - y)[0].mean()
 
 
 def objectives(X, y):
-    """Give the name, the optimum, the value of a model and the parameters of each objective."""
+    """Give the parameters, the smallest value and a function of predictions and coefficients for each objective."""
     epsilon = 0.1 * y.std()
     for loss in LOSSES:
-        value = partial(lambda loss, model: mean_loss(loss, epsilon, model.predict(X) - y), loss)
-        yield loss, smallest_loss(loss, epsilon, X, y), value, {"loss": loss, "epsilon": epsilon}
+
+        def mean_loss(predictions, coef, loss=loss):
+            return rounded(loss, epsilon, predictions - y)[0].mean()
+
+        yield {"loss": loss, "epsilon": epsilon}, smallest_loss(loss, epsilon, X, y), mean_loss
     for alpha in ALPHAS:
 
         def ridge(predictions, coef, alpha=alpha):
-            return 0.5 * float(np.square(predictions - y).mean()) + 0.5 * alpha * float(np.square(coef).sum())
+            return 0.5 * np.square(predictions - y).mean() + 0.5 * alpha * np.square(coef).sum()
 
         coef, predictions = least_squares(X, y[:, None], alpha=alpha)
-        value = partial(lambda ridge, model: ridge(model.predict(X), model.coef_), ridge)
-        yield f"squared error, l2, alpha {alpha:g}", ridge(predictions[:, 0], coef), value, {"alpha": alpha}
+        yield {"alpha": alpha}, ridge(predictions[:, 0], coef), ridge
 
 
 def losses(args):
     """Compare other objectives with their optimum."""
     for name in names_of(args, ("diabetes", "california_housing", "diamonds")):
         X, y = problems.draw(name, most_rows=args.most_rows)
-        for what, best, value, parameters in objectives(X, y):
+        for parameters, best, value in objectives(X, y):
             for solver in args.solvers:
-                common = {"solver": solver, "tol": args.tol, "max_iter": args.max_iter} | parameters
-                fits = [MiniBatchSGDRegressor(random_state=seed, **common).fit(X, y) for seed in range(args.seeds)]
-                gap = max(map(value, fits)) / best - 1.0
-                n_iter = max(model.n_iter_ for model in fits)
-                yield {"problem": name, "objective": what, "solver": solver, "relative_gap": gap, "n_iter": n_iter}
-
-
-# What must not matter
+                fits = [ours(args, solver, seed, **parameters)().fit(X, y) for seed in range(args.seeds)]
+                row = {"problem": name, "objective": parameters.get("loss", f"l2, alpha {parameters.get('alpha')}")}
+                row |= {"solver": solver, "n_iter": max(one.n_iter_ for one in fits)}
+                yield row | {"relative_gap": max(value(one.predict(X), one.coef_) for one in fits) / best - 1.0}
 
 
 def invariance(args):
-    """Give R2 below least squares, or the largest change of a prediction in standard deviations of y."""
+    """Fit what must not matter: R2 that is missing, or the change of predictions in standard deviations of y."""
     for name in names_of(args, [*problems.REAL, "curve"]):
         X, y = problems.draw(name, most_rows=args.most_rows)
         for solver in args.solvers:
             make = partial(MiniBatchSGDRegressor, solver=solver, random_state=0)
-            for what, value, n_iter in [*gaps(make, X, y), *changes(make, X, y), *orders(make, X, y)]:
+            for what, value, n_iter in variations(make, X, y):
                 yield {"problem": name, "solver": solver, "what": what, "value": value, "n_iter": n_iter}
 
 
-def gaps(make, X, y):
-    """R2 below least squares: by batch size, in float32, and of 20 calls of partial_fit over the rows in file order."""
-    best = best_r2(X, y)
+def variations(make, X, y):
+    """Vary batches, dtype, calls, units, offsets and the order of rows; dense data alone are offset and sorted."""
+    best, is_sparse = best_r2(X, y), sparse.issparse(X)
     for batch_size in BATCHES:
         if batch_size == "full" or batch_size <= 2 * len(y):
             model = make(batch_size=batch_size).fit(X, y)
             yield f"gap, batch_size {batch_size}", best - r2_of(model.predict(X), y), model.n_iter_
     X4 = X.astype(np.float32)
-    if np.isfinite(X4.data if sparse.issparse(X) else X4).all():
+    if np.isfinite(X4.data if is_sparse else X4).all():
         model = make().fit(X4, y)
         yield "gap, float32", best_r2(X4, y) - r2_of(model.predict(X4), y), model.n_iter_
     model = make()
     for rows in np.array_split(np.arange(len(y)), min(20, len(y) // 2)):
         model.partial_fit(X[rows], y[rows])
     yield "gap, partial_fit of 20 chunks", best - r2_of(model.predict(X), y), model.n_iter_
-
-
-def changes(make, X, y):
-    """Change of predictions by units of 1e-6, 1 and 1e6 in turn, and by offsets of 1e4 (dense data only)."""
     base, units = make().fit(X, y).predict(X), np.resize([1e-6, 1.0, 1e6], X.shape[1])
-    others = {"units": X @ sparse.diags_array(units) if sparse.issparse(X) else X * units}
-    others |= {} if sparse.issparse(X) else {"offsets": X + 1e4}
+    others = {"units": X @ sparse.diags_array(units)} if is_sparse else {"units": X * units, "offsets": X + 1e4}
     for what, other in others.items():
         model = make().fit(other, y)
         yield f"change, {what}", np.abs(model.predict(other) - base).max() / y.std(), model.n_iter_
-
-
-def orders(make, X, y):
-    """R2 of steps alone with shuffle="blocks" below that with a permutation, of sorted rows (dense data only)."""
-    for what, keys in () if sparse.issparse(X) else (("y", y), ("a feature", X[:, 0])):
+    for what, keys in [] if is_sparse else [("y", y), ("a feature", X[:, 0])]:
         order, steps = np.argsort(keys, kind="stable"), partial(make, max_iter=EPOCHS, tol=None)
-        permuted, blocks = (
-            r2_of(steps(shuffle=shuffle).fit(X[order], y[order]).predict(X), y) for shuffle in (True, "blocks")
-        )
-        yield f"blocks, sorted by {what}", permuted - blocks, EPOCHS
+        models = [steps(shuffle=shuffle).fit(X[order], y[order]) for shuffle in (True, "blocks")]
+        permuted, blocks = (r2_of(model.predict(X), y) for model in models)
+        yield f"blocks below a permutation, sorted by {what}", permuted - blocks, EPOCHS
 
 
-PARTS = {"real": real, "hard": hard, "random": random, "losses": losses, "invariance": invariance}
+PARTS = {
+    "real": lambda args: compare(args, problems.REAL, args.others, ("dense",)),
+    "hard": lambda args: compare(args, problems.HARD, (), args.forms),
+    "random": random,
+    "losses": losses,
+    "invariance": invariance,
+}
 
 
 def main():
     parser = make_parser(__doc__, PARTS, repeats=None, threads=2)
     parser.add_argument("--solvers", default="numba,torch", help="with commas between (default: %(default)s)")
-    parser.add_argument(
-        "--others", default=";".join(OTHERS), help="of part real, with semicolons (default: %(default)s)"
-    )
+    parser.add_argument("--others", default=";".join(OTHERS), help="of part real (default: %(default)s)")
     parser.add_argument("--forms", default=",".join(FORMS), help="with commas between (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=10, help="0 .. seeds - 1 (default: %(default)s)")
-    parser.add_argument("--tol", type=float, default=1e-3, help="of our fits (default: %(default)s)")
-    parser.add_argument("--max-iter", type=int, default=1000, help="of our fits (default: %(default)s)")
-    parser.add_argument("--random", type=int, default=100, metavar="N", help="random problems (default: %(default)s)")
-    parser.add_argument("--first-seed", type=int, default=0, help="of the random problems (default: %(default)s)")
+    for name, default, about in (
+        ("--seeds", 10, "0 .. seeds - 1"),
+        ("--tol", 1e-3, "of our fits"),
+        ("--max-iter", 1000, "of our fits"),
+        ("--random", 100, "number of random problems"),
+        ("--first-seed", 0, "of the random problems"),
+    ):
+        parser.add_argument(name, type=type(default), default=default, help=f"{about} (default: %(default)s)")
     args = parser.parse_args()
     args.solvers = choose(parser, args.solvers, ("numba", "torch", "normal_equation"), ",")
     args.others = choose(parser, args.others, CONTENDERS)

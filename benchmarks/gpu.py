@@ -1,12 +1,11 @@
 """Epochs, fits and the closed form on a GPU: ``python benchmarks/gpu.py``; ``--device cpu`` measures torch on the CPU.
 
-First every path is compared with solver="numba", which takes the same steps; a path that differs is an error and nothing
-is timed. Each time stands beside its floor: bytes over the measured copy bandwidth, or the number of steps times the
-time of the smallest step, that of one row of two features. Parts, all in one CSV file:
+First every path is compared with solver="numba", which takes the same steps; a path that differs is an error. Each time
+stands beside its floor: bytes over the measured copy bandwidth, or the number of steps times the time of the smallest
+step, that of one row of two features. Parts, all in one CSV file:
 
-- epochs: epochs at several batch sizes beside the textbook loop, a fit from NumPy, and many targets.
-- loops: epochs of 32 rows a batch beside loops that people write.
-- closed: the closed form of float32 tensors on the device, its moments in float64.
+- epochs: epochs beside the loop of textbooks and solver="numba" on one core.
+- fits: a fit from NumPy, many targets, and the closed form of float32 tensors, its moments in float64.
 """
 
 import os
@@ -20,17 +19,11 @@ from scipy import sparse
 
 from sgdlinreg import MiniBatchSGDRegressor
 
-BATCHES = (32, 1024, 65536)
-LOOPS = ("60000 x 10", "40000 x 64", "20000 x 200", "10000 x 500", "6000 x 700", "5000 x 1000", "3000 x 4000")
+LARGE = "4000000 x 64, float32"
+SMALL = ("60000 x 10", "40000 x 64", "20000 x 200", "10000 x 500", "6000 x 700", "5000 x 1000", "3000 x 4000")
 ETA0 = 1e-4
-EAGER_STEPS = 300
-"""Steps of the loops, which are extrapolated by the row."""
-CASES = [  # features, batch, where steps are taken on a GPU
-    (17, 16, "one launch"),
-    (64, 32, "one launch"),
-    (64, 3000, "shared batches"),
-    (1100, 8, "torch operations"),
-]
+LOOP_STEPS = 300  # of the textbook loop, which is extrapolated by the row
+CASES = [(17, 16, "one launch"), (64, 32, "one launch"), (64, 3000, "shared batches"), (1100, 8, "torch operations")]
 STEPS = {"eta0": ETA0, "tol": None, "random_state": 0}
 
 
@@ -50,30 +43,18 @@ def our_epoch(X, y, batch_size, solver="torch", **where):
     """Return a clock of an epoch, of rows that are where the solver works."""
     make = partial(MiniBatchSGDRegressor, solver=solver, batch_size=batch_size, **STEPS, **where)
     X = torch.tensor(X, device=where["device"]) if solver == "torch" else X
-
-    def fit(n_epochs):
-        waiting(lambda: make(max_iter=n_epochs).fit(X, y))()
-
-    return epoch_clock(fit)
+    return epoch_clock(lambda n: waiting(lambda: make(max_iter=n).fit(X, y))())
 
 
-def loop(X, y, batch_size, device, by_hand=False):
-    """Return a clock of an epoch of a loop in torch: linear layer, autograd and optimiser, or the gradient by hand."""
+def loop(X, y, batch_size, device):
+    """Return a clock of an epoch of the textbook loop: linear layer, autograd and optimiser."""
     data, target = torch.tensor(X, device=device), torch.tensor(y, device=device)[:, None]
     layer = torch.nn.Linear(X.shape[1], 1, device=device, dtype=data.dtype)
-    optimiser, w, b = torch.optim.SGD(layer.parameters(), lr=ETA0), data.new_zeros(X.shape[1], 1), data.new_zeros(1)
-    steps = max(2, min(EAGER_STEPS, len(X) // batch_size))
+    optimiser = torch.optim.SGD(layer.parameters(), lr=ETA0)
+    steps = max(2, min(LOOP_STEPS, len(X) // batch_size))
 
     def run():
-        order = torch.randperm(len(X), device=device)
-        for number in range(steps):
-            rows = order[number * batch_size : (number + 1) * batch_size]
-            if by_hand:
-                taken = data[rows]
-                residual = torch.addmm(b - target[rows], taken, w)
-                w.sub_(taken.T @ residual, alpha=ETA0 / len(rows))
-                b.sub_(residual.mean(), alpha=ETA0)
-                continue
+        for rows in torch.randperm(len(X), device=device)[: steps * batch_size].split(batch_size):
             optimiser.zero_grad()
             (0.5 * torch.nn.functional.mse_loss(layer(data[rows]), target[rows])).backward()
             optimiser.step()
@@ -86,18 +67,13 @@ def check(device):
     """Compare fits of every path with those of solver="numba"; a Huber loss in float32 magnifies rounding too much."""
     for n_features, batch_size, where in CASES:
         X, y = normal(5003, n_features, n_targets=2)
-        rare = sparse.csr_array(X * (np.abs(X) > 1.0))
-        penalised = {"loss": "huber", "penalty": "elasticnet", "epsilon": 0.3}
-        for rows, tolerance, loss in (
-            (X, 1e-9, {}),
-            (X, 1e-9, penalised),
-            (X.astype("float32"), 2e-4, {}),
-            (rare, 1e-9, {}),
-        ):
+        rare, given = sparse.csr_array(X * (np.abs(X) > 1.0)), X.astype("float32")
+        huber = {"loss": "huber", "penalty": "elasticnet", "epsilon": 0.3}
+        for rows, tolerance, loss in ((X, 1e-9, {}), (X, 1e-9, huber), (given, 2e-4, {}), (rare, 1e-9, {})):
             options = {"alpha": 0.01, "momentum": 0.5, "batch_size": batch_size, "max_iter": 3, "tol": None} | loss
-            fit = partial(MiniBatchSGDRegressor, random_state=0, **options)
-            expected = fit(solver="numba").fit(rows, y).coef_
-            found = fit(solver="torch", device=device).fit(rows, y).coef_
+            make = partial(MiniBatchSGDRegressor, random_state=0, **options)
+            expected = make(solver="numba").fit(rows, y).coef_
+            found = make(solver="torch", device=device).fit(rows, y).coef_
             if not np.allclose(found, expected, tolerance, tolerance * np.abs(expected).max()):
                 raise SystemExit(f"{where}, {n_features} features, {rows.dtype}, {loss}: not the same steps")
     print("every path takes the same steps")
@@ -110,6 +86,7 @@ def machine_of(device, fast):
     there, host = torch.empty_like(here), host.pin_memory() if torch.device(device).type == "cuda" else host
     square = torch.zeros((side, side), dtype=torch.float64, device=device)
     return {
+        "device": torch.cuda.get_device_name(device) if host.is_pinned() else "CPU",
         "copy": 2 * 4 * size / seconds_of(lambda: there.copy_(here)),
         "upload": 4 * size / seconds_of(lambda: here.copy_(host)),
         "step": in_turn({"step": our_epoch(*normal(2000, 2, "float32"), 1, device=device)}, 3)["step"].median / 2000,
@@ -118,41 +95,33 @@ def machine_of(device, fast):
 
 
 def epochs(args):
-    """Time epochs, a fit from NumPy and many targets."""
-    n_rows, n_features, n_targets = (20_000, 16, 8) if args.fast else (4_000_000, 64, 128)
-    X, y = normal(n_rows, n_features, "float32")
-    for batch_size in BATCHES[:2] if args.fast else BATCHES:
-        floor = max(X.nbytes / args.machine["copy"], -(-n_rows // batch_size) * args.machine["step"])
-        clocks = {f"epoch, batch {batch_size}": our_epoch(X, y, batch_size, device=args.device)}
-        clocks[f"textbook loop, batch {batch_size}"] = loop(X, y, batch_size, args.device)
-        if batch_size == 32:
-            clocks["numba on one core, batch 32"] = our_epoch(X, y, 32, "numba")
+    """Time epochs of large data at several batch sizes (on a GPU only), and of small data by batches of 32 rows."""
+    large = [(LARGE, size) for size in (32, 1024, 65536)] if args.device != "cpu" else []
+    small = [(f"{shape}, {dtype}", 32) for dtype in ("float32", "float64") for shape in SMALL]
+    cases = [(name, 32) for name in args.problems or []] or [*large, *small]
+    for name, size in cases[:: 3 if args.fast else 1]:
+        X, y = draw(name, most_rows=args.most_rows)
+        clocks = {"ours": our_epoch(X, y, size, device=args.device), "numba": our_epoch(X, y, size, "numba")}
+        clocks["textbook loop"] = loop(X, y, size, args.device)
+        floor = max(X.nbytes / args.machine["copy"], -(-len(X) // size) * args.machine["step"])
         for what, one in in_turn(clocks, args.repeats).items():
-            yield row_of(args, what, one.median, floor)
+            yield row_of(args, f"{name}, batch {size}, {what}", one.median, floor)
+
+
+def fits(args):
+    """Time a fit from NumPy, many targets, and the closed form."""
+    n_targets = 8 if args.fast else 128
+    X, y = draw(LARGE, most_rows=args.most_rows)
     fit = MiniBatchSGDRegressor(solver="torch", device=args.device, batch_size=1024, max_iter=1, **STEPS).fit
     clocks = {"fit": waiting(lambda: fit(X, y)), "epoch": our_epoch(X, y, 1024, device=args.device)}
     found = in_turn(clocks, args.repeats)
     floor = X.nbytes / args.machine["upload"] + found["epoch"].median
     yield row_of(args, "fit from NumPy, 1 epoch, batch 1024", found["fit"].median, floor)
-    X, y = normal(n_rows // 20, n_features, "float32", n_targets)
+    X, y = normal(len(X) // 20, X.shape[1], "float32", n_targets)
     clocks = {n: our_epoch(X, y[:, :n], 32, device=args.device) for n in (1, n_targets)}
     found = in_turn(clocks, args.repeats)
     yield row_of(args, f"{n_targets} targets, batch 32, {len(X)} rows", found[n_targets].median, found[1].median)
-
-
-def loops(args):
-    """Time epochs of small data beside loops in torch; the floor is the smallest step."""
-    for name in args.problems or [f"{shape}, {dtype}" for dtype in ("float32", "float64") for shape in LOOPS]:
-        X, y = draw(name, most_rows=args.most_rows)
-        clocks = {"ours": our_epoch(X, y, 32, device=args.device)}
-        clocks |= {what: loop(X, y, 32, args.device, what == "by hand") for what in ("textbook", "by hand")}
-        for what, one in in_turn(clocks, args.repeats).items():
-            yield row_of(args, f"{name}, {what}", one.median, -(-len(X) // 32) * args.machine["step"])
-
-
-def closed(args):
-    """Time the closed form."""
-    n_rows, n_features = (20_000, 16) if args.fast else (4_000_000, 256)
+    n_rows, n_features = args.most_rows or 4_000_000, 256
     X = torch.randn((n_rows, n_features), device=args.device)
     y = X[:, 0] + torch.randn(n_rows, device=args.device)
     seconds = seconds_of(lambda: MiniBatchSGDRegressor().fit(X, y), args.repeats)
@@ -161,11 +130,10 @@ def closed(args):
 
 
 def row_of(args, what, seconds, floor):
-    about = {"device": torch.cuda.get_device_name(args.device) if "cuda" in args.device else "CPU"} | args.machine
-    return {"what": what, "seconds": seconds, "floor": floor, "over_floor": seconds / floor} | about
+    return {"what": what, "seconds": seconds, "floor": floor, "over_floor": seconds / floor} | args.machine
 
 
-PARTS = {"epochs": epochs, "loops": loops, "closed": closed}
+PARTS = {"epochs": epochs, "fits": fits}
 
 
 def main():

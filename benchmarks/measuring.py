@@ -11,13 +11,15 @@ import math
 import os
 import platform
 import random
+import re
 import subprocess
 import sys
 import time
 import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from functools import partial
+from importlib.metadata import distributions
 from pathlib import Path
 from statistics import median
 from textwrap import shorten
@@ -31,21 +33,11 @@ from scipy.sparse.linalg import lsmr
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-PACKAGES = ("numpy", "scikit-learn", "numba", "torch", "sgdlinreg")
-OTHERS = ("scikit-learn-intelex", "skorch", "keras", "river", "vowpalwabbit")
-FAST_ROWS = 1000
-"""Rows of every problem with --fast."""
-LARGE = 5e7
-"""Values from which least squares goes by moments: such data are well conditioned here."""
-CUTOFF = 1e-13
-"""Singular values that count as 0, relative to the largest."""
-
-
-WIDE = ("problem", "name", "what", "objective")
-"""Columns of long texts."""
-
-
-# The loop
+PACKAGES = ("numpy", "scikit-learn", "numba", "torch", "scikit-learn-intelex", "sgdlinreg")
+FAST_ROWS = 1000  # of every problem with --fast
+LARGE = 5e7  # values from which least squares goes by moments: such data are well conditioned here
+CUTOFF = 1e-13  # singular values that count as 0, relative to the largest
+WIDE = ("problem", "name", "what", "objective")  # columns of long texts
 
 
 @dataclass
@@ -55,7 +47,7 @@ class Timing:
     seconds: list[float] = field(default_factory=list)
     result: Any = None
     error: str = ""
-    turns: float = math.inf
+    last_turn: float = math.inf
 
     @property
     def median(self):
@@ -67,13 +59,27 @@ class Timing:
         return median([a / b for a, b in zip(self.seconds, other.seconds, strict=False)] or [math.nan])
 
 
+@dataclass
+class Fit:
+    """A fitted model and the warnings of the fit."""
+
+    model: Any
+    warnings: list
+
+    @property
+    def n_iter(self):
+        """The largest n_iter_, of the last step of a pipeline; "" where there is none."""
+        n_iter = getattr(self.model[-1] if hasattr(self.model, "steps") else self.model, "n_iter_", None)
+        return "" if n_iter is None else int(np.max(n_iter))
+
+
 def in_turn(clocks, repeats, slow=math.inf, pause=0.0):
     """Call contenders in turn and keep their seconds.
 
     Parameters
     ----------
     clocks : dict of str to callable() -> (seconds, result)
-        Each is called once to warm up and then `repeats` times: in a random order, then in the reverse of it, and so on.
+        Each is called once to warm up, then `repeats` times: in a random order, then in the reverse of it, and so on.
     repeats : int
     slow : float
         A contender whose warm-up takes more seconds is not called again; its warm-up counts.
@@ -90,41 +96,19 @@ def in_turn(clocks, repeats, slow=math.inf, pause=0.0):
             gc.collect()
             gc.freeze()  # else a collection in a timed call walks all modules: 0.2 s with torch and numba loaded
         order = order[::-1] if turn % 2 == 0 else rng.sample(order, len(order))
-        for name in order:
+        for name in [name for name in order if turn <= found[name].last_turn]:
             one = found[name]
-            if turn > one.turns:
-                continue
             time.sleep(pause)
             try:
                 seconds, one.result = clocks[name]()
             except Exception as error:  # a failure is a result, not the end of the run
-                one.error, one.turns = shorten(f"{type(error).__name__}: {error}", 90), -1
+                one.error, one.last_turn = shorten(f"{type(error).__name__}: {error}", 90), -1
                 continue
             if turn or seconds > slow:
                 one.seconds.append(seconds)
-            if not turn and seconds > slow:
-                one.turns = 0
+                one.last_turn = repeats if turn else 0
     gc.unfreeze()
     return found
-
-
-def once(clocks):
-    """Call each contender once, without a warm-up."""
-    return in_turn(clocks, 0, slow=0.0)
-
-
-@dataclass
-class Fit:
-    """A fitted model and the warnings of the fit."""
-
-    model: Any
-    warnings: list
-
-    @property
-    def n_iter(self):
-        """The largest n_iter_ of the last step of a pipeline; "" where there is none."""
-        n_iter = getattr(self.model[-1] if hasattr(self.model, "steps") else self.model, "n_iter_", None)
-        return "" if n_iter is None else int(np.max(n_iter))
 
 
 def clock(action):
@@ -154,13 +138,9 @@ def fit_clock(make, *data, method="fit", **keywords):
 
 
 def epoch_clock(fit, more_seconds=0.3):
-    """Return a clock of one epoch: the slope between fits of many epochs and of one, so that set-up does not count.
+    """Return a clock of an epoch: the slope between ``fit(1)`` and more epochs, so that set-up does not count.
 
-    Parameters
-    ----------
-    fit : callable(n_epochs)
-    more_seconds : float
-        The additional epochs of the longer fit take about as long.
+    The additional epochs of the longer fit take about `more_seconds`.
     """
 
     def seconds_of(epochs):
@@ -172,44 +152,11 @@ def epoch_clock(fit, more_seconds=0.3):
     return lambda: ((seconds_of(1 + more) - seconds_of(1)) / more, None)
 
 
-# R2
-
-
 def r2_of(predictions, y):
     """Return R2; not finite for a model that overflows."""
     with np.errstate(all="ignore"):
         error = np.asarray(predictions, dtype=np.float64) - y
         return float(1.0 - np.square(error).mean() / np.var(y, dtype=np.float64))
-
-
-def least_squares(X, y, weight=None, alpha=0.0, fit_intercept=True):
-    """Return the coefficients of the optimum and what it predicts, by SVD of the scaled, weighted rows.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_rows, n_features)
-    y : ndarray of shape (n_rows, n_targets)
-    weight : ndarray of shape (n_rows,) or None
-    alpha, fit_intercept : as in the estimator
-
-    Returns
-    -------
-    tuple of ndarrays of shape (n_targets, n_features), (n_rows, n_targets)
-    """
-    n_rows, n_features = X.shape
-    share = np.full(n_rows, 1.0 / n_rows) if weight is None else weight / weight.sum()
-    x_mean, y_mean = (share @ X, share @ y) if fit_intercept else (np.zeros(n_features), np.zeros(y.shape[1]))
-    Z = X - x_mean
-    scale = np.sqrt(share @ Z**2 + alpha)
-    scale[scale == 0.0] = 1.0
-    Z = Z / scale
-    root = np.sqrt(share)[:, None]
-    rows, target = root * Z, root * (y - y_mean)
-    if alpha:
-        rows = np.vstack([rows, np.diag(np.sqrt(alpha) / scale)])
-        target = np.vstack([target, np.zeros((n_features, y.shape[1]))])
-    scaled = np.linalg.lstsq(rows, target, rcond=CUTOFF)[0]
-    return (scaled / scale[:, None]).T, Z @ scaled + y_mean
 
 
 def best_r2(X, y):
@@ -233,22 +180,8 @@ def best_r2(X, y):
     return float(product @ np.linalg.solve(moment, product) / (centred @ centred))
 
 
-# Options and tables
-
-
 def make_parser(about, parts, repeats, threads):
-    """Return a parser of the options that all scripts have.
-
-    Parameters
-    ----------
-    about : str
-        The docstring of the script.
-    parts : dict of str to callable
-    repeats : int or None
-        Default; None for no such option.
-    threads : int
-        Default.
-    """
+    """Return a parser of the options that all scripts have, with these defaults; no --repeats for None."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default=",".join(parts), help="with commas between (default: %(default)s)")
     parser.add_argument("--problems", help="names, with semicolons between (default: those of the part)")
@@ -261,26 +194,14 @@ def make_parser(about, parts, repeats, threads):
 
 
 def run_parts(parser, args, parts, file=None):
-    """Run the chosen parts of a script, which give rows, with the chosen number of threads.
-
-    Parameters
-    ----------
-    parser, args : the parser and what it gave
-    parts : dict of str to callable(args) -> iterable of dict
-    file : str or None
-        Name of one file of all parts; by default each part has its own, with its name.
-    """
+    """Run the chosen parts of a script, which give rows; each has a file with its name, unless one is given for all."""
     names = choose(parser, args.parts, parts, ",")
-    fix_threads(args.threads)
     if args.problems:
         args.problems = [name.strip() for name in args.problems.split(";")]
-        if unknown := [name for name in args.problems if not problems.is_available(name)]:
-            parser.error(
-                f"no {'; '.join(unknown)} here; there are {'; '.join(problems.PROBLEMS)} and normal data, n x d"
-            )
+        choose(parser, ";".join(name for name in args.problems if not problems.is_available(name)), problems.PROBLEMS)
+    fix_threads(args.threads)
     args.most_rows = FAST_ROWS if args.fast else None
-    folder = args.output or (None if args.fast else RESULTS)
-    about = describe(args.threads)
+    folder, about = args.output or (None if args.fast else RESULTS), describe(args.threads)
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     warnings.simplefilter("ignore")
     table = Table(folder and file and folder / file, about)
@@ -304,28 +225,21 @@ def fix_threads(threads):
     """Start the script anew with this number of threads, which libraries read when they are imported."""
     wanted = dict.fromkeys(THREAD_VARIABLES, str(threads))
     if any(os.environ.get(name) != value for name, value in wanted.items()):
-        sys.stdout.flush()
         os.execve(sys.executable, sys.orig_argv, os.environ | wanted)
 
 
 class Table:
-    """Rows that are printed as they come, and written to a CSV file with what a run shares.
-
-    Parameters
-    ----------
-    path : Path or None
-    about : dict
-        Columns that all rows share.
-    """
+    """Rows that are printed as they come, and written to a CSV file, if any, with what all rows of a run share."""
 
     def __init__(self, path, about):
         self.path, self.about, self.rows = path, about, []
 
     def add(self, row):
         """Print a row and write the file, so that a run that is interrupted keeps what it has."""
-        if not self.rows or list(self.rows[-1]) != list(row):
-            print("  ".join(name.ljust(_width(name)) for name, value in row.items()).rstrip())
-        print("  ".join(_shown(value).ljust(_width(name)) for name, value in row.items()).rstrip(), flush=True)
+        widths = [max(len(name), 28 if name in WIDE else 9) for name in row]
+        is_new = not self.rows or list(self.rows[-1]) != list(row)
+        for line in ([row] if is_new else []) + [map(_shown, row.values())]:
+            print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip(), flush=True)
         self.rows.append(row)
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -333,13 +247,8 @@ class Table:
                 names = dict.fromkeys(name for one in self.rows for name in one)
                 writer = csv.DictWriter(file, [*names, *self.about], lineterminator="\n")
                 writer.writeheader()
-                writer.writerows(
-                    {name: _shown(value, 9) for name, value in (one | self.about).items()} for one in self.rows
-                )
-
-
-def _width(name):
-    return max(len(name), 28 if name in WIDE else 9)
+                for one in self.rows:
+                    writer.writerow({name: _shown(value, 9) for name, value in (one | self.about).items()})
 
 
 def _shown(value, digits=4):
@@ -348,37 +257,15 @@ def _shown(value, digits=4):
 
 def describe(threads):
     """Return the columns that every row of a run shares: machine, threads, versions, commit and date."""
-    commit = _output_of("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
-    changed = _output_of("git", "-C", str(ROOT), "status", "--porcelain", "--", ".", ":!benchmarks/results")
+    path, installed = Path("/proc/cpuinfo"), {one.name: one.version for one in distributions()}
+    models = re.findall(r"model name\s*: (.*)", path.read_text() if path.exists() else "")
+    git = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True)
+    changed = git(["git", "status", "--porcelain", "--", ".", ":!benchmarks/results"]).stdout
     return {
-        "machine": f"{_cpu_model()}, {os.cpu_count()} cores",
+        "machine": f"{[*models, platform.machine()][0]}, {os.cpu_count()} cores",
         "threads": threads,
         "python": platform.python_version(),
-        **{package: _version(package) for package in PACKAGES},
-        "others": "; ".join(f"{package} {_version(package)}" for package in OTHERS if _version(package)),
-        "commit": commit + "+" * bool(changed),  # files other than results differ from it
+        **{package: installed.get(package, "") for package in PACKAGES},
+        "commit": git(["git", "rev-parse", "--short", "HEAD"]).stdout.strip() + "+" * bool(changed),
         "date": datetime.now(UTC).date().isoformat(),
     }
-
-
-def _cpu_model():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or platform.machine())
-
-
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-def _output_of(*command):
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

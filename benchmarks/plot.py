@@ -9,10 +9,8 @@ import argparse
 import csv
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 RESULTS = Path(__file__).parent / "results"
@@ -25,18 +23,13 @@ STYLES = {  # colour and marker, told apart without seeing colours, too
     "scikit-learn-intelex": ("#009E73", "X"),
     "MLPRegressor": ("#999933", "v"),
     "torch-loop": ("#882255", "^"),
-    "skorch": ("#CC79A7", "<"),
-    "Keras": ("#E69F00", ">"),
-    "river": ("#332288", "d"),
-    "Vowpal Wabbit": ("#888888", "h"),
 }
-SAME = {
+SAME = {  # names that share a style with another
     "batch 32": "sgdlinreg-numba",
     "StandardScaler+SGDRegressor": "SGDRegressor",
     "sgdlinreg, closed form": "sgdlinreg",
     "sgdlinreg-numba, default": "sgdlinreg-numba",
 }
-"""Names that share a style with another."""
 SMALLEST_GAP = 1e-12
 
 
@@ -62,10 +55,9 @@ def plain(axis, values):
 
 def legend_below(figure, axes, columns):
     """Draw one legend for all axes, under them."""
-    handles = {}
-    for one in axes:
-        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
+    pairs = [pair for one in axes for pair in zip(*one.get_legend_handles_labels(), strict=True)]
+    handles = {label: handle for handle, label in reversed(pairs)}
+    handles = {label: handles[label] for _, label in pairs}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 
@@ -79,10 +71,8 @@ def epochs(rows):
         ours, look = times["batch 32"][1], style_of("batch 32")
         one.loglog(*times["SGDRegressor"], label="SGDRegressor", **style_of("SGDRegressor"))
         one.loglog(d, ours, label="sgdlinreg-numba, batch 32; band: 10 to 256", **look)
-        band = times["batch 10"][1], times["batch 256"][1]
-        one.fill_between(d, *band, color=look["color"], alpha=0.25, linewidth=0)
-        limit = [time / count for time, count in zip(ours, reads, strict=True)]
-        one.loglog(d, limit, "--", color="black", label="memory bandwidth: one X @ w")
+        one.fill_between(d, times["batch 10"][1], times["batch 256"][1], color=look["color"], alpha=0.25, linewidth=0)
+        one.loglog(d, np.divide(ours, reads), "--", color="black", label="memory bandwidth: one X @ w")
         one.set(title=dtype, xlabel="features")
         plain(one.xaxis, d)
         one.grid(alpha=0.3)
@@ -95,9 +85,8 @@ def epochs(rows):
 def suboptimality(rows):
     """Draw the gap to least squares against seconds, a panel for each problem."""
     problems = list(dict.fromkeys(row["problem"] for row in rows))
-    n_rows = -(-len(problems) // 2)
-    figure, grid = plt.subplots(n_rows, 2, figsize=(9, 3.4 * n_rows + 0.8), layout="constrained", squeeze=False)
-    axes = grid.ravel()
+    figure, axes = plt.subplots(-(-len(problems) // 2), 2, figsize=(9, 7.6), layout="constrained", squeeze=False)
+    axes = axes.ravel()
     for one, problem in zip(axes, problems, strict=False):
         of_problem = [row for row in rows if row["problem"] == problem]
         for name, (seconds, gaps) in curves(of_problem, "seconds", "r2_gap").items():
@@ -108,10 +97,8 @@ def suboptimality(rows):
             one.loglog(seconds, [max(gap, SMALLEST_GAP) for gap in gaps], label=name, **look)
         one.set(title=problem, xlabel="seconds", ylim=(SMALLEST_GAP / 5, 10))
         one.grid(alpha=0.3)
-    for one in grid[:, 0]:
+    for one in axes[::2]:
         one.set_ylabel("R2 of least squares less R2")
-    for one in axes[len(problems) :]:
-        one.set_axis_off()
     legend_below(figure, axes, 4)
     return figure
 
@@ -137,6 +124,7 @@ def main():
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files (default: results)")
     parser.add_argument("--images", type=Path, default=IMAGES, help="folder of pictures (default: docs/images)")
     args = parser.parse_args()
+    plt.switch_backend("Agg")
     args.images.mkdir(parents=True, exist_ok=True)
     for draw in (epochs, suboptimality, cost):
         with (args.results / f"{draw.__name__}.csv").open(newline="") as file:

