@@ -5,19 +5,17 @@ Parts, all in one CSV file:
 - fit: fits beside other libraries; "over_limit" is relative to what reading X or the BLAS takes at least.
 - small: the same of small data.
 - pass: a refinement and a QR decomposition as factors over a fit that needs neither, from fits that need one.
-- memory: the peak of extra memory.
 - crossover: from which number of features on mini-batch SGD is faster.
 """
 
-import tracemalloc
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import problems
-from contenders import CONTENDERS
+from contenders import CONTENDERS, usable
 from measuring import clock, fit_clock, in_turn, make_parser, run_parts
 from sklearn.linear_model import Ridge
-from speed import defaults, fits
+from speed import fits
 
 SHAPES = ("1000000 x 20", "1000000 x 100", "200000 x 500")
 SMALL = ("100 x 5", "1000 x 10", "1000 x 30", "5000 x 20", "20000 x 5")
@@ -33,6 +31,7 @@ def drawn(args, names, dtypes=("float64",)):
         yield X, y, {"n_rows": X.shape[0], "n_features": X.shape[1], "dtype": str(X.dtype)}
 
 
+@cache
 def peak_flops(dtype):
     """Return the operations a second of the BLAS on a product of 3000 x 3000."""
     A = np.ones((3000, 3000), dtype)
@@ -42,7 +41,7 @@ def peak_flops(dtype):
 def fit(args, names=SHAPES, repeats=1, pause=0.1):
     """Compare fits with other libraries."""
     for X, y, about in drawn(args, names, ("float64", "float32")):
-        makers = defaults((OURS, "scikit-learn-intelex", "LinearRegression"), X)
+        makers = usable((OURS, "scikit-learn-intelex", "LinearRegression"), X)
         makers["Ridge(cholesky)"] = partial(Ridge, 1e-9, solver="cholesky")
         clocks = {name: fit_clock(make, X, y) for name, make in makers.items()}
         found = in_turn(clocks | {"read": clock(X.sum)}, repeats * args.repeats, SLOW, pause)
@@ -51,11 +50,6 @@ def fit(args, names=SHAPES, repeats=1, pause=0.1):
             one = found[name]
             row = about | {"name": name, "seconds": one.median, "ours_over_it": found[OURS].over(one)}
             yield row | {"over_limit": one.median / limit}
-
-
-def small(args):
-    """Compare fits of small data."""
-    yield from fit(args, SMALL, 10, 0.0)
 
 
 def passes(args):
@@ -74,26 +68,15 @@ def passes(args):
             yield about | {"name": name, "seconds": value, "over_moments": value / seconds}
 
 
-def memory(args):
-    """Give the peak of extra memory of a fit."""
-    for X, y, about in drawn(args, SHAPES):
-        CONTENDERS[OURS].make(0).fit(X[:1000], y[:1000])
-        tracemalloc.start()
-        CONTENDERS[OURS].make(0).fit(X, y)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        yield about | {"name": "peak of extra memory", "megabytes": peak / 1e6}
-
-
 def crossover(args):
     """Compare the closed form with mini-batch SGD."""
     for X, y, about in drawn(args, CROSSOVER):
-        for name, one in fits(defaults((OURS, "sgdlinreg-numba"), X), X, y, 3, SLOW).items():
+        for name, one in fits(usable((OURS, "sgdlinreg-numba"), X), X, y, 3, SLOW).items():
             r2 = one.result.model.score(X, y)
             yield about | {"name": name, "seconds": one.median, "r2": r2, "epochs": one.result.n_iter}
 
 
-PARTS = {"fit": fit, "small": small, "pass": passes, "memory": memory, "crossover": crossover}
+PARTS = {"fit": fit, "small": lambda args: fit(args, SMALL, 10, 0.0), "pass": passes, "crossover": crossover}
 
 
 def main():

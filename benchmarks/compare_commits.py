@@ -21,38 +21,35 @@ import sys
 import tempfile
 import traceback
 import warnings
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-import numpy as np
+import measuring
 import problems
-from measuring import FAST_ROWS, ROOT, THREAD_VARIABLES, Table, best_r2, describe, fit_clock, in_turn, r2_of
-from speed import SHAPES, first_fit
+from measuring import in_turn
+from speed import DENSE, FIRST_FITS, first_clock
 
 THREADS = 2
 SLOW_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 CLOSED_FORM = ("4000000 x 5", "2000000 x 10", "1000000 x 20", "1000000 x 100", "200000 x 500")
+CLOSED_FORM = [f"{shape}, {dtype}" for shape in CLOSED_FORM for dtype in ("float64", "float32")]
 CORRELATED = ("2000 x 500, equicorrelated", "2000 x 500, autoregressive", "2000 x 500, factors")
 NUMBA = {"solver": "numba", "random_state": 0}
-# processes with the same cache of compiled code, and the figure of the last one that counts
-FIRST_FITS = {"import sgdlinreg": (2, 1), "first fit ever": (1, 2), "first fit of a new process": (2, 2)}
-
-
-def in_both(shapes):
-    return [f"{shape}, {dtype}" for shape in shapes for dtype in ("float64", "float32")]
-
-
 REPEATED = {"numba": {"parameters": NUMBA, "repeats": 200}, "default": {"parameters": {}, "repeats": 200}}
-SYNTHETIC = ("1000000 x 10", "1000000 x 100")
-SUITES = {  # names of problems, and what a worker is asked for, by a name for the way of fitting
-    "whole_fits": ([*problems.REAL, *CORRELATED, *SYNTHETIC], {"numba": {"parameters": NUMBA}}),
-    "epochs": (in_both(SHAPES), {"an epoch": {"parameters": NUMBA | {"batch_size": 32, "tol": None}, "more": 2}}),
-    "small_fits": (["100 x 5", "diabetes"], REPEATED),
-    "closed_form": (in_both(CLOSED_FORM), {"default": {"parameters": {}}}),
-    "cold_start": ([], {}),
+STEPS = NUMBA | {"batch_size": 32, "tol": None}
+SUITES = {  # names of problems, what a worker does, and its arguments by a name for the way of fitting
+    "whole_fits": (
+        [*problems.REAL, *CORRELATED, "1000000 x 10", "1000000 x 100"],
+        "fit",
+        {"numba": {"parameters": NUMBA}},
+    ),
+    "epochs": (DENSE, "epoch", {"an epoch": {"parameters": STEPS}}),
+    "small_fits": (("100 x 5", "diabetes"), "fit", REPEATED),
+    "closed_form": (CLOSED_FORM, "fit", {"default": {"parameters": {}}}),
+    "cold_start": ((), "", {}),
 }
 
 
@@ -61,26 +58,29 @@ class Worker:
 
     def problem(self, name, most_rows, with_best):
         """Draw a problem, and give its shape and R2 of least squares; the one before is forgotten first."""
-        self.X = self.y = None
+        self.X = self.y = self.clock = None
         gc.collect()
         self.X, self.y = problems.draw(name, most_rows=most_rows)
         shape = {"n_rows": self.X.shape[0], "n_features": self.X.shape[1], "dtype": str(self.X.dtype)}
-        return shape | {"best": best_r2(self.X, self.y) if with_best else math.nan}
+        return shape | {"best": measuring.best_r2(self.X, self.y) if with_best else math.nan}
 
     def fit(self, parameters, repeats=1):
         """Fit and time: the median of the seconds, R2 and n_iter_."""
         from sgdlinreg import MiniBatchSGDRegressor
 
         gc.collect()
-        fits = [fit_clock(partial(MiniBatchSGDRegressor, **parameters), self.X, self.y)() for _ in range(repeats)]
-        r2 = r2_of(fits[-1][1].model.predict(self.X), self.y)
+        clock = measuring.fit_clock(partial(MiniBatchSGDRegressor, **parameters), self.X, self.y)
+        fits = [clock() for _ in range(repeats)]
+        r2 = measuring.r2_of(fits[-1][1].model.predict(self.X), self.y)
         return {"seconds": median(seconds for seconds, _ in fits), "r2": r2, "n_iter": fits[-1][1].n_iter}
 
-    def epoch(self, parameters, more):
-        """Time an epoch: the difference between fits of more epochs and of one."""
-        parameters = parameters | {"eta0": 0.1 / self.X.shape[1]}
-        longer = self.fit(parameters | {"max_iter": 1 + more})
-        return longer | {"seconds": (longer["seconds"] - self.fit(parameters | {"max_iter": 1})["seconds"]) / more}
+    def epoch(self, parameters):
+        """Time an epoch; how many are made to measure one is decided at the first call."""
+        from sgdlinreg import MiniBatchSGDRegressor
+
+        make = partial(MiniBatchSGDRegressor, eta0=0.1 / self.X.shape[1], **parameters)
+        self.clock = self.clock or measuring.epoch_clock(lambda n: make(max_iter=n).fit(self.X, self.y))
+        return {"seconds": self.clock()[0], "r2": math.nan, "n_iter": ""}
 
 
 def work():
@@ -90,7 +90,8 @@ def work():
     warnings.simplefilter("ignore")
     import sgdlinreg
 
-    about = {"path": sgdlinreg.__file__} | {name: version(name) for name in ("numpy", "scikit-learn", "numba")}
+    versions = [f"{name} {version(name)}" for name in ("numpy", "scikit-learn", "numba")]
+    about = {"path": sgdlinreg.__file__, "versions": versions}
     print(json.dumps(about), file=replies)
     worker = Worker()
     for line in sys.stdin:
@@ -106,33 +107,17 @@ def work():
 class Commit:
     """A commit that is checked out in a folder, and its process."""
 
-    def __init__(self, name, folder, python, variables):
-        self.name, self.python, self.variables = name, python, variables
-        command = [python, "-c", "from compare_commits import work; work()"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
-        self._process = subprocess.Popen(command, env=variables, cwd=Path(__file__).parent, **pipes)
-        about = self._reply()
-        if not Path(about.pop("path")).is_relative_to(folder):
-            raise RuntimeError(f"{python} imports another sgdlinreg than that of {name}.")
-        print(f"{name}: {', '.join(f'{key} {value}' for key, value in about.items())}")
+    def __init__(self, name, python, variables, process):
+        self.name, self.python, self.variables, self._process = name, python, variables, process
+        self.about = self._reply()
 
     def ask(self, action, arguments):
-        """Send a request and give the reply; a RuntimeError if the commit cannot do it."""
+        """Send a request and give its seconds and the reply; a RuntimeError if the commit cannot do it."""
         self._process.stdin.write(json.dumps({action: arguments}) + "\n")
         reply = self._reply()
         if "error" in reply:
             raise RuntimeError(reply["error"])
-        return reply
-
-    def clock(self, request):
-        """Fit as requested; give the seconds and the reply."""
-        reply = self.ask("epoch" if "more" in request else "fit", request)
-        return reply["seconds"], reply
-
-    def close(self):
-        """End the process."""
-        self._process.stdin.close()
-        self._process.wait()
+        return reply.get("seconds"), reply
 
     def _reply(self):
         line = self._process.stdout.readline()
@@ -148,35 +133,37 @@ def checked_out(name, revision, folder, python):
 
     def git(*arguments):
         command = ["git", *arguments]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(command, cwd=measuring.ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
     short = git("rev-parse", "--short", f"{revision}^{{commit}}")
     git("worktree", "add", "--detach", str(target), short)
     variables = {key: value for key, value in os.environ.items() if key not in SLOW_BLAS}
-    variables |= dict.fromkeys(THREAD_VARIABLES, str(THREADS))
+    variables |= dict.fromkeys(measuring.THREAD_VARIABLES, str(THREADS))
     variables |= {"PYTHONPATH": str(target), "NUMBA_CACHE_DIR": str(folder / f"{name}-cache")}
+    command = [python, "-c", "from compare_commits import work; work()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
     try:
-        with closing(Commit(short, target, python, variables)) as commit:
+        with subprocess.Popen(command, env=variables, cwd=Path(__file__).parent, **pipes) as process:
+            commit = Commit(short, python, variables, process)
+            if not Path(commit.about["path"]).is_relative_to(target):
+                raise RuntimeError(f"{python} imports another sgdlinreg than that of {short}.")
+            print(f"{name}: {short}, {', '.join(commit.about['versions'])}")
             yield commit
     finally:
         git("worktree", "remove", "--force", str(target))
 
 
-def compare(commits, names, requests, args):
+def compare(commits, suite, args):
     """Give a row for each problem and way of fitting."""
+    names, action, requests = suite
     names = [name for name in names if problems.is_available(name)]
     names = [name for name in names if any(part.strip() in name for part in args.problems.split(";"))]
     for name in names[:1] + names[1:][-1:] if args.fast else names:
-        about = {"name": name, "most_rows": FAST_ROWS if args.fast else None, "with_best": "an epoch" not in requests}
-        shape = [commit.ask("problem", about) for commit in commits.values()][-1]
+        about = {"name": name, "most_rows": measuring.FAST_ROWS if args.fast else None, "with_best": action == "fit"}
+        shape = [commit.ask("problem", about)[1] for commit in commits.values()][-1]
         best = shape.pop("best")
         for way, request in requests.items():
-            request = request.copy()
-            clocks = {who: partial(commit.clock, request) for who, commit in commits.items()}
-            if "more" in request:  # so many epochs that they take 0.3 seconds
-                in_turn(clocks)  # compiles
-                slowest = max(one.median for one in in_turn(clocks).values())
-                request["more"] = int(np.clip(0.3 / slowest, 2, 500)) if slowest > 0.0 else 2
+            clocks = {who: partial(commit.ask, action, request) for who, commit in commits.items()}
             found = in_turn(clocks, args.pairs, pause=0.05)
             row = {"problem": name, "way": way} | shape | summary(**found)
             for who, one in found.items():
@@ -194,15 +181,9 @@ def summary(old, new):
 
 def cold_start(commits, args):
     """Give rows of what new processes take: an import, the first fit with an empty cache, and with a filled one."""
-
-    def started(commit, processes, figure):
-        with tempfile.TemporaryDirectory() as cache:
-            runs = [first_fit(cache, commit.python, commit.variables) for _ in range(processes)]
-        return runs[-1][figure], None
-
     for what, figure in FIRST_FITS.items():
-        found = in_turn({who: partial(started, one, *figure) for who, one in commits.items()}, args.pairs)
-        yield {"problem": what, "way": "numba"} | summary(**found)
+        clocks = {who: first_clock(figure, one.python, one.variables) for who, one in commits.items()}
+        yield {"problem": what, "way": "numba"} | summary(**in_turn(clocks, args.pairs))
 
 
 def main():
@@ -212,8 +193,8 @@ def main():
     parser.add_argument("--suite", default=",".join(SUITES), help="with commas between (default: %(default)s)")
     parser.add_argument("--problems", default="", help="those whose name has one of these, with semicolons between")
     parser.add_argument("--pairs", type=int, default=5, help="paired measurements (default: %(default)s)")
-    parser.add_argument("--old-python", default=sys.executable, help="interpreter of the old commit")
-    parser.add_argument("--new-python", default=sys.executable, help="interpreter of the new commit")
+    for who in ("old", "new"):
+        parser.add_argument(f"--{who}-python", default=sys.executable, help=f"interpreter of the {who} commit")
     parser.add_argument("--fast", action="store_true", help="small data: a check that everything runs")
     parser.add_argument("--output", type=Path, help="CSV file (default: none)")
     args = parser.parse_args()
@@ -226,12 +207,13 @@ def main():
             who: stack.enter_context(checked_out(who, getattr(args, who), folder, getattr(args, f"{who}_python")))
             for who in ("old", "new")
         }
-        hashes = {who: commit.name for who, commit in commits.items()}
-        table = Table(args.output, {"pairs": args.pairs} | hashes | describe(THREADS))
+        table = measuring.Table(
+            args.output, {who: one.name for who, one in commits.items()} | measuring.describe(THREADS)
+        )
         for name in args.suite.split(","):
             print(f"\n{name}: new / old")
-            for row in cold_start(commits, args) if name == "cold_start" else compare(commits, *SUITES[name], args):
-                table.add({"suite": name} | row)
+            for row in cold_start(commits, args) if name == "cold_start" else compare(commits, SUITES[name], args):
+                table.add({"suite": name} | row | {"pairs": args.pairs})
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ The loop of torch tutorials stands for all libraries that call Python for every 
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -59,29 +60,20 @@ class AnyScaler(StandardScaler):
         return super().fit(X)
 
 
-def intelex(seed):
-    from sklearnex.linear_model import LinearRegression
-
-    return LinearRegression()
+def _numba(seed, **parameters):
+    return MiniBatchSGDRegressor(solver="numba", random_state=seed, **parameters)
 
 
-def ours(solver, seed, **parameters):
-    return MiniBatchSGDRegressor(solver=solver, random_state=seed, **parameters)
-
-
-def sgd(seed, **parameters):
+def _sgd(seed, **parameters):
     return SGDRegressor(random_state=seed, **parameters)
 
 
-def mlp(seed, **parameters):
+def _mlp(seed, **parameters):
     return MLPRegressor(hidden_layer_sizes=(), random_state=seed, **parameters)
 
 
 class Contender(NamedTuple):
-    """One way to fit a linear model: ``make(seed)`` gives an estimator, ``make_with_epochs(seed, n)`` one of n epochs.
-
-    It needs a package, and takes dense data and perhaps sparse ones.
-    """
+    """``make(seed)`` gives an estimator, ``make_with_epochs(seed, n)`` one of n epochs; `needs` is a package."""
 
     make: Callable
     make_with_epochs: Callable | None = None
@@ -90,21 +82,24 @@ class Contender(NamedTuple):
 
 
 CONTENDERS = {
-    "sgdlinreg": Contender(partial(ours, "auto")),
-    "sgdlinreg-numba": Contender(partial(ours, "numba"), lambda s, n: ours("numba", s, tol=None, max_iter=n)),
-    "sgdlinreg-torch": Contender(partial(ours, "torch"), needs="torch"),
-    "sgdlinreg, closed form": Contender(partial(ours, "normal_equation")),
+    "sgdlinreg": Contender(lambda s: MiniBatchSGDRegressor(random_state=s)),
+    "sgdlinreg-numba": Contender(_numba, lambda s, n: _numba(s, tol=None, max_iter=n)),
+    "sgdlinreg-torch": Contender(lambda s: MiniBatchSGDRegressor(solver="torch", random_state=s), needs="torch"),
+    "sgdlinreg, closed form": Contender(lambda s: MiniBatchSGDRegressor(solver="normal_equation")),
     "LinearRegression": Contender(lambda s: LinearRegression()),
     "Ridge": Contender(lambda s: Ridge(random_state=s)),
-    "SGDRegressor": Contender(sgd, lambda s, n: sgd(s, tol=None, max_iter=n)),
-    "StandardScaler+SGDRegressor": Contender(lambda s: make_pipeline(AnyScaler(), sgd(s))),
-    "MLPRegressor": Contender(mlp, lambda s, n: mlp(s, tol=0.0, n_iter_no_change=n, max_iter=n)),
-    "scikit-learn-intelex": Contender(intelex, needs="sklearnex"),
+    "SGDRegressor": Contender(_sgd, lambda s, n: _sgd(s, tol=None, max_iter=n)),
+    "StandardScaler+SGDRegressor": Contender(lambda s: make_pipeline(AnyScaler(), _sgd(s))),
+    "MLPRegressor": Contender(_mlp, lambda s, n: _mlp(s, tol=0.0, n_iter_no_change=n, max_iter=n)),
+    "scikit-learn-intelex": Contender(
+        lambda s: import_module("sklearnex.linear_model").LinearRegression(), needs="sklearnex"
+    ),
     "torch-loop": Contender(TorchLoop, TorchLoop, accepts_sparse=False, needs="torch"),
 }
 
 
-def usable(names, X):
-    """Return the contenders of these names that are installed and can fit X."""
+def usable(names, X, seed=0):
+    """Return what makes the contenders of these names, by name, that are installed and can fit X."""
     found = {name: CONTENDERS[name] for name in names if find_spec(CONTENDERS[name].needs)}
-    return {name: one for name, one in found.items() if one.accepts_sparse >= sparse.issparse(X)}
+    is_sparse = sparse.issparse(X)
+    return {name: partial(one.make, seed) for name, one in found.items() if one.accepts_sparse or not is_sparse}

@@ -28,33 +28,22 @@ from sklearn.exceptions import ConvergenceWarning
 from sgdlinreg import MiniBatchSGDRegressor
 
 FORMS = ("dense", "csr", "source")
-BLOCKS = 7
 OTHERS = ("sgdlinreg, closed form", "LinearRegression", "SGDRegressor", "StandardScaler+SGDRegressor", "MLPRegressor")
 EXACT = ("sgdlinreg, closed form", "LinearRegression")  # seeds do not matter to these
 SLOW = 60.0  # seconds: of a contender that takes longer, one seed is fitted
 VISIBLE = 1e-10  # gaps below it are not compared: rounding has a part in them
-FACTOR = 3.0
-FAST_SETS = ("longley", "diabetes")
-LOSSES = ("huber", "epsilon_insensitive", "squared_epsilon_insensitive")
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the rounded kink, in standard deviations of y
-ALPHAS = (1e-3, 1.0)
 BATCHES = (1, 8, 32, 256, 4096, "full")
 EPOCHS = 8  # of fits by steps alone that compare two orders of the rows
 
 
-def names_of(args, default):
-    """Return the problems to fit: those of the option, or the default ones that can be read here."""
-    default = [name for name in FAST_SETS if name in default] or default if args.fast else default
-    return args.problems or list(filter(problems.is_available, default))
-
-
 def form_clock(make, X, y, weight, form):
     """Return a clock of fits of one form of the data."""
-    columns = [X, y] if weight is None else [X, y, weight]
+    columns, keywords = ([X, y], {}) if weight is None else ([X, y, weight], {"sample_weight": weight})
     if form == "source":
-        blocks = np.array_split(np.arange(len(y)), min(BLOCKS, len(y)))
+        blocks = np.array_split(np.arange(len(y)), min(7, len(y)))
         return fit_clock(make, [[column[rows] for column in columns] for rows in blocks], method="fit_source")
-    return fit_clock(make, sparse.csr_array(X) if form == "csr" else X, *columns[1:])
+    return fit_clock(make, sparse.csr_array(X) if form == "csr" else X, y, **keywords)
 
 
 class Outcome(NamedTuple):
@@ -85,13 +74,13 @@ def outcomes(clocks, missing_of):
 
 def compare(args, names, others, forms):
     """Compare R2 of default fits, and perhaps of other estimators, with least squares."""
-    for name in names_of(args, names):
+    for name in problems.chosen(args, names):
         fits = {}
         for seed in range(args.seeds):  # it draws the data and is the random state
             X, y = problems.draw(name, seed, args.most_rows)
             best = best_r2(X, y) if y.std() > 1e-12 * np.abs(y).max() else math.nan
             makers = {solver: ours(args, solver, seed) for solver in args.solvers}
-            makers |= {who: partial(one.make, seed) for who, one in usable(others, X).items()}
+            makers |= usable(others, X, seed)
             done = {key for key, past in fits.items() if key[0] in EXACT or past[-1].timing.median > SLOW}
             todo = [key for key in product(makers, forms) if key not in done]
             clocks = {(who, form): form_clock(makers[who], X, y, None, form) for who, form in todo}
@@ -117,23 +106,15 @@ def summary(found):
     """Return the columns that sum up the fits of all seeds."""
     worst = max(found, key=lambda one: math.inf if math.isnan(one.missing) else one.missing)
     ratios = [one.ratio for one in found if one.missing > VISIBLE]
-    return {
-        "r2_gap": worst.missing,
-        "n_iter": max(one.timing.result.n_iter or 0 if one.timing.result else 0 for one in found),
-        "seconds": median(one.timing.median for one in found),
-        "said": worst.said,
-        "lowest_ratio": min(ratios, default=math.nan),
-        "highest_ratio": max(ratios, default=math.nan),
-        "warnings": sum(one.warned for one in found),
-        "error": next((one.timing.error for one in found if one.timing.error), ""),
-    }
+    n_iter = max(one.timing.result.n_iter or 0 if one.timing.result else 0 for one in found)
+    row = {"r2_gap": worst.missing, "n_iter": n_iter, "seconds": median(one.timing.median for one in found)}
+    row |= {"said": worst.said, "lowest_ratio": min(ratios, default=math.nan)}
+    row |= {"highest_ratio": max(ratios, default=math.nan), "warnings": sum(one.warned for one in found)}
+    return row | {"error": next((one.timing.error for one in found if one.timing.error), "")}
 
 
 def least_squares(X, y, weight=None, alpha=0.0, fit_intercept=True):
-    """Return the coefficients of the optimum and what it predicts, by SVD of the scaled, weighted rows.
-
-    y and predictions have the shape (n_rows, n_targets), coefficients (n_targets, n_features).
-    """
+    """Return the coefficients of the optimum for each target, and predictions, by SVD of the scaled, weighted rows."""
     n_rows, n_features = X.shape
     share = np.full(n_rows, 1.0 / n_rows) if weight is None else weight / weight.sum()
     x_mean, y_mean = (share @ X, share @ y) if fit_intercept else (np.zeros(n_features), np.zeros(y.shape[1]))
@@ -150,7 +131,6 @@ def truth(X, y, weight, alpha, fit_intercept):
     """Return a function of a model that gives 2 * (F - F*) over the variance of y, the largest of the targets.
 
     F - F* is quadratic in the distance from the optimum, which keeps the digits that a difference of losses loses.
-    Without an intercept the mean square of y is taken.
     """
     coef, predictions = least_squares(X, y, weight, alpha, fit_intercept)
     mean_of = partial(np.average, axis=0, weights=weight)
@@ -191,9 +171,9 @@ def worst_of(found, tol):
         return one.missing > tol and not one.warned
 
     seen = [(one, row) for one, row in found if one.timing.error or one.missing > VISIBLE]
-    right = sum(distance(one) <= math.log(FACTOR) for one, _ in seen)
+    right = sum(distance(one) <= math.log(3.0) for one, _ in seen)
     print(f"{len(found)} fits, {len(seen)} of which miss more than {VISIBLE:g}")
-    print(f"optimality_gap_ within a factor of {FACTOR:g} of it: {right}, {100.0 * right / max(len(seen), 1):.1f} %")
+    print(f"optimality_gap_ within a factor of 3 of it: {right}, {100.0 * right / max(len(seen), 1):.1f} %")
     loud = sum(bool(one.warned or one.timing.error) for one, _ in found)
     print(f"more than tol away, without a warning: {sum(is_silent(one) for one, _ in found)}; warnings, errors: {loud}")
     return sorted(seen, key=lambda it: (not it[0].timing.error, not is_silent(it[0]), -distance(it[0])))[:10]
@@ -230,13 +210,13 @@ def smallest_loss(loss, epsilon, X, y):
 def objectives(X, y):
     """Give the parameters, the smallest value and a function of predictions and coefficients for each objective."""
     epsilon = 0.1 * y.std()
-    for loss in LOSSES:
+    for loss in ("huber", "epsilon_insensitive", "squared_epsilon_insensitive"):
 
         def mean_loss(predictions, coef, loss=loss):
             return rounded(loss, epsilon, predictions - y)[0].mean()
 
         yield {"loss": loss, "epsilon": epsilon}, smallest_loss(loss, epsilon, X, y), mean_loss
-    for alpha in ALPHAS:
+    for alpha in (1e-3, 1.0):
 
         def ridge(predictions, coef, alpha=alpha):
             return 0.5 * np.square(predictions - y).mean() + 0.5 * alpha * np.square(coef).sum()
@@ -247,7 +227,7 @@ def objectives(X, y):
 
 def losses(args):
     """Compare other objectives with their optimum."""
-    for name in names_of(args, ("diabetes", "california_housing", "diamonds")):
+    for name in problems.chosen(args, ("diabetes", "california_housing", "diamonds")):
         X, y = problems.draw(name, most_rows=args.most_rows)
         for parameters, best, value in objectives(X, y):
             for solver in args.solvers:
@@ -259,7 +239,7 @@ def losses(args):
 
 def invariance(args):
     """Fit what must not matter: R2 that is missing, or the change of predictions in standard deviations of y."""
-    for name in names_of(args, [*problems.REAL, "curve"]):
+    for name in problems.chosen(args, [*problems.REAL, "curve"]):
         X, y = problems.draw(name, most_rows=args.most_rows)
         for solver in args.solvers:
             make = partial(MiniBatchSGDRegressor, solver=solver, random_state=0)
@@ -297,9 +277,7 @@ def variations(make, X, y):
 PARTS = {
     "real": lambda args: compare(args, problems.REAL, args.others, ("dense",)),
     "hard": lambda args: compare(args, problems.HARD, (), args.forms),
-    "random": random,
-    "losses": losses,
-    "invariance": invariance,
+    **{part.__name__: part for part in (random, losses, invariance)},
 }
 
 

@@ -74,21 +74,16 @@ class Fit:
 
 
 def in_turn(clocks, repeats, slow=math.inf, pause=0.0):
-    """Call contenders in turn and keep their seconds.
+    """Call contenders in turn; return a Timing of each by name.
 
     Parameters
     ----------
     clocks : dict of str to callable() -> (seconds, result)
         Each is called once to warm up, then `repeats` times: in a random order, then in the reverse of it, and so on.
     repeats : int
-    slow : float
-        A contender whose warm-up takes more seconds is not called again; its warm-up counts.
-    pause : float
-        Seconds before each call, in which threads of the last one that still wait for work fall asleep.
-
-    Returns
-    -------
-    dict of str to Timing
+    slow, pause : float
+        Seconds: a contender whose warm-up takes longer is not called again, its warm-up counts; and those before each
+        call, in which threads of the last one that still wait for work fall asleep.
     """
     found, order, rng = {name: Timing() for name in clocks}, list(clocks), random.Random(0)
     for turn in range(repeats + 1):
@@ -138,10 +133,7 @@ def fit_clock(make, *data, method="fit", **keywords):
 
 
 def epoch_clock(fit, more_seconds=0.3):
-    """Return a clock of an epoch: the slope between ``fit(1)`` and more epochs, so that set-up does not count.
-
-    The additional epochs of the longer fit take about `more_seconds`.
-    """
+    """Return a clock of an epoch: the slope between ``fit(1)`` and more epochs, so that set-up does not count."""
 
     def seconds_of(epochs):
         return clock(lambda: fit(epochs))()[0]

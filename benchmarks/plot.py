@@ -17,25 +17,21 @@ RESULTS = Path(__file__).parent / "results"
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 STYLES = {  # colour and marker, told apart without seeing colours, too
     "sgdlinreg-numba": ("#0072B2", "o"),
+    "sgdlinreg-numba, default": ("#0072B2", "o"),
     "sgdlinreg": ("#56B4E9", "D"),
+    "sgdlinreg, closed form": ("#56B4E9", "D"),
     "SGDRegressor": ("#D55E00", "s"),
+    "StandardScaler+SGDRegressor": ("#D55E00", "s"),
     "LinearRegression": ("#000000", "P"),
     "scikit-learn-intelex": ("#009E73", "X"),
     "MLPRegressor": ("#999933", "v"),
     "torch-loop": ("#882255", "^"),
 }
-SAME = {  # names that share a style with another
-    "batch 32": "sgdlinreg-numba",
-    "StandardScaler+SGDRegressor": "SGDRegressor",
-    "sgdlinreg, closed form": "sgdlinreg",
-    "sgdlinreg-numba, default": "sgdlinreg-numba",
-}
 SMALLEST_GAP = 1e-12
 
 
 def style_of(name):
-    colour, marker = STYLES[SAME.get(name, name)]
-    return {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.6}
+    return dict(zip(("color", "marker"), STYLES[name], strict=True)) | {"markersize": 5, "linewidth": 1.6}
 
 
 def curves(rows, x, y):
@@ -68,7 +64,7 @@ def epochs(rows):
     for one, dtype in zip(axes, ("float64", "float32"), strict=True):
         of_dtype = [row for row in dense if row["dtype"] == dtype]
         times, (d, reads) = curves(of_dtype, "d", "ns_per_row"), curves(of_dtype, "d", "reads")["batch 32"]
-        ours, look = times["batch 32"][1], style_of("batch 32")
+        ours, look = times["batch 32"][1], style_of("sgdlinreg-numba")
         one.loglog(*times["SGDRegressor"], label="SGDRegressor", **style_of("SGDRegressor"))
         one.loglog(d, ours, label="sgdlinreg-numba, batch 32; band: 10 to 256", **look)
         one.fill_between(d, times["batch 10"][1], times["batch 256"][1], color=look["color"], alpha=0.25, linewidth=0)

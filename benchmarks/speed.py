@@ -21,7 +21,6 @@ import sys
 import tempfile
 from contextlib import suppress
 from functools import partial
-from statistics import median
 
 import numpy as np
 import problems
@@ -35,6 +34,7 @@ from sklearn.preprocessing import StandardScaler
 from sgdlinreg import MiniBatchSGDRegressor
 
 SHAPES = ("1000000 x 2", "1000000 x 10", "1000000 x 20", "200000 x 100", "50000 x 500", "20000 x 2000")
+DENSE = [f"{shape}, {dtype}" for shape in SHAPES for dtype in ("float64", "float32")]
 SPARSE = ("insteval", "flights_sparse", "tfidf")
 LARGE_SETS = ("randhie", "california_housing", "diamonds", "mortgages", "fertility", "birthdays")
 WHOLE = ("1000000 x 10", "1000000 x 100", "tfidf", *LARGE_SETS, "insteval", "flights_sparse")
@@ -46,20 +46,19 @@ SMALL = {
     "SGD fit": ("sgdlinreg-numba", "SGDRegressor"),
     "predict of one row": ("sgdlinreg", "LinearRegression"),
 }
+FIRST_FITS = {"import sgdlinreg": 0, "import / import sklearn": 1, "first fit": 2, "first fit of a later process": 3}
 FIRST = """
 import time
-start = time.perf_counter()
+clocks = [time.perf_counter()]
 import sklearn.linear_model
-sklearn_done = time.perf_counter()
+clocks.append(time.perf_counter())
 import sgdlinreg
-own_done = time.perf_counter()
+clocks.append(time.perf_counter())
 import numba, numpy as np
-rng = np.random.default_rng(0)
-X = rng.standard_normal((1000, 10))
-y = X @ rng.standard_normal(10) + rng.standard_normal(1000)
-before = time.perf_counter()
-sgdlinreg.MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y)
-print(sklearn_done - start, own_done - sklearn_done, time.perf_counter() - before)
+X = np.random.default_rng(0).standard_normal((1000, 10))
+start = time.perf_counter()
+sgdlinreg.MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, X[:, 0] + X[::-1, 1])
+print(clocks[2] - clocks[1], (clocks[2] - clocks[1]) / (clocks[1] - clocks[0]), time.perf_counter() - start)
 """
 COST = ("sgdlinreg", "sgdlinreg-numba", "StandardScaler+SGDRegressor", "LinearRegression", "scikit-learn-intelex")
 CAP = 100.0  # seconds, from which a contender is left out of larger data
@@ -69,16 +68,9 @@ EPOCHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 LIMIT = 2.0  # seconds, from which a contender is given no more epochs
 
 
-def names_of(args, default):
-    """Return the problems to time: those of the option, or the default ones that can be drawn here."""
-    default = [name for name in default if problems.is_available(name) and not (args.fast and name in problems.REAL)]
-    return args.problems or (default[:2] + default[2:][-1:] if args.fast else default)
-
-
 def epochs(args):
     """Time epochs of dense and sparse data."""
-    dense = [f"{shape}, {dtype}" for shape in SHAPES for dtype in ("float64", "float32")]
-    for name in names_of(args, [*dense, *SPARSE]):
+    for name in problems.chosen(args, [*DENSE, *SPARSE], most=3):
         X, y = problems.draw(name, most_rows=args.most_rows)
         eta0, is_sparse, w = 0.1 / X.shape[1], sparse.issparse(X), np.ones(X.shape[1], X.dtype)
         if is_sparse:
@@ -105,15 +97,11 @@ def fits(makers, X, y, repeats, slow):
     return in_turn({name: fit_clock(make, X, y) for name, make in makers.items()}, repeats, slow)
 
 
-def defaults(names, X):
-    return {name: partial(one.make, 0) for name, one in usable(names, X).items()}
-
-
 def compare(args, names, contenders):
     """Compare default fits of contenders; what fails or warns has a note."""
-    for name in names_of(args, names):
+    for name in problems.chosen(args, names, most=3):
         X, y = problems.draw(name, most_rows=args.most_rows)
-        best, found = best_r2(X, y), fits(defaults(args.contenders or contenders, X), X, y, args.repeats, SLOW)
+        best, found = best_r2(X, y), fits(usable(args.contenders or contenders, X), X, y, args.repeats, SLOW)
         for who, one in found.items():
             row = {"problem": name, "name": who, "n_rows": X.shape[0], "n_features": X.shape[1], "dtype": str(X.dtype)}
             row |= {"seconds": one.median, "times_ours": one.over(next(iter(found.values())))}
@@ -138,24 +126,24 @@ def small(args):
         yield {"what": what, "name": name, "seconds": one.median, "over_theirs": one.over(theirs)}
 
 
-def first_fit(cache, python=sys.executable, variables=os.environ):
-    """Return what a new process takes to import scikit-learn, to import the package, and for the first fit."""
-    variables = variables | {"NUMBA_CACHE_DIR": cache}
-    done = subprocess.run([python, "-c", FIRST], env=variables, capture_output=True, text=True, check=True)
-    return [float(value) for value in done.stdout.split()]
+def first_clock(figure, python=sys.executable, variables=os.environ):
+    """Return a clock of a figure of `FIRST_FITS`, in new processes; the cache is empty but for a later process."""
+
+    def started():
+        with tempfile.TemporaryDirectory() as cache:
+            run = partial(subprocess.run, [python, "-c", FIRST], capture_output=True, text=True, check=True)
+            for _ in range(2 if figure == 3 else 1):
+                figures = run(env=variables | {"NUMBA_CACHE_DIR": cache}).stdout.split()
+        return float(figures[min(figure, 2)]), None
+
+    return started
 
 
 def first(args):
     """Time imports and first fits in new processes."""
-    empty, later = [], []
-    for _ in range(1 if args.fast else args.repeats):
-        with tempfile.TemporaryDirectory() as cache:
-            empty.append(first_fit(cache))
-            later += [first_fit(cache) for _ in range(1 if args.fast else 3)]
-    imports = median(own / sklearn for sklearn, own, _ in later)
-    yield {"what": "import sgdlinreg / import sklearn.linear_model", "value": imports}
-    yield {"what": "seconds of the first fit, empty cache", "value": median(row[2] for row in empty)}
-    yield {"what": "seconds of the first fit in a new process", "value": median(row[2] for row in later)}
+    turns = (0, 0.0) if args.fast else (args.repeats,)  # the warm-up alone
+    for what, one in in_turn({what: first_clock(number) for what, number in FIRST_FITS.items()}, *turns).items():
+        yield {"what": what, "value": one.median}
 
 
 def cost(args):
@@ -164,23 +152,23 @@ def cost(args):
     with tempfile.TemporaryDirectory() as folder:
         for exponent in (3, 4) if args.fast else range(4, 9 if args.largest else 8):
             n_rows = 10**exponent
-            in_file = exponent == 8
-            X, y = problems.in_file(n_rows, 10, folder) if in_file else problems.normal(n_rows, 10, "float32")
-            found = fits(defaults(names, X), X, y, args.repeats, slow=5.0)
+            large = problems.in_file(n_rows, 10, f"{folder}/X.npy") if exponent == 8 else None
+            X, y = large or problems.normal(n_rows, 10, "float32")
+            found = fits(usable(names, X), X, y, args.repeats, slow=5.0)
             for name, one in found.items():
                 r2 = r2_of(one.result.model.predict(X[:1_000_000]), y[:1_000_000])
                 row = {"n_rows": n_rows, "n_features": 10, "dtype": "float32", "name": name, "seconds": one.median}
                 yield row | {"ns_per_row": 1e9 * one.median / n_rows, "epochs": one.result.n_iter, "r2": r2}
             names = [name for name, one in found.items() if 10 * one.median < CAP]
-            del X, y, found  # before the file
+            del X, y, large, found  # before the file
 
 
 def suboptimality(args):
     """Give R2 below least squares and seconds for more and more epochs."""
-    for name in names_of(args, ("100000 x 20", "california_housing", "diamonds", "insteval")):
+    for name in problems.chosen(args, ("100000 x 20", "california_housing", "diamonds", "insteval"), most=3):
         X, y = problems.draw(name, most_rows=args.most_rows)
         best = best_r2(X, y)
-        makers = {"sgdlinreg-numba, default": partial(CONTENDERS["sgdlinreg-numba"].make, 0)} | defaults(EXACT, X)
+        makers = {"sgdlinreg-numba, default": partial(CONTENDERS["sgdlinreg-numba"].make, 0)} | usable(EXACT, X)
         stepping = usable(STEPPING, X)
         for n_epochs in ("", *EPOCHS[: 4 if args.fast else None]):
             if n_epochs:
@@ -193,20 +181,15 @@ def suboptimality(args):
 
 
 def with_epochs(name, n_epochs, X):
-    """Make a contender of the registry that takes so many epochs, on standardised columns if it is scikit-learn's."""
     model = CONTENDERS[name].make_with_epochs(0, n_epochs)
     is_plain = name in ("SGDRegressor", "MLPRegressor") and not sparse.issparse(X)
     return make_pipeline(StandardScaler(), model) if is_plain else model
 
 
 PARTS = {
-    "epochs": epochs,
+    **{part.__name__: part for part in (epochs, small, first, cost, suboptimality)},
     "whole": lambda args: compare(args, WHOLE, WHOLE_CONTENDERS),
     "all": lambda args: compare(args, ALL, CONTENDERS),
-    "small": small,
-    "first": first,
-    "cost": cost,
-    "suboptimality": suboptimality,
 }
 
 
