@@ -1,231 +1,87 @@
 """What the closed form costs: ``python benchmarks/closed_form.py --help``.
 
-Six parts, each a table and rows of one CSV file: fits against other libraries, and the distance to what the machine
-can do; the same of small data; a refinement and a QR decomposition as factors over the pass that sums moments; the peak
-of extra memory; and the number of features from which mini-batch SGD is faster.
+Parts, all in one CSV file:
+
+- fit: fits beside other libraries; "over_limit" is relative to what reading X or the BLAS takes at least.
+- small: the same of small data.
+- pass: a refinement and a QR decomposition as factors over a fit that needs neither, from fits that need one.
+- crossover: from which number of features on mini-batch SGD is faster.
 """
 
-import argparse
-import time
-import tracemalloc
-from importlib.util import find_spec
-from pathlib import Path
-from statistics import median
+from functools import cache, partial
 
-import environment
+import numpy as np
+import problems
+from contenders import CONTENDERS, usable
+from measuring import clock, fit_clock, in_turn, make_parser, run_parts
+from sklearn.linear_model import Ridge
+from speed import fits
 
-RESULTS = Path(__file__).parent / "results"
-SHAPES = {False: [(1_000_000, 20), (1_000_000, 100), (200_000, 500)], True: [(20_000, 20), (5_000, 100)]}
-SMALL_SHAPES = {False: [(100, 5), (1_000, 10), (1_000, 30), (5_000, 20), (20_000, 5)], True: [(100, 5)]}
-CROSSOVER = {
-    False: [(n, d) for d in (100, 300, 1000, 2000, 4000) for n in (10_000, 100_000) if n * d <= 2e8],
-    True: [(2_000, 20)],
-}
-SLOW = 3.0
-"""Seconds: a contender that takes longer is timed 3 times."""
+SHAPES = ("1000000 x 20", "1000000 x 100", "200000 x 500")
+SMALL = ("100 x 5", "1000 x 10", "1000 x 30", "5000 x 20", "20000 x 5")
+CROSSOVER = [f"{n} x {d}" for d in (100, 300, 1000, 2000, 4000) for n in (10_000, 100_000) if n * d <= 2e8]
+OURS = "sgdlinreg, closed form"
+SLOW = 20.0  # seconds: a contender that takes longer is timed once
 
 
-def seconds_of(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+def drawn(args, names, dtypes=("float64",)):
+    """Give X, y and the columns that describe them, of the option or of these names."""
+    for name in args.problems or [f"{name}, {dtype}" for name in names[: 2 if args.fast else None] for dtype in dtypes]:
+        X, y = problems.draw(name, most_rows=args.most_rows)
+        yield X, y, {"n_rows": X.shape[0], "n_features": X.shape[1], "dtype": str(X.dtype)}
 
 
-def in_turn(functions, repeats, pause):
-    """Seconds of each function, called in turn; a pause lets threads that still wait for work fall asleep."""
-    import gc
-
-    warm = {name: seconds_of(function) for name, function in functions.items()}
-    gc.collect()
-    gc.freeze()
-    found = {name: [] for name in functions}
-    for turn in range(repeats):
-        for name, function in functions.items():
-            if warm[name] < SLOW or turn < 3:
-                time.sleep(pause)
-                found[name].append(seconds_of(function))
-    return found
-
-
-def draw(n_rows, n_features, dtype):
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((n_rows, n_features), dtype=dtype)
-    return X, (X @ rng.standard_normal(n_features) + rng.standard_normal(n_rows)).astype(dtype)
-
-
+@cache
 def peak_flops(dtype):
-    """Multiply-adds a second of the BLAS, counted as two operations, on a product of 3000 x 3000."""
-    import numpy as np
-
-    A = np.random.default_rng(0).standard_normal((3000, 3000)).astype(dtype)
-    return 2 * 3000**3 / min(seconds_of(lambda: A @ A) for _ in range(5))
+    """Return the operations a second of the BLAS on a product of 3000 x 3000."""
+    A = np.ones((3000, 3000), dtype)
+    return 2 * 3000**3 / min(in_turn({"product": clock(lambda: A @ A)}, 3)["product"].seconds)
 
 
-def against_libraries(fast, repeats, part="fit", shapes=SHAPES, pause=0.1):
-    from sklearn.linear_model import LinearRegression, Ridge
-
-    from sgdlinreg import MiniBatchSGDRegressor
-
-    rows = []
-    for n_rows, n_features in shapes[fast]:
-        for dtype in ("float64", "float32"):
-            X, y = draw(n_rows, n_features, dtype)
-
-            def fit(make, X=X, y=y):
-                return lambda: make().fit(X, y)
-
-            contenders = {"sgdlinreg": fit(lambda: MiniBatchSGDRegressor(solver="normal_equation"))}
-            if find_spec("sklearnex"):
-                from sklearnex.linear_model import LinearRegression as Intelex
-
-                contenders["scikit-learn-intelex"] = fit(Intelex)
-            contenders["Ridge(cholesky)"] = fit(lambda: Ridge(1e-9, solver="cholesky"))
-            contenders["LinearRegression"] = fit(LinearRegression)
-            read = min(seconds_of(X.sum) for _ in range(5))
-            limit = max(read, n_rows * n_features**2 / peak_flops(dtype))
-            found = in_turn(contenders, repeats, pause)
-            ours = found["sgdlinreg"]
-            for name, seconds in found.items():
-                ratio = median(a / b for a, b in zip(ours, seconds, strict=False))
-                rows.append(
-                    {
-                        "part": part,
-                        "n_rows": n_rows,
-                        "n_features": n_features,
-                        "dtype": dtype,
-                        "name": name,
-                        "seconds": median(seconds),
-                        "ours_over_it": ratio,
-                        "over_limit": median(seconds) / limit,
-                    }
-                )
-    return rows
+def fit(args, names=SHAPES, repeats=1, pause=0.1):
+    """Compare fits with other libraries."""
+    for X, y, about in drawn(args, names, ("float64", "float32")):
+        makers = usable((OURS, "scikit-learn-intelex", "LinearRegression"), X)
+        makers["Ridge(cholesky)"] = partial(Ridge, 1e-9, solver="cholesky")
+        clocks = {name: fit_clock(make, X, y) for name, make in makers.items()}
+        found = in_turn(clocks | {"read": clock(X.sum)}, repeats * args.repeats, SLOW, pause)
+        limit = max(found["read"].median, X.shape[0] * X.shape[1] ** 2 / peak_flops(X.dtype))
+        for name in makers:
+            one = found[name]
+            row = about | {"name": name, "seconds": one.median, "ours_over_it": found[OURS].over(one)}
+            yield row | {"over_limit": one.median / limit}
 
 
-def small(fast, repeats):
-    return against_libraries(fast, 10 * repeats, "small", SMALL_SHAPES, 0.0)
+def passes(args):
+    """Compare fits that need the moments only, refinements (y without noise), and QR (columns 1e-7 apart)."""
+    for X, y, about in drawn(args, SHAPES):
+        near = X.copy()
+        near[:, 1] = near[:, 0] + 1e-7 * near[:, 1]
+        make = partial(CONTENDERS[OURS].make, 0)
+        data = {"moments": (X, y), "refinement": (X, X.sum(axis=1)), "qr": (near, y)}
+        found = in_turn({name: fit_clock(make, *both) for name, both in data.items()}, args.repeats)
+        seconds = found["moments"].median
+        refined = found["refinement"].result.model.n_refinements_
+        refinement = (found["refinement"].median - seconds) / max(refined, 1)
+        qr = found["qr"].median - seconds - found["qr"].result.model.n_refinements_ * refinement
+        for name, value in (("moments", seconds), ("refinement", refinement), ("qr", qr)):
+            yield about | {"name": name, "seconds": value, "over_moments": value / seconds}
 
 
-def costs(fast, repeats):
-    import numpy as np
-    from sgdlinreg._solvers.closed_form.tsqr import Triangle
-
-    from sgdlinreg._core.blocks import Block
-    from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
-    from sgdlinreg._solvers.closed_form.moments import Moments
-    from sgdlinreg._solvers.closed_form.residuals import Residuals
-
-    rows = []
-    for n_rows, n_features in SHAPES[fast]:
-        X, y = draw(n_rows, n_features, "float64")
-        block = Block(X, y[:, None], None)
-        coef = DoubleDouble(np.ones((n_features + 1, 1)), np.zeros((n_features + 1, 1)))
-        ones = np.ones(n_features + 1)
-        centre = DoubleDouble(0.0 * ones, 0.0 * ones)
-        passes = {
-            "moments": lambda block=block, d=n_features: Moments.empty(d, 1, True).add(block),
-            "refinement": lambda block=block, coef=coef, d=n_features: Residuals.at(coef, np.ones(d), 1).add(block),
-            "qr": lambda block=block, c=centre, s=ones: Triangle(c, s, np.empty((0, len(s)))).add(block),
-        }
-        found = in_turn(passes, max(3, repeats // 3), pause=0.0)
-        for name, seconds in found.items():
-            ratio = median(a / b for a, b in zip(seconds, found["moments"], strict=False))
-            rows.append(
-                {
-                    "part": "pass",
-                    "n_rows": n_rows,
-                    "n_features": n_features,
-                    "dtype": "float64",
-                    "name": name,
-                    "seconds": median(seconds),
-                    "over_moments": ratio,
-                }
-            )
-    return rows
+def crossover(args):
+    """Compare the closed form with mini-batch SGD."""
+    for X, y, about in drawn(args, CROSSOVER):
+        for name, one in fits(usable((OURS, "sgdlinreg-numba"), X), X, y, 3, SLOW).items():
+            r2 = one.result.model.score(X, y)
+            yield about | {"name": name, "seconds": one.median, "r2": r2, "epochs": one.result.n_iter}
 
 
-def memory(fast, repeats):
-    from sgdlinreg import MiniBatchSGDRegressor
-
-    rows = []
-    for n_rows, n_features in SHAPES[fast]:
-        X, y = draw(n_rows, n_features, "float64")
-        MiniBatchSGDRegressor(solver="normal_equation").fit(X[:1000], y[:1000])
-        tracemalloc.start()
-        MiniBatchSGDRegressor(solver="normal_equation").fit(X, y)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        rows.append(
-            {
-                "part": "memory",
-                "n_rows": n_rows,
-                "n_features": n_features,
-                "dtype": "float64",
-                "name": "peak of extra memory",
-                "megabytes": peak / 1e6,
-            }
-        )
-    return rows
-
-
-def crossover(fast, repeats):
-    from sgdlinreg import MiniBatchSGDRegressor
-
-    rows = []
-    for n_rows, n_features in CROSSOVER[fast]:
-        X, y = draw(n_rows, n_features, "float64")
-        functions = {
-            name: lambda name=name, X=X, y=y: MiniBatchSGDRegressor(solver=name, random_state=0).fit(X, y)
-            for name in ("normal_equation", "numba")
-        }
-        found = in_turn(functions, 3, pause=0.0)
-        for name, seconds in found.items():
-            model = MiniBatchSGDRegressor(solver=name, random_state=0).fit(X, y)
-            rows.append(
-                {
-                    "part": "crossover",
-                    "n_rows": n_rows,
-                    "n_features": n_features,
-                    "dtype": "float64",
-                    "name": name,
-                    "seconds": median(seconds),
-                    "r2": model.score(X, y),
-                    "epochs": model.n_iter_,
-                }
-            )
-    return rows
-
-
-PARTS = {"fit": against_libraries, "small": small, "pass": costs, "memory": memory, "crossover": crossover}
+PARTS = {"fit": fit, "small": lambda args: fit(args, SMALL, 10, 0.0), "pass": passes, "crossover": crossover}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="small data, some seconds")
-    parser.add_argument("--parts", default=",".join(PARTS), help="with commas between (default: all)")
-    parser.add_argument("--repeats", type=int, help="timed fits of each (default: 15, 3 with --fast)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--output", type=Path, help="default: results/closed_form.csv; none with --fast")
-    args = parser.parse_args()
-    environment.fix_threads(args.threads)
-    from run import write
-
-    shared = environment.describe(args.threads)
-    print(", ".join(f"{name} {value}" for name, value in shared.items()))
-    repeats = args.repeats or (3 if args.fast else 15)
-    columns = ["part", "n_rows", "n_features", "dtype", "name", "seconds", "ours_over_it", "over_limit", "over_moments"]
-    columns += ["megabytes", "r2", "epochs"]
-    table = []
-    for part in args.parts.split(","):
-        for row in PARTS[part](args.fast, repeats):
-            known = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
-            print("  ".join(f"{name} {value}" for name, value in known.items() if name != "part"), flush=True)
-            table.append({name: known.get(name, "") for name in columns} | shared)
-    output = args.output or (None if args.fast else RESULTS / "closed_form.csv")
-    if output:
-        write(output, table)
+    parser = make_parser(__doc__, PARTS, repeats=15, threads=2)
+    run_parts(parser, parser.parse_args(), PARTS, file="closed_form.csv")
 
 
 if __name__ == "__main__":

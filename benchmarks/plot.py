@@ -1,58 +1,41 @@
 """Draw the pictures of the documentation from results/*.csv: ``python benchmarks/plot.py --help``.
 
-docs/images/epochs.png: time of an epoch against the number of features, with that of one product X @ w.
-docs/images/suboptimality.png: gap to least squares against seconds. docs/images/cost.png: cost of a row against the
-number of rows.
+docs/images/epochs.png, cost.png and suboptimality.png are drawn from the results of the parts of `speed.py` with these
+names: nanoseconds a row in an epoch against features, those of whole fits against rows, and R2 that is missing against
+seconds.
 """
 
 import argparse
 import csv
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 RESULTS = Path(__file__).parent / "results"
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-STYLES = {
+STYLES = {  # colour and marker, told apart without seeing colours, too
     "sgdlinreg-numba": ("#0072B2", "o"),
+    "sgdlinreg-numba, default": ("#0072B2", "o"),
     "sgdlinreg": ("#56B4E9", "D"),
+    "sgdlinreg, closed form": ("#56B4E9", "D"),
     "SGDRegressor": ("#D55E00", "s"),
+    "StandardScaler+SGDRegressor": ("#D55E00", "s"),
     "LinearRegression": ("#000000", "P"),
     "scikit-learn-intelex": ("#009E73", "X"),
     "MLPRegressor": ("#999933", "v"),
     "torch-loop": ("#882255", "^"),
-    "skorch": ("#CC79A7", "<"),
-    "Keras": ("#E69F00", ">"),
-    "river": ("#332288", "d"),
-    "Vowpal Wabbit": ("#888888", "h"),
 }
-"""Colour and marker of each contender, the same in all pictures; told apart without seeing colours, too."""
-SAME = {
-    "batch 32": "sgdlinreg-numba",
-    "StandardScaler+SGDRegressor": "SGDRegressor",
-    "sgdlinreg, closed form": "sgdlinreg",
-    "sgdlinreg-numba, default": "sgdlinreg-numba",
-}
-"""Names in the files that share a style with another."""
 SMALLEST_GAP = 1e-12
 
 
 def style_of(name):
-    colour, marker = STYLES[SAME.get(name, name)]
-    return {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.6}
-
-
-def read(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return dict(zip(("color", "marker"), STYLES[name], strict=True)) | {"markersize": 5, "linewidth": 1.6}
 
 
 def curves(rows, x, y):
-    """Points of each name, in the order of the file."""
+    """Return the points of each name, in the order of the file."""
     found = {}
     for row in rows:
         found.setdefault(row["name"], []).append((float(row[x]), float(row[y])))
@@ -67,35 +50,25 @@ def plain(axis, values):
 
 
 def legend_below(figure, axes, columns):
-    """One legend for all axes, under them."""
-    handles = {}
-    for one in axes:
-        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
+    """Draw one legend for all axes, under them."""
+    pairs = [pair for one in axes for pair in zip(*one.get_legend_handles_labels(), strict=True)]
+    handles = {label: handle for handle, label in reversed(pairs)}
+    handles = {label: handles[label] for _, label in pairs}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 
 def epochs(rows):
-    """Time of an epoch against the number of features."""
+    """Draw the time of an epoch against the number of features."""
     dense = [row | {"d": row["problem"].split(" x ")[1]} for row in rows if " x " in row["problem"]]
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), sharey=True, layout="constrained")
     for one, dtype in zip(axes, ("float64", "float32"), strict=True):
         of_dtype = [row for row in dense if row["dtype"] == dtype]
-        by_name = curves(of_dtype, "d", "ns_per_row")
-        reads = curves(of_dtype, "d", "reads")["batch 32"][1]
-        d, ours = by_name["batch 32"]
-        one.loglog(*by_name["SGDRegressor"], label="SGDRegressor", **style_of("SGDRegressor"))
-        one.loglog(d, ours, label="sgdlinreg-numba, batch 32; band: 10 to 256", **style_of("batch 32"))
-        one.fill_between(
-            d,
-            by_name["batch 10"][1],
-            by_name["batch 256"][1],
-            color=style_of("batch 32")["color"],
-            alpha=0.25,
-            linewidth=0,
-        )
-        limit = [time / count for time, count in zip(ours, reads, strict=True)]
-        one.loglog(d, limit, "--", color="black", label="memory bandwidth: one X @ w")
+        times, (d, reads) = curves(of_dtype, "d", "ns_per_row"), curves(of_dtype, "d", "reads")["batch 32"]
+        ours, look = times["batch 32"][1], style_of("sgdlinreg-numba")
+        one.loglog(*times["SGDRegressor"], label="SGDRegressor", **style_of("SGDRegressor"))
+        one.loglog(d, ours, label="sgdlinreg-numba, batch 32; band: 10 to 256", **look)
+        one.fill_between(d, times["batch 10"][1], times["batch 256"][1], color=look["color"], alpha=0.25, linewidth=0)
+        one.loglog(d, np.divide(ours, reads), "--", color="black", label="memory bandwidth: one X @ w")
         one.set(title=dtype, xlabel="features")
         plain(one.xaxis, d)
         one.grid(alpha=0.3)
@@ -106,32 +79,28 @@ def epochs(rows):
 
 
 def suboptimality(rows):
-    """Gap to least squares against seconds, a panel for each problem."""
+    """Draw the gap to least squares against seconds, a panel for each problem."""
     problems = list(dict.fromkeys(row["problem"] for row in rows))
-    n_rows = -(-len(problems) // 2)
-    figure, grid = plt.subplots(n_rows, 2, figsize=(9, 3.4 * n_rows + 0.8), layout="constrained", squeeze=False)
-    axes = grid.ravel()
+    figure, axes = plt.subplots(-(-len(problems) // 2), 2, figsize=(9, 7.6), layout="constrained", squeeze=False)
+    axes = axes.ravel()
     for one, problem in zip(axes, problems, strict=False):
         of_problem = [row for row in rows if row["problem"] == problem]
         for name, (seconds, gaps) in curves(of_problem, "seconds", "r2_gap").items():
-            gaps = [max(gap, SMALLEST_GAP) for gap in gaps]
             look = style_of(name)
             if len(gaps) == 1:  # a star for ours, below the smaller marks of others
                 look |= {"marker": "*", "markersize": 20, "markeredgecolor": "white"} if "," in name else {"zorder": 5}
                 look |= {"linestyle": "none", "markersize": max(7, look["markersize"])}
-            one.loglog(seconds, gaps, label=name, **look)
+            one.loglog(seconds, [max(gap, SMALLEST_GAP) for gap in gaps], label=name, **look)
         one.set(title=problem, xlabel="seconds", ylim=(SMALLEST_GAP / 5, 10))
         one.grid(alpha=0.3)
-    for one in grid[:, 0]:
+    for one in axes[::2]:
         one.set_ylabel("R2 of least squares less R2")
-    for one in axes[len(problems) :]:
-        one.set_axis_off()
     legend_below(figure, axes, 4)
     return figure
 
 
 def cost(rows):
-    """Cost of a row against the number of rows."""
+    """Draw the cost of a row against the number of rows."""
     figure, one = plt.subplots(figsize=(7, 4.6), layout="constrained")
     for name, points in curves(rows, "n_rows", "ns_per_row").items():
         one.loglog(*points, label=name, **style_of(name))
@@ -146,19 +115,18 @@ def cost(rows):
     return figure
 
 
-PICTURES = {"epochs": epochs, "suboptimality": suboptimality, "cost": cost}
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files (default: results)")
     parser.add_argument("--images", type=Path, default=IMAGES, help="folder of pictures (default: docs/images)")
     args = parser.parse_args()
+    plt.switch_backend("Agg")
     args.images.mkdir(parents=True, exist_ok=True)
-    for name, draw in PICTURES.items():
-        figure = draw(read(args.results / f"{name}.csv"))
-        figure.savefig(args.images / f"{name}.png", dpi=110, metadata={"Software": None})
-        print(args.images / f"{name}.png")
+    for draw in (epochs, suboptimality, cost):
+        with (args.results / f"{draw.__name__}.csv").open(newline="") as file:
+            figure = draw(list(csv.DictReader(file)))
+        figure.savefig(args.images / f"{draw.__name__}.png", dpi=110, metadata={"Software": None})
+        print(args.images / f"{draw.__name__}.png")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ of shape (n_targets, n_features + 1) with the intercept last; the targets are in
 
 A loss is a NamedTuple type, so that a compiled kernel is specialised by it and stays in numba's cache. Its ``value``
 and ``slope``, of ``residual = prediction - y``, and `proximal` are arithmetic and comparisons only: the same text
-serves NumPy arrays, torch tensors, numba's and Triton's scalars. ``curvature``, for arrays, is what a second derivative is to the
-steps.
+serves NumPy arrays, torch tensors, numba's and Triton's scalars. ``curvature``, for arrays, is the second derivative
+or, where that is 0 or jumps, the curvature of a parabola above the loss.
 """
 
 from dataclasses import dataclass, field

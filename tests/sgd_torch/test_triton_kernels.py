@@ -1,7 +1,7 @@
 """Triton kernels against the NumPy reference: in the interpreter (TRITON_INTERPRET=1), or on a GPU where there is one.
 
 The interpreter has to be chosen before Triton is imported, so these tests have a session of their own:
-``TRITON_INTERPRET=1 python -m pytest tests/sgd_torch/test_triton_kernels.py``; without it only what compiles is checked.
+``TRITON_INTERPRET=1 python -m pytest tests/sgd_torch/test_triton_kernels.py``; without it compilation is checked.
 """
 
 import importlib.util
