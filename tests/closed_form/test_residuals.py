@@ -7,7 +7,7 @@ import pytest
 
 from sgdlinreg._core.blocks import CSR, Block
 from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
-from sgdlinreg._solvers.closed_form.residuals import Residuals
+from sgdlinreg._solvers.closed_form.residuals import residual_sums
 
 from ..helpers import as_csr, make_problem
 
@@ -27,7 +27,7 @@ def test_sums_at_any_solution(weighted, kind):
     csr = as_csr(X)
     rows = CSR(csr.data, csr.indices, csr.indptr, 3) if kind == "CSR" else X
     block = Block(rows, np.ascontiguousarray(y), weight)
-    found = Residuals(DoubleDouble(coef, 1e-17 * coef), size, np.zeros(2)).add(block)
+    gradient, squares = residual_sums(block, DoubleDouble(coef, 1e-17 * coef), size)
     data = fractions(np.column_stack([X.astype(np.float64), np.ones(37)]))
     weight = [Fraction(float(w)) for w in (np.ones(37) if weight is None else weight)]
     exact = [[Fraction(v) + Fraction(1e-17 * v) for v in row] for row in coef.tolist()]
@@ -36,10 +36,10 @@ def test_sums_at_any_solution(weighted, kind):
             Fraction(float(target)) - sum(x * c[t] for x, c in zip(row, exact, strict=True))
             for row, target in zip(data, y[:, t], strict=True)
         ]
-        squares = sum(w * r * r for w, r in zip(weight, residual, strict=True))
-        assert found.squares[t] == pytest.approx(float(squares), rel=1e-14)
+        expected = sum(w * r * r for w, r in zip(weight, residual, strict=True))
+        assert squares[t] == pytest.approx(float(expected), rel=1e-14)
         for j, unit in enumerate([*size, 1.0]):
             terms = [w * row[j] * r for w, row, r in zip(weight, data, residual, strict=True)]
-            given = Fraction(float(found.gradient.high[j, t])) + Fraction(float(found.gradient.low[j, t]))
+            given = Fraction(float(gradient.high[j, t])) + Fraction(float(gradient.low[j, t]))
             largest = max(abs(term) for term in terms) / Fraction(unit)
             assert abs(given - sum(terms) / Fraction(unit)) <= Fraction(1, 10**26) * largest

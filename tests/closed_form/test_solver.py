@@ -11,6 +11,7 @@ from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import LOSSES, Objective
 from sgdlinreg._core.threads import n_threads
+from sgdlinreg._solvers.closed_form import dual
 
 from ..helpers import as_csr, make_problem, weighted_least_squares
 
@@ -267,6 +268,34 @@ def test_fewer_rows_than_columns(sparse, alpha, fit_intercept):
         np.vstack([X, more_X]), np.vstack([y, more_y]), np.append(weight, np.ones(80))
     )
     np.testing.assert_allclose(model.coef_, everything.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.01])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_sparse_rows_that_are_too_many_to_be_made_dense(alpha, fit_intercept, monkeypatch):
+    X, y, weight = make_problem(18, n_rows=20, n_features=50, n_targets=2)
+    X = np.where(np.abs(X) < 1.0, 0.0, X)
+    X[:, 7], X[:, 8], X[3] = X[:, 3], 5.0, X[4]
+    dense = exact(alpha=alpha, fit_intercept=fit_intercept).fit(as_csr(X), y, weight)
+    monkeypatch.setattr(dual, "DENSE_VALUES", 0)
+    found = exact(alpha=alpha, fit_intercept=fit_intercept).fit(as_csr(X), y, weight)
+    np.testing.assert_allclose(found.coef_, dense.coef_, atol=1e-10)
+    np.testing.assert_allclose(found.intercept_, dense.intercept_, atol=1e-10)
+    assert found.rank_ == dense.rank_
+    assert found.best_loss_ == pytest.approx(dense.best_loss_, rel=1e-10)
+
+
+@pytest.mark.parametrize("convert", [np.array, as_csr])
+def test_rows_that_are_kept_are_not_the_callers(convert):
+    X, y, weight = make_problem(18, n_rows=20, n_features=50)
+    given, y_given, weight_given = convert(X), y.copy(), weight.copy()
+    model = exact(alpha=0.1).fit(given, y_given, weight_given)
+    for array in (given if convert is np.array else given.data, y_given, weight_given):
+        array[:] = 1.0
+    more_X, more_y, more_weight = make_problem(19, n_rows=20, n_features=50)
+    model.partial_fit(convert(more_X), more_y, more_weight)
+    expected = exact(alpha=0.1).fit(np.vstack([X, more_X]), np.append(y, more_y), np.append(weight, more_weight))
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
 
 
 def test_a_wide_problem_with_columns_of_any_unit():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._solvers.closed_form import sum_moments
+from sgdlinreg._solvers.closed_form import kept_rows
 
 from ..helpers import ALL_SOLVERS, SGD_SOLVERS, SOLVERS, as_csr, make_problem
 
@@ -200,7 +200,7 @@ def test_a_penalty_without_strength_warns(penalty):
 
 def test_more_features_than_memory_for_the_closed_form(monkeypatch):
     X, y, _ = make_problem(4)
-    monkeypatch.setattr(sum_moments, "_memory_bytes", lambda: 1000.0)
+    monkeypatch.setattr(kept_rows, "_memory_bytes", lambda: 1000.0)
     with pytest.raises(ValueError, match=r"GiB for the moments of 7 features.*Use solver='numba'"):
         MiniBatchSGDRegressor(solver="normal_equation").fit(X, y)
     assert MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y).score(X, y) > 0.9

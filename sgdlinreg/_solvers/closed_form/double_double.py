@@ -1,16 +1,17 @@
-"""Sums and products without rounding error, in plain float64 operations on NumPy arrays or torch tensors.
+"""Double-double arithmetic and matrix products without rounding errors, in float64 operations of NumPy or torch.
 
-A double-double number is the unevaluated sum ``high + low`` of two float64, about 32 digits. Matrix products become
-exact where both factors are cut into slices of few bits: every partial sum then fits into the 53 bits of a float64, in
-any order (Ozaki, Ogita, Oishi, Rump, "Error-free transformations of matrix multiplication by using fast routines of
-matrix multiplication and its applications", Numerical Algorithms 59, 2012). The sums and products are those of Dekker,
-"A floating-point technique for extending the available precision", Numerische Mathematik 18 (1971).
+A double-double number is the unevaluated sum ``high + low`` of two float64, about 32 digits. Its sums and products are
+those of Dekker, "A floating-point technique for extending the available precision", Numerische Mathematik 18 (1971).
+A product of matrices is exact where both factors are cut into slices of few bits: every partial sum then fits into the
+53 bits of a float64, in any order (Ozaki, Ogita, Oishi, Rump, "Error-free transformations of matrix multiplication by
+using fast routines of matrix multiplication and its applications", Numerical Algorithms 59, 2012).
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
+EPS_SINGLE = float(np.finfo(np.float32).eps)
 SPLITTER = 2.0**27 + 1.0
 
 
@@ -36,15 +37,14 @@ class DoubleDouble(NamedTuple):
     high: Any
     low: Any
 
-    def add(self, other: Any) -> "DoubleDouble":
-        """Add an array of float64."""
-        high, error = two_sum(self.high, other)
-        return DoubleDouble(*two_sum(high, self.low + error))
+    def rows(self, rows: slice) -> "DoubleDouble":
+        """Return some rows."""
+        return DoubleDouble(self.high[rows], self.low[rows])
 
-    def add_all(self, other: "DoubleDouble") -> "DoubleDouble":
-        """Add another double-double array."""
-        high, error = two_sum(self.high, other.high)
-        return DoubleDouble(*two_sum(high, self.low + other.low + error))
+    def add(self, high: Any, low: Any = 0.0) -> "DoubleDouble":
+        """Add an array of float64, or the two of a double-double array."""
+        total, error = two_sum(self.high, high)
+        return DoubleDouble(*two_sum(total, self.low + low + error))
 
     def times(self, factor: Any) -> "DoubleDouble":
         """Multiply by an array of float64."""
@@ -58,28 +58,59 @@ def power_of_two_above(size: Any) -> Any:
 
 
 def slice_bits(length: int) -> int:
-    """Return how many bits two factors may have, so that sums of ``length`` of their products are exact."""
+    """Return how many bits a slice may have, so that sums of ``length`` products of two slices are exact."""
     return (53 - (length - 1).bit_length()) // 2
 
 
-def leading_slices(values: Any, size: Any, bits: int, out: Any) -> None:
-    """Cut float64 numbers into two slices of few bits and a rest; their sum is exact.
+def cut(parts: Any, bits: int, size: Any = None) -> Any:
+    """Cut float64 numbers into two slices of few bits and a rest, in place, and return these; their sum is exact.
 
     Parameters
     ----------
-    values : ndarray
-        Overwritten by the rest.
-    size : float or ndarray that broadcasts
-        Powers of two, no smaller than ``abs(values)``.
+    parts : array of shape (3, ...)
+        The numbers are ``parts[2]``, where the rest is left. The slices are multiples of ``size * 2**-bits`` and of
+        ``size * 2**(-2 * bits)``.
     bits : int
-        Of each slice.
-    out : tuple of two ndarray
-        Where to put the slices: multiples of ``size * 2**-bits``, then of ``size * 2**(-2 * bits)``.
+    size : array that broadcasts, default=None
+        Powers of two, no smaller than the absolute numbers; None for one that is the same for all.
     """
+    rest = parts[2]
+    if size is None:
+        size = power_of_two_above(max(float(rest.max()), -float(rest.min())))
     to_grid = size * (1.5 * 2.0 ** (52 - bits))
-    for part in out:
-        part[:] = values
+    for part in parts[:2]:
+        part[:] = rest
         part += to_grid
         part -= to_grid
-        values -= part
+        rest -= part
         to_grid = to_grid * 2.0**-bits
+    return parts
+
+
+def product(ops: Any, slices: Any, right: DoubleDouble, bits: int) -> DoubleDouble:
+    """Multiply a matrix in slices by a double-double matrix: the three largest products, and their sum, are exact.
+
+    Parameters
+    ----------
+    ops : NumPyArrays or TorchArrays
+        Operations for both factors.
+    slices : three matrices of shape (n, n_rows)
+        As `cut` returns them, dense or SciPy CSR.
+    right : DoubleDouble of shape (n_rows, n_columns)
+    bits : int
+        At most `slice_bits` of ``2 * n_rows``: two such products are added up.
+    """
+    X1, X2, X3 = slices
+    n_rows, n = right.high.shape
+    parts = ops.zeros((3, n, n_rows))  # of the right factor, its columns as rows
+    parts[2] = right.high.T
+    size = power_of_two_above(ops.take(ops.amax(abs(parts[2]), 1)))
+    cut(parts, bits, ops.put(size[:, None]))
+    parts[2] += right.low.T
+    columns = parts.reshape(3 * n, n_rows).T
+    of_1 = X1 @ columns
+    parts[1] += parts[2]
+    of_2 = X2 @ columns[:, : 2 * n]
+    high, error = two_sum(of_1[:, :n], of_1[:, n : 2 * n] + of_2[:, :n])
+    tail = of_1[:, 2 * n :] + of_2[:, n:] + X3 @ right.high
+    return DoubleDouble(*two_sum(high, error + tail))

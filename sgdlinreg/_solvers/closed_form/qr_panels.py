@@ -1,85 +1,73 @@
-"""The phase that decomposes the rows by QR, panel by panel (TSQR): for columns too collinear for moments."""
+"""QR decomposition of [X, y], centred and scaled, in panels: for columns too collinear for moments."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from sgdlinreg._core.blocks import Block, panel_of
-from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.threads import map_strips
-from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
-from sgdlinreg._solvers.closed_form.equations import Solution, first_solution, singular_values
-from sgdlinreg._solvers.closed_form.refinement import refine_or_end
+from sgdlinreg._solvers.closed_form.equations import NormalEquations
+from sgdlinreg._solvers.closed_form.factorizations import SingularValues
+from sgdlinreg._solvers.closed_form.phase import Phase
+from sgdlinreg._solvers.closed_form.refinement import refine_or_stop
+from sgdlinreg._solvers.closed_form.solution import Solution
 
 PANEL_ROWS = 2048
 
 
-@dataclass(frozen=True)
-class QRPanels:
-    """R of the QR decomposition of the centred and scaled rows of [X, y] so far.
+def _triangular_factor(block: Block, equations: NormalEquations) -> np.ndarray:
+    """Compute R of the rows of a block, centred and scaled.
 
-    Attributes
-    ----------
-    solution : Solution
-        Of the moments, which were not enough.
-    centre : DoubleDouble of shape (n_features + n_targets,)
-        Subtracted from the columns: the rounding of an offset column's mean would count as a column of its own.
-    scale : ndarray of shape (n_features + n_targets,)
-        What they are divided by then.
-    factor : ndarray of shape (n, n_features + n_targets)
-        Upper triangular, trapezoidal while there are few rows.
-
-    Notes
-    -----
-    Costs 2 * n_rows * (n_features + n_targets)**2 operations, several times those of the moments (Demmel, Grigori,
-    Hoemmen, Langou, "Communication-optimal parallel and sequential QR and LU factorizations", SIAM J. Sci. Comput. 34,
-    2012).
+    The cost is 2 * n_rows * (n_features + n_targets)**2 operations, several times those of the moments (Demmel,
+    Grigori, Hoemmen, Langou, "Communication-optimal parallel and sequential QR and LU factorizations", SIAM J. Sci.
+    Comput. 34, 2012).
     """
+    scale = np.concatenate([equations.scale, equations.y_unit])
+    size = len(scale)
+    panel_rows = max(PANEL_ROWS, 4 * size)
 
-    solution: Solution
-    centre: DoubleDouble
-    scale: np.ndarray
-    factor: np.ndarray
-    done: ClassVar[bool] = False
+    def strip(start, stop):
+        factor = np.empty((0, size))
+        for begin in range(start, stop, panel_rows):
+            X, y, weight = panel_of(block, slice(begin, min(begin + panel_rows, stop)))
+            panel = np.column_stack([X.toarray() if sparse.issparse(X) else X, y])
+            panel -= equations.centre.high
+            panel -= equations.centre.low  # or the rounding of an offset column's mean would count as a column
+            panel /= scale
+            panel *= np.sqrt(weight)[:, None]
+            factor = _join(factor, panel)
+        return factor
 
-    @classmethod
-    def after(cls, solution: Solution, fit_intercept: bool) -> "QRPanels":
-        """Return the phase before any rows."""
-        moments, scaled = solution.scaled.moments, solution.scaled
-        scale = np.concatenate([scaled.scale, scaled.y_unit])
-        centred = float(fit_intercept)
-        centre = DoubleDouble(centred * moments.mean, centred * moments.mean_rest)
-        return cls(solution, centre, scale, np.empty((0, len(scale))))
-
-    def add(self, block: Block) -> "QRPanels":
-        """Take in the rows of a block."""
-        size = len(self.scale)
-        panel_rows = max(PANEL_ROWS, 4 * size)
-
-        def strip(start, stop):
-            factor = np.empty((0, size))
-            for begin in range(start, stop, panel_rows):
-                X, y, weight = panel_of(block, slice(begin, min(begin + panel_rows, stop)))
-                panel = np.column_stack([X.toarray() if sparse.issparse(X) else X, y])
-                panel -= self.centre.high
-                panel -= self.centre.low
-                panel /= self.scale
-                panel *= np.sqrt(weight)[:, None]
-                factor = _factor_of([factor, panel])
-            return factor
-
-        factors = map_strips(strip, block.n_rows, panel_rows)
-        return replace(self, factor=_factor_of([self.factor, *factors]))
-
-    def next(self, objective: Objective, again: bool) -> Any:
-        """Solve by the singular values of the factor."""
-        scaled = self.solution.scaled
-        singular = singular_values(scaled, self.factor)
-        solution = first_solution(scaled, singular, singular.weights, objective.fit_intercept)
-        return refine_or_end(solution, objective, again)
+    return _join(*map_strips(strip, block.n_rows, panel_rows))
 
 
-def _factor_of(parts: list[np.ndarray]) -> Any:
-    return np.linalg.qr(np.vstack(parts), mode="r")
+def _join(*factors) -> np.ndarray:
+    joined: Any = np.linalg.qr(np.vstack(factors), mode="r")
+    return joined
+
+
+@dataclass(frozen=True)
+class QRPanels(Phase):
+    """The equations that moments gave, and R of the rows so far; ``kept`` is what partial_fit goes on from."""
+
+    equations: NormalEquations
+    kept: Phase
+    factor: Any = None
+
+    def add(self, block):
+        """Join the triangular factor of a block."""
+        factor = _triangular_factor(block, self.equations)
+        return replace(self, factor=factor if self.factor is None else _join(self.factor, factor))
+
+    def next(self, objective, again):
+        """Solve with the singular values of the factor and of the rows of the penalty."""
+        equations = self.equations
+        d, n_active = len(equations.scale), len(equations.gram)
+        rows, targets = self.factor[:, :d][:, equations.active], self.factor[:, d:]
+        if equations.penalty:
+            rows = np.vstack([rows, np.diag(np.sqrt(equations.penalty) / equations.scale[equations.active])])
+            targets = np.vstack([targets, np.zeros((n_active, targets.shape[1]))])
+        singular = SingularValues(rows, targets)
+        return refine_or_stop(Solution.first(equations, singular, singular.weights), self.kept, again)

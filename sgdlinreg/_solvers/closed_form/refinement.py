@@ -1,157 +1,133 @@
-"""The phase that refines a solution by residuals in double-double, and the choice whether it follows."""
+"""The phase that refines a solution, and the model of a solution that needs no more."""
 
-import math
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from sgdlinreg._core.arrays import EPS
-from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.objective import Objective
-from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
-from sgdlinreg._solvers.closed_form.equations import Solution
-from sgdlinreg._solvers.closed_form.residuals import Residuals
-from sgdlinreg._solvers.closed_form.solved import ENOUGH_SINGLE, Solved, has_standard_errors, solved
+from sgdlinreg._core.contract import Model
+from sgdlinreg._core.standard_errors import Inference
+from sgdlinreg._solvers.closed_form.phase import BIASED, DEPENDENT, Phase, Solved, attributes_of
+from sgdlinreg._solvers.closed_form.residuals import residual_sums
+from sgdlinreg._solvers.closed_form.solution import Solution
 
 SMALL = 1 << 17
-"""Data of up to this many values are always refined: it takes one to three milliseconds. Standard errors are, too,
-where values times coefficients are no more."""
-ENOUGH = 1e-9
-"""Larger data are refined where the bound on the relative error of the coefficients is above this."""
+"""Data of up to this many values are always refined: it takes one to three milliseconds."""
+ENOUGH_SMALL = 1e-18
+"""They are refined while the bound on the relative error of the coefficients is above this."""
+ENOUGH, ENOUGH_REFINED = 1e-9, 1e-12
+"""Larger data are refined where the bound is above the first, until it is below the second."""
+ENOUGH_SINGLE = 1e-4
+"""The same after float32 products; above it they are done again in float64."""
+SURE = 1e-6
+"""Bound on the error above which a model that could not be refined is warned about."""
 MAX_REFINEMENTS = 3
 ENOUGH_INFERENCE = 1e-12
 """Standard errors of small data are refined with the coefficients where the bound on the error is above this."""
-STUCK = 1e-6
-"""Corrections beyond the first that are larger than this, relative to the coefficients, should shrink."""
 
 
 @dataclass(frozen=True)
-class Refinement:
-    """Residuals of a solution, summed up over the rows so far."""
+class Refinement(Phase):
+    """A solution and its gradient and squared residuals on the rows so far, None and 0 before any.
+
+    ``kept`` is the phase that partial_fit goes on from.
+    """
 
     solution: Solution
-    residuals: Residuals
-    done: ClassVar[bool] = False
+    kept: Phase
+    gradient: Any = None
+    squares: Any = 0.0
 
-    def add(self, block: Block) -> "Refinement":
-        """Take in the rows of a block."""
-        return replace(self, residuals=self.residuals.add(block))
+    def add(self, block):
+        """Sum up the gradient and the squared residuals of a block."""
+        gradient, squares = residual_sums(block, self.solution.coef, self.solution.size)
+        gradient = gradient if self.gradient is None else self.gradient.add(*gradient)
+        return Refinement(self.solution, self.kept, gradient, self.squares + squares)
 
-    def next(self, objective: Objective, again: bool) -> Any:
-        """Correct the solution by the gradient that is left."""
-        return refine_or_end(refined(self.solution, self.residuals, objective.fit_intercept), objective, again)
-
-
-def refine_or_end(solution: Solution, objective: Objective, again: bool) -> "Refinement | Solved":
-    """Return the next phase: a refinement, if the solution needs one and another pass is allowed, or the end."""
-    if not again or solution.n_refined >= refinements_of(solution):
-        return solved(solution, objective)
-    if solution.n_refined == 0 and solution.factor.error > ENOUGH_INFERENCE:
-        solution = with_inverse(solution, objective.fit_intercept)
-    return Refinement(solution, Residuals(solution.coef, solution.size, np.zeros_like(solution.squares)))
+    def next(self, objective, again):
+        """Correct the solution."""
+        return refine_or_stop(self.solution.refined(self.gradient, self.squares), self.kept, again)
 
 
-def refinements_of(solution: Solution) -> int:
-    """Return how many refinements a solution needs, each of which divides its error by the factor's."""
-    moments, error = solution.scaled.moments, solution.factor.error
-    if not len(solution.scaled.gram):
-        return 0
+def refine_or_stop(solution: Solution, kept: Phase, again: bool) -> Phase:
+    """Return the phase of another refinement, if it is needed and possible, or the solved one.
+
+    Parameters
+    ----------
+    solution : Solution
+    kept : Phase
+        What partial_fit goes on from.
+    again : bool
+        Whether another pass over the rows is possible.
+    """
+    moments, error, n_refined = solution.equations.moments, solution.factor.error, solution.n_refined
     if moments.n_rows * moments.n_features <= SMALL:
-        enough, least = 1e-18, 1
+        enough = ENOUGH_SMALL
+    elif moments.rounded:
+        enough = ENOUGH_SINGLE
     else:
-        enough, least = 1e-12, int(error > (ENOUGH_SINGLE if moments.rounded else ENOUGH))
-    needed = math.ceil(math.log(enough) / math.log(min(max(error, enough), 0.5))) - 1 if least else 0
-    if solution.lost:
-        needed = max(needed, solution.n_refined + 1)
-    return min(max(needed, least), MAX_REFINEMENTS)
+        enough = ENOUGH_REFINED if n_refined else ENOUGH
+    needed = solution.lost or error ** (n_refined + 1) > enough  # each one divides the error by the factor's
+    if not (again and needed and n_refined < MAX_REFINEMENTS):
+        return _solved(solution, kept)
+    if n_refined == 0 and error > ENOUGH_INFERENCE:
+        solution = solution.with_inverse()
+    return Refinement(solution, kept)
 
 
-def with_inverse(solution: Solution, fit_intercept: bool) -> Solution:
-    """Add the columns of the inverse moments where that is cheap, so that standard errors are refined too."""
-    moments, scaled = solution.scaled.moments, solution.scaled
-    d = moments.n_features
-    if not has_standard_errors(solution) or moments.n_rows * d * (d + 1) > SMALL:
-        return solution
-    linear = np.zeros((d + 1, d + fit_intercept))
-    linear[np.arange(d), np.arange(d)] = scaled.scale / solution.size
-    right = np.eye(d, d + fit_intercept)
-    if fit_intercept:
-        root = moments.total_weight**0.5
-        linear[d, d] = root
-        right[:, d] = moments.mean[:d] * (-root / scaled.scale)
-    inverse = np.zeros_like(linear)
-    inverse[:d] = solution.factor.solve(right) / scaled.scale[:, None]
-    if fit_intercept:
-        inverse[d] = moments.mean[:d] @ -inverse[:d]
-        inverse[d, d] += 1.0 / root
-    coef = np.concatenate([solution.coef.high, inverse], axis=1)
-    return solution._replace(
-        coef=DoubleDouble(coef, np.zeros_like(coef)),
-        linear=np.concatenate([solution.linear, linear], axis=1),
+def _solved(solution: Solution, kept: Phase) -> Solved:
+    equations, factor, moments = solution.equations, solution.factor, solution.equations.moments
+    coef = solution.coef.high[:, : len(solution.squares)]
+    coef = (equations.least_norm(coef, factor.null) if factor.null.shape[1] else coef).T
+    model = Model(
+        coef,
+        attributes_of(coef, moments.n_rows, factor, solution.n_refined),
+        kept,
+        moments.mean.high[: moments.n_features] if equations.fit_intercept else None,
+        _inference(solution),
+        _lost_digits(solution),
     )
+    return Solved(model, solution.squares / moments.total_weight)
 
 
-def refined(solution: Solution, residuals: Residuals, fit_intercept: bool) -> Solution:
-    """Correct a solution by the gradient that is left."""
-    penalty, n_targets = solution.scaled.penalty, len(residuals.squares)
-    gradient = residuals.gradient.add(solution.linear)
-    if penalty:
-        pull = DoubleDouble(solution.coef.high[:-1], solution.coef.low[:-1]).times(-penalty / solution.size[:, None])
-        zero = np.zeros((1, pull.high.shape[1]))
-        gradient = gradient.add_all(DoubleDouble(np.vstack([pull.high, zero]), np.vstack([pull.low, zero])))
-    columns, of_intercept = (
-        _without_intercept(solution, gradient) if fit_intercept else (gradient.high[:-1], gradient.high[-1:])
+def _inference(solution: Solution) -> Inference | str:
+    """Return what standard errors follow from, or why there are none."""
+    equations, factor, moments = solution.equations, solution.factor, solution.equations.moments
+    d, fit_intercept, n_targets = moments.n_features, equations.fit_intercept, len(solution.squares)
+    if equations.penalty > 0.0:
+        return BIASED
+    if factor.rank < d:
+        return DEPENDENT
+    if factor.lower is None:
+        return "the columns are too collinear for sums alone, and the rows cannot be read again; use fit"
+    if solution.lost and not solution.n_refined:
+        return "the residuals are too small for sums to tell, and the rows cannot be read again; use fit"
+    freedom = moments.n_rows - d - fit_intercept
+    if freedom <= 0:
+        return f"{moments.n_rows} rows leave no degrees of freedom for {d} features; use more rows"
+    factors = None
+    if solution.coef.high.shape[1] > n_targets:
+        inverse = solution.coef.high[:, n_targets:]
+        factors = np.append(inverse.diagonal()[:d] * equations.scale, 0.0)
+        if fit_intercept:
+            factors[d] = inverse[d, d] * np.sqrt(moments.total_weight)
+    mean = moments.mean.high[:d] if fit_intercept else None
+    std = np.sqrt(solution.squares / freedom)
+    return Inference(mean, equations.scale, factor.lower, moments.total_weight, std, factors)
+
+
+def _lost_digits(solution: Solution) -> str | None:
+    """Say where digits are missing: refinement that does not converge, or moments alone where rows cannot be read."""
+    if solution.stuck:
+        return (
+            "Refinement of the solution did not converge: the columns of X are too collinear, or the weights too "
+            "uneven, for all digits of the coefficients. Leave columns out, or set a small alpha."
+        )
+    error = solution.factor.error
+    if solution.n_refined or error <= (ENOUGH_SINGLE if solution.equations.moments.rounded else SURE):
+        return None
+    return (
+        f"The columns of X are nearly linearly dependent, or the weights very uneven: of the coefficients about "
+        f"{max(0, int(-np.log10(min(error, 1.0))))} digits are sure, because the rows cannot be read again. Use fit, "
+        "or fit_source with a source that can be passed over again."
     )
-    step, gain, moved = _step(solution, columns, of_intercept, fit_intercept)
-    squares = residuals.squares - gain[:n_targets]
-    if penalty:
-        squares -= penalty * (moved * (2.0 * solution.coef.high[:-1] + moved)).sum(axis=0)[:n_targets]
-    squares = np.maximum(squares, 0.0)
-    total = solution.scaled.total_squares
-    lost = (squares < 1e-3 * residuals.squares) & (residuals.squares > EPS**2 * total)
-    active = solution.scaled.active
-    scale = solution.scaled.scale[active, None]
-    moved, kept = (float(np.linalg.norm(scale * part[active, :n_targets])) for part in (moved, solution.coef.high[:-1]))
-    beside = kept + float(total.sum()) ** 0.5  # of constant y the coefficients are 0
-    last_step = moved / beside if beside > 0.0 else 0.0
-    return solution._replace(
-        coef=solution.coef.add(step),
-        last_step=last_step,
-        stuck=last_step > max(STUCK, 0.1 * solution.last_step),
-        squares=squares,
-        lost=bool(lost.any()),
-        n_refined=solution.n_refined + 1,
-    )
-
-
-def _without_intercept(solution: Solution, gradient: DoubleDouble) -> tuple[np.ndarray, np.ndarray]:
-    """Eliminate the intercept from a gradient (n_features + 1, n_columns) in units of the sizes.
-
-    Return the gradient by the columns about their means, and that by the intercept.
-    """
-    moments, size = solution.scaled.moments, solution.size[:, None]
-    d = moments.n_features
-    rest = DoubleDouble(gradient.high[d:], gradient.low[d:])
-    columns = DoubleDouble(gradient.high[:d], gradient.low[:d]).add_all(rest.times(-moments.mean[:d, None] / size))
-    return columns.high + (columns.low - rest.high * (moments.mean_rest[:d, None] / size)), rest.high
-
-
-def _step(solution: Solution, columns: np.ndarray, of_intercept: np.ndarray, fit_intercept: bool):
-    """Solve the normal equations for a gradient by the columns about their means, and by the intercept.
-
-    Return the step (n_features + 1, n_columns), what it gains of the sum of squares, and its part for the columns.
-    """
-    scaled = solution.scaled
-    moments, active = scaled.moments, scaled.active
-    mean = moments.mean[: moments.n_features, None]
-    right = columns[active] * (solution.size[active] / scaled.scale[active])[:, None]
-    weights = solution.factor.solve(right)
-    moved = scaled.in_columns(weights)
-    gain = (weights * right).sum(axis=0)
-    step = np.zeros((moments.n_features + 1, moved.shape[1]))
-    step[:-1] = moved
-    if fit_intercept:
-        step[-1:] = of_intercept / moments.total_weight - mean.T @ moved
-        gain = gain + of_intercept[0] ** 2 / moments.total_weight
-    return step, gain, moved

@@ -1,97 +1,71 @@
-"""The phase that sums up second moments, and what follows from them."""
+"""The phase that sums up moments."""
 
-import os
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
-
-from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.objective import Objective
-from sgdlinreg._solvers.closed_form.equations import first_solution, scaled_equations
-from sgdlinreg._solvers.closed_form.factorizations import factorise, non_negative
-from sgdlinreg._solvers.closed_form.moments import Moments
+from sgdlinreg._core.arrays import all_finite, is_on_device
+from sgdlinreg._core.contract import Model
+from sgdlinreg._solvers.closed_form.block_moments import moments_of
+from sgdlinreg._solvers.closed_form.equations import NormalEquations
+from sgdlinreg._solvers.closed_form.factorizations import NonNegative, factorise
+from sgdlinreg._solvers.closed_form.phase import BIASED, Phase, Solved, attributes_of
 from sgdlinreg._solvers.closed_form.qr_panels import QRPanels
-from sgdlinreg._solvers.closed_form.refinement import refine_or_end
-from sgdlinreg._solvers.closed_form.solved import ENOUGH_SINGLE, Solved
+from sgdlinreg._solvers.closed_form.refinement import ENOUGH_SINGLE, SMALL, refine_or_stop
+from sgdlinreg._solvers.closed_form.solution import Solution
 
 SPARSE_QR = 1 << 33
 """Operations that the QR decomposition of CSR rows may take, which become dense panels."""
 
 
 @dataclass(frozen=True)
-class SumMoments:
-    """Moments of the rows so far."""
+class SumMoments(Phase):
+    """`Moments` of the rows so far, None before any.
 
-    moments: Moments
+    ``precise`` says whether products of float32 data are float64 too; those of small data and on a device always are.
+    ``is_sparse`` says whether the last block was CSR.
+    """
+
+    precise: bool = True
+    moments: Any = None
     is_sparse: bool = False
-    done: ClassVar[bool] = False
 
-    @classmethod
-    def start(cls, n_features: int, n_targets: int, precise: bool) -> "SumMoments":
-        """Return the phase before any rows.
+    def add(self, block):
+        """Join the moments of a block."""
+        small = block.n_rows * block.n_features <= SMALL
+        moments = moments_of(block, self.precise or small or is_on_device(block.X))
+        moments = moments if self.moments is None else self.moments.merge(moments)
+        return SumMoments(self.precise, moments, block.is_sparse)
 
-        Raises
-        ------
-        ValueError
-            If the machine has too little memory for the moments.
-        """
-        needed, available = 4 * 8 * (n_features + n_targets) ** 2, _memory_bytes()
-        if needed > available:
-            raise ValueError(
-                f"solver='normal_equation' needs about {needed / 2**30:.1f} GiB for the moments of {n_features} "
-                f"features, and this machine has {available / 2**30:.1f} GiB. Use solver='numba'."
-            )
-        return cls(Moments.empty(n_features, n_targets, precise))
-
-    def add(self, block: Block) -> "SumMoments":
-        """Take in the rows of a block."""
-        return SumMoments(self.moments.add(block), block.is_sparse)
-
-    def next(self, objective: Objective, again: bool) -> Any:
-        """Solve, and return the phase that makes up for digits that the moments lack.
-
-        Raises
-        ------
-        ValueError
-            If sums are not finite.
-        """
+    def next(self, objective, again):
+        """Solve the normal equations, and choose the next pass by how sure the solution is."""
         moments = self.moments
-        if not (np.isfinite(moments.mean).all() and np.isfinite(moments.products).all()):
+        if not (all_finite(moments.mean.high) and all_finite(moments.products)):
             raise ValueError(
                 "The closed form overflowed: sums of X or y are not finite. Rescale them, their values are too large."
             )
-        scaled = scaled_equations(moments, objective.l2, objective.fit_intercept)
+        equations = NormalEquations.of(moments, objective.l2, objective.fit_intercept)
         if objective.positive:
-            return self._precisely() if again and moments.rounded else _non_negative(scaled, objective)
-        rounding = float(np.finfo(np.float32 if moments.rounded else np.float64).eps) * moments.cancelled
-        factor = factorise(scaled.gram, rounding)
-        if again and moments.rounded and (factor.error > ENOUGH_SINGLE or not factor.has_digits):
-            return self._precisely()
-        solution = first_solution(scaled, factor, factor.solve(scaled.right), objective.fit_intercept)
+            return SumMoments() if again and moments.rounded else _non_negative(equations)
+        factor = factorise(equations.gram, moments.rounding)
+        if again and moments.rounded and (factor.lower is None or factor.error > ENOUGH_SINGLE):
+            return SumMoments()
+        kept = SumMoments(moments=moments)
         affordable = not self.is_sparse or moments.n_rows * len(moments.unit) ** 2 <= SPARSE_QR
-        if again and not factor.has_digits and affordable and len(scaled.gram):
-            return QRPanels.after(solution, objective.fit_intercept)
-        return refine_or_end(solution, objective, again)
-
-    def _precisely(self) -> "SumMoments":
-        return SumMoments(Moments.empty(self.moments.n_features, self.moments.n_targets, precise=True))
+        if again and factor.lower is None and affordable:
+            return QRPanels(equations, kept)
+        return refine_or_stop(Solution.first(equations, factor, factor.solve(equations.right)), kept, again)
 
 
-def _non_negative(scaled, objective: Objective) -> Solved:
-    """Solve under the condition that no coefficient is negative."""
-    moments = scaled.moments
-    weights, rank, condition = non_negative(scaled.gram, scaled.right)
-    coef = first_solution(scaled, None, weights, objective.fit_intercept).coef.high.T
-    condition = condition if len(scaled.gram) == moments.n_features else np.inf
-    squares, mean = scaled.residual_squares(weights) * scaled.y_unit**2, moments.mean[: moments.n_features]
-    known = moments.total_weight, mean, moments.n_rows, rank, condition
-    return Solved(coef, squares, *known, "non_negative", moments)
-
-
-def _memory_bytes() -> float:
-    """Return the physical memory; inf where the system does not tell."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return np.inf
+def _non_negative(equations: NormalEquations) -> Solved:
+    """Solve for coefficients >= 0."""
+    moments, found = equations.moments, NonNegative(equations.gram, equations.right)
+    coef = equations.coef_of(found.weights).T
+    model = Model(
+        coef,
+        attributes_of(coef, moments.n_rows, found),
+        SumMoments(moments=moments),
+        moments.mean.high[: moments.n_features] if equations.fit_intercept else None,
+        BIASED if equations.penalty else "they do not hold for coefficients at a bound; fit with positive=False",
+    )
+    squares = equations.residual_squares(found.weights) * equations.y_unit**2
+    return Solved(model, squares / moments.total_weight)

@@ -1,0 +1,134 @@
+"""Least squares with fewer rows than columns, by the dual problem."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import linalg, sparse
+
+from sgdlinreg._core.arrays import EPS
+from sgdlinreg._core.blocks import Block, panel_of
+from sgdlinreg._core.statistics import centre_panel
+from sgdlinreg._solvers.closed_form.double_double import power_of_two_above
+from sgdlinreg._solvers.closed_form.factorizations import (
+    KEPT_FIT,
+    ZERO_PIVOT,
+    nonzero_eigenvalues,
+    nonzero_singular,
+)
+
+DENSE_VALUES = 1 << 24
+"""CSR rows of up to this many values, zeros counted, are solved as dense ones: their products lose half the digits."""
+
+
+class DualSolution(NamedTuple):
+    """A solution: coef is (n_targets, n_features + 1), mean what X was centred by, squares those of residuals."""
+
+    coef: np.ndarray
+    mean: np.ndarray
+    squares: np.ndarray
+    rank: int
+    condition: float
+    name: str = "dual"
+
+
+def solve_dual(block: Block, penalty: float, fit_intercept: bool) -> DualSolution:
+    """Solve least squares, with an l2 penalty or for the least norm.
+
+    Parameters
+    ----------
+    block : Block
+        All rows.
+    penalty : float
+        Factor of ``0.5 * ||w||**2`` beside half the weighted sum of squares.
+    fit_intercept : bool
+
+    Notes
+    -----
+    The cost is n_rows**2 * n_features operations, and memory for a dense copy; of CSR rows with more than 16 million
+    values, zeros counted, only products with each other are formed.
+    """
+    X, y, weight = panel_of(block, slice(None))
+    root = np.sqrt(weight)[:, None]
+    x_mean, y_mean = np.zeros(X.shape[1]), np.zeros(y.shape[1])
+    if fit_intercept:
+        y_mean = (weight @ y) / weight.sum()
+    targets = (y - y_mean) * root
+    if sparse.issparse(X) and X.shape[0] * X.shape[1] > DENSE_VALUES:
+        x_mean = (weight @ X) / weight.sum() if fit_intercept else x_mean
+        weights, rank, condition = _solve_sparse(X, x_mean, root, targets, penalty)
+        fitted = (X @ weights - x_mean @ weights) * root
+    else:
+        X = X.toarray() if sparse.issparse(X) else X
+        x_mean = centre_panel(X, weight) if fit_intercept else x_mean
+        unit = power_of_two_above(np.abs(X).max())  # so that squares stay in range
+        rows = X / unit * root
+        weights, rank, condition = _solve_dense(rows, targets, np.sqrt(penalty) / unit)
+        fitted = rows @ weights
+        weights = weights / unit
+    coef = np.column_stack([weights.T, y_mean - x_mean @ weights])
+    return DualSolution(coef, x_mean, np.square(targets - fitted).sum(axis=0), rank, condition)
+
+
+def _solve_dense(rows, targets, ridge):
+    """Return weights, rank and condition number for centred, weighted rows; ``ridge`` is the root of the penalty."""
+    n_rows, n_features = rows.shape
+    if ridge > 0.0:
+        # ridge regression is the solution of least norm of [rows, ridge * I] u = targets
+        weights, factor = _shortest(np.hstack([rows, ridge * np.eye(n_rows)]), targets)
+        return weights[:n_features], n_features, float(np.linalg.cond(factor))
+    scale = np.linalg.norm(rows, axis=0)
+    scale[scale == 0.0] = np.inf
+    left, singular, right = linalg.svd(rows / scale, full_matrices=False)
+    kept = nonzero_singular(singular)
+    if not kept.any():
+        return np.zeros((n_features, targets.shape[1])), 0, np.inf
+    left, projected = left[:, kept], left[:, kept].T @ targets
+    weights = (right[kept].T @ (projected / singular[kept, None])) / scale[:, None]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        shortest, _ = _shortest(left.T @ rows, projected)
+        lost = np.square(rows @ shortest - left @ projected).sum(axis=0)
+    # units that differ by more than the digits there are: least norm in scaled units keeps the fit
+    weights = np.where(lost <= KEPT_FIT * np.square(projected).sum(axis=0), shortest, weights)
+    return weights, int(kept.sum()), np.inf
+
+
+def _shortest(rows, targets):
+    """Solve ``rows @ u = targets`` of full row rank for the least norm; return u and the triangular factor of the rows.
+
+    Columns are sorted by size before the pivoted QR, which then respects the unit of each (Cox and Higham, "Stability
+    of Householder QR factorization for weighted least squares problems", 1998).
+    """
+    order = np.argsort(-np.abs(rows).max(axis=0), kind="stable")
+    basis, factor, pivots = linalg.qr(rows[:, order].T, mode="economic", pivoting=True)
+    if not np.all(np.diag(factor)):
+        return np.full((rows.shape[1], targets.shape[1]), np.nan), factor
+    solution = np.empty((rows.shape[1], targets.shape[1]))
+    solution[order] = basis @ linalg.solve_triangular(factor, targets[pivots], trans="T", check_finite=False)
+    return solution, factor
+
+
+def _solve_sparse(X: Any, mean, root, targets, penalty):
+    """Return weights, rank and condition number for CSR rows, from their centred, weighted products."""
+
+    def products(scale):
+        scaled = sparse.csr_array((X.data / scale[X.indices], X.indices, X.indptr), shape=X.shape)
+        at_mean = (scaled @ (mean / scale))[:, None]
+        centred = (scaled @ scaled.T).toarray() - at_mean - at_mean.T + np.square(mean / scale).sum()
+        return centred * root * root.T
+
+    def weights_of(dual):
+        return X.T @ (dual * root) - np.outer(mean, (dual * root).sum(axis=0))
+
+    inner = products(np.ones(len(mean)))
+    if penalty > 0.0:
+        values, vectors = linalg.eigh(inner)
+        values = np.maximum(values, 0.0) + penalty
+        weights = weights_of(vectors @ ((vectors.T @ targets) / values[:, None]))
+        return weights, len(mean), float(np.sqrt(values[-1] / values[0]))
+    scale = np.sqrt(X.power(2).T @ np.square(root[:, 0]))
+    scale[scale == 0.0] = np.inf
+    values, vectors = linalg.eigh(products(scale))
+    vectors = vectors[:, nonzero_eigenvalues(values)]
+    inner = vectors.T @ inner @ vectors
+    weights = weights_of(vectors @ linalg.lstsq(inner, vectors.T @ targets, cond=ZERO_PIVOT * EPS)[0])
+    return weights, vectors.shape[1], np.inf

@@ -1,0 +1,59 @@
+"""What the phases of the closed form have in common, and the last one."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.contract import Model
+from sgdlinreg._core.objective import Objective
+
+BIASED = "a penalty biases the coefficients; fit with alpha=0"
+DEPENDENT = "the columns, with that of the intercept, are linearly dependent; leave some out"
+"""Why there are no standard errors."""
+
+
+class Phase:
+    """What one pass over the rows sums up: a value, which holds NumPy arrays only."""
+
+    done: ClassVar[bool] = False
+
+    def add(self, block: Block) -> "Phase":
+        """Return the phase with the rows of a block added."""
+        raise NotImplementedError
+
+    def next(self, objective: Objective, again: bool) -> "Phase":
+        """Return the phase of the next pass, or the solved one; ``again`` says whether another pass is possible."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Solved(Phase):
+    """The model, and the weighted mean of squared residuals of each target, (n_targets,)."""
+
+    done = True
+    model: Model
+    mean_squares: np.ndarray
+
+
+def attributes_of(coef: np.ndarray, n_rows: int, factor: Any, n_refined: int = 0) -> dict[str, Any]:
+    """Return the fitted attributes of a model, by name.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_targets, n_features + 1)
+    n_rows : int
+    factor : object with name, rank and condition
+        What was solved with.
+    n_refined : int
+    """
+    return {
+        "t_": 2,
+        "batch_size_": n_rows,
+        "step_size_": np.nan,
+        "rank_": factor.rank,
+        "condition_number_": factor.condition if factor.rank == coef.shape[1] - 1 else np.inf,
+        "factorization_": factor.name,
+        "n_refinements_": n_refined,
+    }
