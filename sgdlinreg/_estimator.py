@@ -16,6 +16,7 @@ from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import LOSSES
 from sgdlinreg._core.standard_errors import Inference
 from sgdlinreg._edge.attributes import beside_coef, coef_of, forget, intercept_of, keep, of_each_target, warn
+from sgdlinreg._edge.conversion import to_floats
 from sgdlinreg._edge.namespaces import CAN_DISPATCH, check_same_home, home_of, like, to_numpy
 from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
 from sgdlinreg._edge.parameters import (
@@ -29,11 +30,13 @@ from sgdlinreg._edge.parameters import (
 from sgdlinreg._edge.prediction import predict_rows
 from sgdlinreg._edge.validation import (
     all_or_nothing,
+    check_columns,
     check_finite,
-    check_new_rows,
     check_rows,
     check_start,
+    check_targets,
     check_validation_rows,
+    named_block,
     split_rows,
 )
 from sgdlinreg._loop.data import InMemory, SameRows, Streamed
@@ -593,7 +596,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             source = IterableSource(source)
             X, y, sample_weight = source.first()
             explained.X = X
-            first, objective = check_rows(self, X, y, sample_weight, reset=True), objective_of(self)
+            with named_block(0):
+                first = check_rows(self, X, y, sample_weight, reset=True)
+            objective = objective_of(self)
             choice = choose_solver(self, first, objective, False)
             solver = make_solver(self, choice.name, first, objective)
             if source.once and not solver.one_pass:
@@ -613,7 +618,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     def _blocks_of(self, source, n_targets) -> Iterator[Block]:
         """Check the blocks of a source, one after the other."""
         for number, (X, y, sample_weight) in enumerate(source):
-            block = check_rows(self, X, y, sample_weight, reset=False)
+            with named_block(number):
+                block = check_rows(self, X, y, sample_weight, reset=False)
             if block.n_targets != n_targets:
                 raise ValueError(
                     f"Block {number} of the source has {block.n_targets} targets, the first one {n_targets}."
@@ -643,8 +649,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the columns are not those of fit, the fit has no standard errors, or array API dispatch is on and X is
-            not in the namespace or on the device of the fit.
+            If X is invalid or its columns are not those of fit, a prediction is too large for X's dtype, the fit has no
+            standard errors, or array API dispatch is on and X is not in the namespace or on the device of the fit.
         """
         check_is_fitted(self)
         inference = self._inference
@@ -652,7 +658,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             raise ValueError(f"return_std=True needs standard errors, and this fit has none: {inference}.")
         check_same_home(X, self, "predict")
         with ExplainedOutOfMemory(X, self.device):
-            rows = check_new_rows(self, X)
+            rows = check_columns(self, X)
             predictions = like(X, predict_rows(rows, coef_of(self), intercept_of(self)))
             if not return_std or isinstance(inference, str):
                 return predictions
@@ -678,7 +684,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         """
         predictions = self.predict(X)
         if home_of(X) is None:
-            y, predictions, sample_weight = map(to_numpy, (y, predictions, sample_weight))
+            y, predictions = check_targets(self, y), to_numpy(predictions)
+            sample_weight = None if sample_weight is None else to_floats(to_numpy(sample_weight), "sample_weight")
         return r2_score(y, predictions, sample_weight=sample_weight)
 
     @property

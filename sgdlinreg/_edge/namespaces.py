@@ -69,7 +69,7 @@ def to_numpy(values: Any) -> Any:
     if values is None or isinstance(values, NUMPY_TYPES):
         return values
     if is_tensor(values):
-        return _readable(values).cpu().numpy()
+        return _host(values)
     return values if home_of(values) is None else _array_api.move_to(values, xp=np, device="cpu")
 
 
@@ -87,7 +87,7 @@ def local(X: Any) -> Any:
         if X.layout != sys.modules["torch"].strided:
             raise TypeError(f"X is a torch tensor of layout {X.layout}. Pass sparse data as a SciPy CSR matrix.")
         stays = is_on_device(X) and X.device.type not in WITHOUT_FLOAT64
-        return X if stays else _readable(X).cpu().numpy()
+        return X if stays else _host(X)
     if home_of(X) is None:
         return X
     if X.__dlpack_device__()[0] in DLPACK_GPUS:
@@ -95,7 +95,11 @@ def local(X: Any) -> Any:
     return to_numpy(X)
 
 
-def _readable(tensor):
-    """Detach a tensor; types of less than four bytes, of which NumPy does not know all, become float32."""
+def _host(tensor):
+    """Bring a tensor to NumPy; types of less than four bytes, of which NumPy does not know all, become float32."""
     tensor = tensor.detach()
-    return tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor
+    tensor = tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor
+    try:
+        return tensor.cpu().resolve_conj().resolve_neg().numpy()
+    except (RuntimeError, TypeError) as error:  # sparse, quantized, without values
+        raise TypeError(f"NumPy cannot read a tensor of layout {tensor.layout} on device {tensor.device}.") from error

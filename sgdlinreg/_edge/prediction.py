@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._core.arrays import arrays_of, dtype_of
+from sgdlinreg._core.arrays import all_finite, arrays_of, dtype_of, is_tensor
 
 
 def predict_rows(X, coef: np.ndarray, intercept) -> Any:
@@ -21,6 +21,11 @@ def predict_rows(X, coef: np.ndarray, intercept) -> Any:
     -------
     ndarray of shape (n_samples,) or (n_samples, n_targets), of X's dtype; a tensor on its device if X is one
 
+    Raises
+    ------
+    ValueError
+        If a prediction is too large for X's dtype.
+
     Notes
     -----
     float32 rows are widened a panel at a time: on the CPU the copy stays in the cache.
@@ -28,13 +33,18 @@ def predict_rows(X, coef: np.ndarray, intercept) -> Any:
     ops: Any = arrays_of(X)
     weights, intercept = ops.put(coef.T.astype(np.float64)), ops.put(np.asarray(intercept, dtype=np.float64))
     dtype = dtype_of(X)
-    if sparse.issparse(X):
-        return (X @ weights + intercept).astype(dtype, copy=False)
-    if dtype == np.float64:
-        return X @ weights + intercept
-    out = ops.zeros((X.shape[0], *weights.shape[1:]), dtype)
-    step = max(1, ops.panel_bytes // (8 * X.shape[1]))
-    for start in range(0, X.shape[0], step):
-        rows = slice(start, start + step)
-        out[rows] = ops.in_double(X[rows]) @ weights + intercept
+    with np.errstate(over="ignore", invalid="ignore"):
+        if sparse.issparse(X):
+            out = (X @ weights + intercept).astype(dtype, copy=False)
+        elif dtype == np.float64:
+            out = X @ weights + intercept
+        else:
+            out = ops.zeros((X.shape[0], *weights.shape[1:]), dtype)
+            step = max(1, ops.panel_bytes // (8 * X.shape[1]))
+            for start in range(0, X.shape[0], step):
+                rows = slice(start, start + step)
+                out[rows] = ops.in_double(X[rows]) @ weights + intercept
+        finite = bool(out.isfinite().all()) if is_tensor(out) else all_finite(out)
+    if not finite:
+        raise ValueError(f"A prediction is too large for {dtype}. Pass X as float64, or fit y in a larger unit.")
     return out

@@ -11,15 +11,24 @@ from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
     _check_sample_weight,
+    check_array,
     check_consistent_length,
-    validate_data,
 )
 
 from sgdlinreg._core.arrays import all_finite, is_tensor
 from sgdlinreg._core.blocks import CSR, Block, as_scipy
+from sgdlinreg._edge.conversion import FLOATS, to_floats
 from sgdlinreg._edge.namespaces import local, to_numpy
 
-FLOATS = [np.float64, np.float32]
+
+@contextmanager
+def named_block(number):
+    """Name the block of a source in the error that refuses it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Block {number} of the source: {error}") from error
 
 
 @contextmanager
@@ -34,19 +43,21 @@ def all_or_nothing(estimator):
         raise
 
 
-def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
+def check_rows(estimator, X, y, sample_weight, *, reset, finite=True, suffix="") -> Block:
     """Check training data.
 
     Parameters
     ----------
     estimator : MiniBatchSGDRegressor
         Its n_features_in_ and feature_names_in_ are set (reset=True) or checked.
-    X : array-like, tensor or sparse of shape (n_samples, n_features)
+    X : array-like, data frame, tensor or sparse of shape (n_samples, n_features)
     y : array-like or tensor of shape (n_samples,) or (n_samples, n_targets)
     sample_weight : array-like or tensor of shape (n_samples,), float or None
     reset : bool
     finite : bool
         Whether to look for NaN and infinity in X now; if not, `check_finite` must be called before a model is kept.
+    suffix : str
+        What follows their names in errors.
 
     Returns
     -------
@@ -54,28 +65,44 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True) -> Block:
         Without the rows of weight 0. X is not copied unless its type or sparse format asks for it; on a device it
         stays there, as a torch tensor.
     """
-    X, y, sample_weight = local(X), to_numpy(y), to_numpy(sample_weight)
-    if is_tensor(X):
-        X = _check_tensor(estimator, X, reset, finite)
-        y = validate_data(estimator, X="no_validation", y=y, multi_output=True, y_numeric=True)
+    X = check_columns(estimator, X, f"X{suffix}", reset=reset, finite=finite)
+    y = check_targets(estimator, y, f"y{suffix}")
+    if X.shape[0] != len(y):
         check_consistent_length(X, y)
-        return _weighted(X, y, sample_weight)
+    return _weighted(X, y, to_numpy(sample_weight), f"sample_weight{suffix}")
+
+
+def check_targets(estimator, y, name="y") -> np.ndarray:
+    """Check y alone, in the memory of the CPU wherever it is."""
+    y = to_numpy(y)
     if _is_plain(y, 1, FLOATS[:1]):
-        X = _check_host(estimator, X, reset, finite)
-        if X.shape[0] != len(y):
-            check_consistent_length(X, y)
-    else:
-        of_X: Any = {"accept_sparse": "csr", "dtype": FLOATS, "reset": reset, "ensure_all_finite": finite}
-        X, y = validate_data(estimator, X, y, multi_output=True, y_numeric=True, **of_X)
-    return _weighted(X, y, sample_weight)
+        return y
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
+        )
+    return check_array(to_floats(y, name), dtype=FLOATS, ensure_2d=False, input_name=name, estimator=estimator)
 
 
-def _check_host(estimator, X, reset, finite):
-    """Check rows in the memory of the CPU."""
-    if hasattr(estimator, "feature_names_in_") or not _is_plain(X, 2, FLOATS, finite):
-        return validate_data(estimator, X, accept_sparse="csr", dtype=FLOATS, reset=reset, ensure_all_finite=finite)
-    _check_n_features(estimator, X, reset=reset)
-    return X
+def check_columns(estimator, X, name="X", *, reset=False, finite=True):
+    """Check X alone, by default new rows to predict on; columns must be those of fit unless they are set by ``reset``.
+
+    Returns
+    -------
+    ndarray, csr_array, csr_matrix or tensor of shape (n_samples, n_features)
+        float32 or float64. A tensor if it is on a device.
+    """
+    rows = local(X)
+    plain = _is_plain(rows, 2, FLOATS, finite)
+    if not plain or hasattr(estimator, "feature_names_in_"):
+        _check_feature_names(estimator, X, reset=reset)
+    if is_tensor(rows):
+        rows = _check_tensor(estimator, rows, finite)
+    elif not plain:
+        known: Any = {"accept_sparse": "csr", "dtype": FLOATS, "ensure_all_finite": finite, "input_name": name}
+        rows = check_array(to_floats(rows, name, accept_sparse=True), estimator=estimator, **known)
+    _check_n_features(estimator, rows, reset=reset)
+    return rows
 
 
 def _is_plain(array, n_dimensions, dtypes, finite=True) -> bool:
@@ -83,10 +110,10 @@ def _is_plain(array, n_dimensions, dtypes, finite=True) -> bool:
     if type(array) is not np.ndarray or array.ndim != n_dimensions or not array.size or array.dtype not in dtypes:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        return not finite or all_finite(array)
+        return array.flags.aligned and (not finite or all_finite(array))
 
 
-def _check_tensor(estimator, X, reset, finite):
+def _check_tensor(estimator, X, finite):
     """Check rows on a device as scikit-learn checks arrays; integers and half precision become float64 and float32."""
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, got {X.ndim}D tensor instead. Reshape it to (n_samples, n_features).")
@@ -102,8 +129,6 @@ def _check_tensor(estimator, X, reset, finite):
         X = X.float()
     if finite:
         _check_finite_tensor(estimator, X)
-    _check_feature_names(estimator, X, reset=reset)
-    _check_n_features(estimator, X, reset=reset)
     return X.detach()
 
 
@@ -114,11 +139,13 @@ def _check_finite_tensor(estimator, X) -> None:
         raise ValueError(f"Input X contains NaN or infinity.\n{name} does not accept missing values.")
 
 
-def _weighted(X, y, sample_weight) -> Block:
+def _weighted(X, y, sample_weight, name) -> Block:
     """Make a block without the rows of weight 0."""
     y = np.ascontiguousarray(y, dtype=np.float64)
     y = y[:, None] if y.ndim == 1 else y
     if sample_weight is not None:
+        sample_weight = to_floats(sample_weight, name)
+        sample_weight = sample_weight if sample_weight.ndim else np.full(len(y), sample_weight)
         sample_weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
         kept = sample_weight > 0
         if not kept.any():
@@ -151,7 +178,7 @@ def check_validation_rows(estimator, X_val, y_val, sample_weight_val, n_targets)
         return None
     if y_val is None:
         raise ValueError("X_val is given without y_val. Give y_val too, or leave X_val out.")
-    block = check_rows(estimator, X_val, y_val, sample_weight_val, reset=False)
+    block = check_rows(estimator, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
     if block.n_targets != n_targets:
         raise ValueError(f"y_val has {block.n_targets} targets, but y has {n_targets}.")
     return block
@@ -209,10 +236,9 @@ def check_start(coef_init, intercept_init, n_features, n_targets, fit_intercept)
     """
     if coef_init is None and intercept_init is None:
         return None
-    coef_init, intercept_init = to_numpy(coef_init), to_numpy(intercept_init)
     start = np.zeros((n_targets, n_features + 1))
     if coef_init is not None:
-        coef = np.asarray(coef_init, dtype=np.float64)
+        coef = to_floats(to_numpy(coef_init), "coef_init")
         allowed = [(n_targets, n_features)] + ([(n_features,)] if n_targets == 1 else [])
         if coef.shape not in allowed:
             raise ValueError(
@@ -222,7 +248,7 @@ def check_start(coef_init, intercept_init, n_features, n_targets, fit_intercept)
     if intercept_init is not None:
         if not fit_intercept:
             raise ValueError("intercept_init is given but fit_intercept=False. Leave one of them out.")
-        intercept = np.asarray(intercept_init, dtype=np.float64)
+        intercept = to_floats(to_numpy(intercept_init), "intercept_init")
         if intercept.shape not in [(n_targets,)] + ([()] if n_targets == 1 else []):
             raise ValueError(
                 f"intercept_init has shape {intercept.shape}, should be ({n_targets},)"
@@ -232,11 +258,3 @@ def check_start(coef_init, intercept_init, n_features, n_targets, fit_intercept)
     if not np.isfinite(start).all():
         raise ValueError("coef_init and intercept_init must be finite, got NaN or infinity.")
     return start
-
-
-def check_new_rows(estimator, X):
-    """Check data to predict on; columns must be those of fit."""
-    X = local(X)
-    if is_tensor(X):
-        return _check_tensor(estimator, X, reset=False, finite=True)
-    return _check_host(estimator, X, reset=False, finite=True)
