@@ -103,7 +103,7 @@ def _read(values, name, label=None) -> np.ndarray:
     """Read anything as an array. NumPy drops masks, so masked values are refused before."""
     several = isinstance(values, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in values)
     for row in values if several else [values]:
-        if isinstance(row, np.ma.MaskedArray) and np.ma.is_masked(row):
+        if isinstance(row, np.ma.MaskedArray) and row.dtype.names is None and np.ma.is_masked(row):
             _refuse("missing", name, int(np.argwhere(row.mask)[0][1]) if row.ndim > 1 else None, "masked")
     try:
         return np.asarray(values)
@@ -125,10 +125,10 @@ def _floats(array: np.ndarray, name: str, labels=None) -> np.ndarray:
         _check_objects(array, name, labels)
     try:
         with np.errstate(over="ignore"):  # infinity is looked for later
-            return np.require(array, np.float32 if kind == "f" and dtype.itemsize == 4 else np.float64, ["A", "E"])
+            return np.asarray(array, np.float32 if kind == "f" and dtype.itemsize == 4 else np.float64)
     except OverflowError as error:
         raise ValueError(f"Input {name} contains infinity or a value too large for dtype('float64').") from error
-    except (TypeError, ValueError) as error:
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise TypeError(f"{name} holds what is no number: {error}.") from error
 
 
@@ -194,14 +194,14 @@ def _sparse_floats(X, name):
             raise ValueError("rows and data differ in length")
         X = X.tocoo() if X.format in ("lil", "dok") else copy.copy(X)  # which shares the arrays
         if X.format == "coo":
-            X = sparse.coo_array((X.data, X.coords), shape=X.shape)
+            X = sparse.coo_array((X.data, tuple(map(_indices, X.coords))), shape=X.shape)
         elif X.format == "dia":
-            X = sparse.dia_array((X.data, X.offsets), shape=X.shape)
+            X = sparse.dia_array((X.data, _indices(X.offsets)), shape=X.shape)
         else:
             _check_compressed(X)
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"{name} is not a valid sparse matrix: {error}. Build it anew from its parts.") from error
-    X.data = np.ascontiguousarray(_floats(np.asarray(X.data), name))  # before tocsr, which sums duplicates
+    X.data = np.ascontiguousarray(_floats(_read(X.data, name), name))  # before tocsr, which sums duplicates
     return X.tocsr()
 
 
@@ -220,5 +220,4 @@ def _indices(array) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.kind not in "iu":
         raise ValueError(f"indices are of type {array.dtype}, should be integers")
-    small = array.dtype.kind == "i" and array.dtype.itemsize <= 4
-    return np.require(array, np.int32 if small else np.int64, ["A", "C"])
+    return np.ascontiguousarray(array, np.int32 if np.can_cast(array.dtype, np.int32) else np.int64)

@@ -110,7 +110,7 @@ def _is_plain(array, n_dimensions, dtypes, finite=True) -> bool:
     if type(array) is not np.ndarray or array.ndim != n_dimensions or not array.size or array.dtype not in dtypes:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        return array.flags.aligned and (not finite or all_finite(array))
+        return not finite or all_finite(array)
 
 
 def _check_tensor(estimator, X, finite):

@@ -363,6 +363,12 @@ def dia_of_wrong_lengths():
     return X
 
 
+def dia_of_float_offsets():
+    X = sparse.dia_array(([[1.0, 1.0, 1.0]], [0]), shape=(4, 3))
+    X.offsets = np.array([0.5])
+    return X
+
+
 def csc_out_of_range():
     X = sparse.csc_array((4, 3))
     X.data, X.indices, X.indptr = np.array([1.0]), np.array([10**6]), np.array([0, 1, 1, 1])
@@ -382,6 +388,7 @@ BROKEN = {
     "LIL": lil_of_wrong_lengths,
     "COO": coo_out_of_range,
     "DIA": dia_of_wrong_lengths,
+    "DIA with float offsets": dia_of_float_offsets,
     "CSC": csc_out_of_range,
 }
 
@@ -451,6 +458,13 @@ def pandas_of(dtype, value):
     return make
 
 
+class Failing:
+    """A number that fails."""
+
+    def __float__(self):
+        raise RuntimeError
+
+
 def records(array):
     return np.array([(1.0, 2)] * len(array), dtype=[("a", "f8"), ("b", "i4")])
 
@@ -502,6 +516,8 @@ REFUSED = {
     "Arrow date in pandas": (pandas_of("date32[day][pyarrow]", DAY), TIME),
     "complex": (lambda array: array + 1j, "Complex data not supported"),
     "a complex": (with_value(1j), "Complex data not supported"),
+    "masked records": (lambda array: np.ma.masked_array(records(array), mask=True), "structured_to_unstructured"),
+    "an object whose float fails": (with_value(Failing()), "holds what is no number"),
     "structured": (records, "structured_to_unstructured"),
     "dict": (with_value({"a": 1}), "must be a string or a real number"),
     "list": (with_value([1, 2]), "must be a string or a real number"),
@@ -596,6 +612,13 @@ def test_sparse_complex_targets_and_weights(fmt, kind):
     bad = BITS.copy()
     bad[3, 1] = np.inf
     assert_refused(model, lambda: model.fit(make(bad), Y), "Input X contains infinity")
+
+
+def test_a_mask_in_a_sparse_matrix():
+    X = sparse.csr_array(BITS)
+    X.data = np.ma.masked_array(X.data, mask=X.data > 0)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        model_of("normal_equation").fit(X, Y)
 
 
 def test_sparse_of_one_dimension():
