@@ -437,7 +437,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             Validation data, scored after each pass. In a Pipeline they arrive as they are given, unless its
             transform_input names them.
         y_val : array-like of shape (n_val,) or (n_val, n_targets), default=None
-            Targets of the validation data.
+            Targets of the validation data, on the scale of y: a TransformedTargetRegressor transforms y only.
         sample_weight_val : array-like of shape (n_val,) or float, default=None
             Weights of the validation data.
 
@@ -481,7 +481,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             solver = make_solver(self, choice.name, block, objective, needs_steps=needs_steps)
             if not finite and not solver.sums_first:
                 check_finite(self, block)
-            validation = None if given is None else Validation(given)
+            validation = None if given is None else Validation(given, block)
             monitor = Monitor(self.max_iter, choice.name if self.verbose else None, validation)
             try:
                 model = train(solver, InMemory(block), monitor, start)
@@ -490,7 +490,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 raise
             forget(self)
             keep(self, model, monitor, choice, block, X)
-            warn(model, None if X_val is None else self.validation_scores_)
+            warn(model, None if X_val is None else validation)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -69,7 +69,7 @@ def epochs_until_stop(losses, tol, n_iter_no_change, unit):
     """One target, as SGDRegressor counts: epochs that are not below the best by tol units, in a row."""
     best, in_a_row = np.inf, 0
     for epoch, loss in enumerate(losses, 1):
-        in_a_row = in_a_row + 1 if loss > best - tol * unit else 0
+        in_a_row = in_a_row + 1 if loss >= best - tol * unit else 0
         best = min(best, loss)
         if in_a_row >= n_iter_no_change:
             return epoch

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sklearn
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.pipeline import Pipeline
@@ -131,6 +132,27 @@ def test_validation_data_in_a_pipeline(routing, transform):
     scores = pipeline[-1].validation_scores_
     assert max(scores) == pytest.approx(r2_score(y[200:], pipeline.predict(X[200:])), rel=1e-9)
     assert max(scores) > 0.9
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("transform", [True, False])
+def test_targets_of_the_validation_data_on_another_scale(early_stopping, transform):
+    X, y, _ = make_problem(9)
+    y = 1e3 + 20.0 * y
+    model = MiniBatchSGDRegressor(solver="numba", random_state=0, early_stopping=early_stopping)
+    scaler = StandardScaler().fit(y[:200, None])
+    model = TransformedTargetRegressor(model, transformer=scaler)
+    y_val = scaler.transform(y[200:, None])[:, 0] if transform else y[200:]
+    if transform:
+        model.fit(X[:200], y[:200], X_val=X[200:], y_val=y_val)
+        assert model.regressor_.best_validation_score_ > 0.9
+        return
+    match = (
+        r"R2 on X_val is -.*mean of y_val is 1.*e\+03, that of y -?\d.*TransformedTargetRegressor.*y_val transformed"
+    )
+    with pytest.warns(UserWarning, match=match) as caught:
+        model.fit(X[:200], y[:200], X_val=X[200:], y_val=y_val)
+    assert len(caught) == 1
 
 
 def test_every_argument_of_fit_can_be_routed(routing):

@@ -65,7 +65,7 @@ class Model(NamedTuple):
     advice : tuple of str
         What to tell the user where the fit has not converged.
     is_worse_than_constant : bool
-        Whether the model is worse than the constant one.
+        Whether the last model is worse than the constant one; ``coef`` may be an earlier one, by validation data.
     """
 
     coef: np.ndarray

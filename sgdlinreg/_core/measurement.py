@@ -8,7 +8,7 @@ from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.coordinates import norms_of, step_coordinates
 from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.sampling import Reservoir, Sample
-from sgdlinreg._core.statistics import ColumnStatistics, column_statistics, target_statistics
+from sgdlinreg._core.statistics import column_statistics, target_statistics
 
 
 class Measurement(NamedTuple):
@@ -59,12 +59,12 @@ class Measurement(NamedTuple):
         targets, columns, norms = target_statistics(block), None, np.ones(block.n_rows)
         if self.targets is not None:
             targets = targets.merge(self.targets)
-        _check_range(targets, "y")
+        _check_range(targets.squares + np.square(targets.mean), "y")
         if with_columns:
             columns = column_statistics(block)
             if self.columns is not None:
                 columns = columns.merge(self.columns)
-            _check_range(columns, "X")
+            _check_range(columns.squares, "X")
             norms = norms_of(block, step_coordinates(columns, objective))
             norms = norms if block.sample_weight is None else norms * block.sample_weight
         n_rows, total_weight = self.n_rows + block.n_rows, self.total_weight + block.total_weight
@@ -77,9 +77,9 @@ class Measurement(NamedTuple):
         return self.reservoir.sample(self.n_rows / self.total_weight)
 
 
-def _check_range(statistics: ColumnStatistics, name: str) -> None:
-    if not np.isfinite(statistics.squares).all():
-        too_large = int(np.argmin(np.isfinite(statistics.squares)))
+def _check_range(squares: np.ndarray, name: str) -> None:
+    if not np.isfinite(squares).all():
+        too_large = int(np.argmin(np.isfinite(squares)))
         raise ValueError(
             f"The squares of column {too_large} of {name} overflow float64: its values are too large. Rescale it."
         )

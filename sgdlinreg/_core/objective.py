@@ -196,11 +196,6 @@ def gradient_sums(block, loss, coef, centre, with_y=True):
     return losses, gradient
 
 
-def rounding_of(block: Block) -> np.ndarray:
-    """Compute the rounding of a mean square of y, (n_targets,): objectives closer than that are equal."""
-    return EPS * np.vecdot(block.y.T, block.y.T) / block.n_rows
-
-
 @dataclass(frozen=True)
 class Objective:
     """The objective of one fit.
@@ -283,6 +278,10 @@ class Objective:
             losses = self.loss.value(constant - block.y[rows])
             total += np.add.reduce(losses) if block.sample_weight is None else block.sample_weight[rows] @ losses
         return total / block.total_weight
+
+    def rounding(self, block: Block) -> np.ndarray:
+        """Compute the rounding of the loss of predicting 0, (n_targets,): objectives closer than that are equal."""
+        return EPS * self.value_of_constant(0.0, block)
 
     def gradient(self, coef: np.ndarray, block: Block) -> np.ndarray:
         """Gradient of F without the l1 penalty, shape (n_targets, n_features + 1). Costs one pass over the block."""

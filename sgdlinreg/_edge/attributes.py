@@ -12,7 +12,7 @@ from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.contract import Model
 from sgdlinreg._edge.namespaces import at_home, home_of, to_numpy
 from sgdlinreg._edge.parameters import Choice
-from sgdlinreg._loop.monitor import Monitor
+from sgdlinreg._loop.monitor import Monitor, Validation
 
 OF_SOME_FITS = (
     "rank_",
@@ -77,14 +77,14 @@ def keep(estimator: Any, model: Model, monitor: Monitor, choice: Choice, block: 
         estimator.best_validation_score_ = float(monitor.validation.best.mean())
 
 
-def warn(model: Model, validation_scores: list[float] | None = None) -> None:
+def warn(model: Model, validation: Validation | None = None) -> None:
     """Tell the user what a model lacks.
 
     Parameters
     ----------
     model : Model
-    validation_scores : list of float or None
-        R2 on the validation data that the user gave, after each pass.
+    validation : Validation or None
+        Scores on the validation data that the user gave.
 
     Warns
     -----
@@ -99,10 +99,12 @@ def warn(model: Model, validation_scores: list[float] | None = None) -> None:
         warnings.warn(model.lost_digits, LinAlgWarning, stacklevel=4)
     if model.advice:
         warnings.warn(" ".join(model.advice), ConvergenceWarning, stacklevel=4)
-    if validation_scores and validation_scores[-1] < -1.0 and not model.is_worse_than_constant:
+    if validation and validation.scores[-1] < -1.0 and not model.is_worse_than_constant:
         warnings.warn(
-            f"R2 on X_val is {validation_scores[-1]:.3g} although the model fits the training data. In a Pipeline "
-            "X_val arrives untransformed: name it in transform_input=['X_val'].",
+            f"R2 on X_val is {validation.scores[-1]:.3g} although the model fits the training data"
+            f"{validation.describe_distance()}. Validation "
+            "data arrive as they are given. In a Pipeline name X_val in transform_input=['X_val']; in a "
+            "TransformedTargetRegressor, which transforms y only, pass y_val transformed.",
             UserWarning,
             stacklevel=4,
         )

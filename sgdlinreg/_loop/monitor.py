@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from sgdlinreg._core.arrays import EPS
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import Objective, SquaredError
 from sgdlinreg._core.statistics import target_statistics
@@ -17,35 +18,55 @@ class Validation:
 
     Parameters
     ----------
-    block : Block
+    block, trained_on : Block
+        The validation data and the training data.
 
     Attributes
     ----------
     scores : list of float
         R2 after each pass, mean over the targets.
+    error : ndarray of shape (n_targets,)
+        Mean squared error of the last model.
+    unit : ndarray of shape (n_targets,)
+        What a fall of the error is compared with: the variance of the validation targets or, where they are constant,
+        that of the training targets.
     last, best : ndarray of shape (n_targets,)
-        R2 of the last and of the best model.
+        R2 of the last model and of that of the smallest error.
     best_coef : ndarray of shape (n_targets, n_features + 1)
     """
 
-    def __init__(self, block: Block):
+    def __init__(self, block: Block, trained_on: Block):
         self.block = block
-        self.variance = target_statistics(block).variance
+        with np.errstate(over="ignore"):
+            self.targets, self.train_targets = target_statistics(block), target_statistics(trained_on)
+            self.rounding = EPS * np.square(self.targets.mean)
+        self.unit = np.where(self.targets.variance > 0.0, self.targets.variance, self.train_targets.variance)
         self.scores: list[float] = []
         self.last = np.full(block.n_targets, -np.inf)
         self.best = np.full(block.n_targets, -np.inf)
+        self.least_error = np.full(block.n_targets, np.inf)
         self.best_coef = np.zeros((block.n_targets, block.n_features + 1))
 
     def score(self, coef: np.ndarray) -> np.ndarray:
-        """Compute R2 of each target; as in scikit-learn, 0 where y is constant and not predicted exactly."""
-        error = MEAN_SQUARE.value(coef, self.block) * 2.0
+        """Compute R2 of each target; as in scikit-learn, of constant y 1 if predicted up to rounding, else 0."""
+        self.error = error = MEAN_SQUARE.value(coef, self.block) * 2.0
+        variance, exact = self.targets.variance, error <= self.rounding
         with np.errstate(divide="ignore", invalid="ignore"):
-            score = np.where(self.variance > 0.0, 1.0 - error / self.variance, np.where(error == 0.0, 1.0, 0.0))
+            score = np.where(variance > 0.0, 1.0 - error / variance, np.where(exact, 1.0, 0.0))
         self.last = score
         self.scores.append(float(score.mean()))
-        better = score > self.best
+        better = error < self.least_error
+        self.least_error[better] = error[better]
         self.best[better], self.best_coef[better] = score[better], coef[better]
         return score
+
+    def describe_distance(self) -> str:
+        """Say where the validation targets are if that is further from y than they are from each other."""
+        mean, std, of_y = self.targets.mean, np.sqrt(self.targets.variance), self.train_targets.mean
+        far = int(np.argmax(np.abs(mean - of_y) - std))
+        if abs(mean[far] - of_y[far]) <= std[far]:
+            return ""
+        return f": the mean of y_val is {mean[far]:.3g}, that of y {of_y[far]:.3g}"
 
 
 class Monitor:

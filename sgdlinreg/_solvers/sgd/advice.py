@@ -18,9 +18,14 @@ WORSE_THAN_CONSTANT = (
 )
 
 
-def not_converged(options: Options, gap: float) -> str:
-    """Return what to do where max_iter passes were not enough; ``gap`` is nan after steps alone."""
+def not_converged(options: Options, gap: float, n_passes: int) -> str:
+    """Return what to do where passes were not enough, or gained nothing more; ``gap`` is nan after steps alone."""
     distance = "" if np.isnan(gap) else f" (optimality_gap_ is {gap:.2g})"
+    if n_passes < options.max_iter:
+        return (
+            f"The stopping rule (tol={options.tol}) was not met{distance}, and after {n_passes} passes the objective "
+            "falls no more: rounding hides the rest. Bring y and epsilon to a scale of about 1, or increase tol."
+        )
     return (
         f"The stopping rule (tol={options.tol}) was not met in max_iter={options.max_iter} passes{distance}: increase "
         "max_iter or tol, or set tol=None if the number of passes is meant."

@@ -6,7 +6,6 @@ import numpy as np
 
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.objective import rounding_of
 from sgdlinreg._solvers.sgd.advice import diverged, stable_range
 from sgdlinreg._solvers.sgd.stability import surely_diverges
 
@@ -35,7 +34,7 @@ class Divergence:
     def __init__(self, solver: Any, block: Block, start: np.ndarray | None):
         self.solver, self.block = solver, block
         self.constant_loss = solver.objective.constant_value(block)
-        self.rounding = rounding_of(block)
+        self.rounding = solver.objective.rounding(block)
         if start is not None:
             at_start = solver.objective.value(start, block)
         else:

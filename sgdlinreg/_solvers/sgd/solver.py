@@ -11,7 +11,7 @@ from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.contract import Kernel, Model, Options
 from sgdlinreg._core.coordinates import raw_coordinates, step_coordinates
 from sgdlinreg._core.measurement import Measurement
-from sgdlinreg._core.objective import Objective, rounding_of
+from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.sampling import LARGEST_ROWS, Reservoir, sample_size
 from sgdlinreg._core.threads import one_thread_for
 from sgdlinreg._solvers.finish.finish import Finish
@@ -122,7 +122,8 @@ class SGD:
         state, done = state.judge.after_epoch(state, losses, monitor)
         if done:
             coef, messages = state.judge.result(monitor)
-            state = replace(state, model=self._model(state, coef, self._kept(state), messages))
+            model = self._model(state, coef, self._kept(state), messages)
+            state = replace(state, model=model._replace(is_worse_than_constant=state.judge.is_worse_than_constant))
         return state, data, done
 
     def model(self, state) -> Model:
@@ -195,7 +196,7 @@ class SGD:
             raise advice.diverged(self, data.block, "in this call of partial_fit the objective is not finite")
         monitor.record(coef, losses)
         seen = state.seen.sample().as_block()
-        limit = WORSE * self.objective.constant_value(seen) + rounding_of(seen)
+        limit = WORSE * self.objective.constant_value(seen) + self.objective.rounding(seen)
         messages = (advice.WORSE_THAN_CONSTANT,) if np.any(self.objective.value(coef, seen) > limit) else ()
         state = replace(self.step_sizes.restarted(state, losses), losses=losses)
         return replace(state, model=self._model(state, coef, self._kept(state), messages))
@@ -211,7 +212,7 @@ class SGD:
             blind = finish.blind
         if not all_finite(coef):
             raise advice.diverged(self, state.judged_on, "the objective is not finite")
-        messages = [] if converged else [advice.not_converged(self.options, monitor.gap_curve[-1])]
+        messages = [] if converged else [advice.not_converged(self.options, monitor.gap_curve[-1], monitor.n_passes)]
         messages += [advice.COLLINEAR] if blind else []
         kept = replace(self._kept(state), coef=coef, velocity=np.zeros_like(coef))
         kept.marks = [Mark(state.n_steps, coef, state.coef_sum)]

@@ -6,6 +6,7 @@ import numpy as np
 
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.statistics import target_statistics
 from sgdlinreg._solvers.sgd import advice
 from sgdlinreg._solvers.sgd.divergence import Divergence
 from sgdlinreg._solvers.sgd.state import State
@@ -19,7 +20,7 @@ AUTOMATIC = 0.25
 class Progress:
     """Counts the epochs in which a target made no progress.
 
-    A target makes none where its loss, or the negative validation score, has not fallen below the best by ``tol`` times
+    A target makes none where its loss, or the error on validation data, has not fallen below the best by ``tol`` times
     a unit for ``n_iter_no_change`` epochs.
 
     Parameters
@@ -38,7 +39,7 @@ class Progress:
         """Take an epoch into account, and return which targets make no progress, (n_targets,) of bool."""
         if self.tol is None:
             return np.zeros(len(losses), dtype=bool)
-        still = losses > self.best - self.tol * unit
+        still = losses >= self.best - self.tol * unit
         self.best = np.minimum(self.best, losses)
         self.in_a_row = (self.in_a_row + 1) * still
         return self.in_a_row >= self.n_iter_no_change
@@ -69,6 +70,8 @@ class Judge:
         self.solver, self.block = solver, block
         self.divergence = Divergence(solver, block, start)
         self.unit = (AUTOMATIC if solver.step_sizes.is_automatic else 1.0) * self.divergence.constant_loss
+        constant = solver.objective.fit_intercept & (target_statistics(block).variance == 0.0)
+        self.rounding = np.where(constant, self.divergence.rounding, 0.0)  # there is no unit: steps could go on to 0
         self.progress = Progress(options.tol, options.n_iter_no_change, block.n_targets)
         self.stopped = np.zeros(block.n_targets, dtype=bool)
         self.coef = np.zeros((block.n_targets, block.n_features + 1))
@@ -84,22 +87,33 @@ class Judge:
         """
         model = self.solver.coef(state)
         self.divergence.check(monitor.n_passes + 1, losses, model)
-        self.coef = np.where(self.stopped[:, None], self.coef, model)
+        self.coef, self.losses = np.where(self.stopped[:, None], self.coef, model), losses
         go_on = monitor.record(self.coef, losses)
         stalled = self._stalled(state, losses, monitor)
-        state, slower = self.solver.step_sizes.slow_down(state, stalled & ~self.stopped)
+        can_fall = losses > self.rounding
+        state, slower = self.solver.step_sizes.slow_down(state, stalled & ~self.stopped & can_fall)
         self.progress.go_on(slower)
         self.stopped |= stalled & ~slower
         return state, not go_on or bool(self.stopped.all())
 
     def _stalled(self, state, losses, monitor) -> np.ndarray:
+        at_least = np.maximum(losses, self.rounding)
         if self.solver.options.early_stopping:
-            return self.progress.has_stalled(-monitor.validation.last, 1.0)
+            error, unit = monitor.validation.error, monitor.validation.unit
+            return self.progress.has_stalled(np.where(unit > 0.0, error, at_least), unit)
         if self.solver.step_sizes.accelerates(state):
             rose = losses > self.before + (self.progress.tol or 0.0) * self.unit
             self.progress.start_again(losses, rose)
         self.before = losses
-        return self.progress.has_stalled(losses, self.unit)
+        return self.progress.has_stalled(at_least, self.unit)
+
+    @property
+    def is_worse_than_constant(self) -> bool:
+        """Whether the steps have ended worse than the constant model."""
+        return self._is_worse(self.losses)
+
+    def _is_worse(self, losses: np.ndarray) -> bool:
+        return bool(np.any(losses > WORSE * self.divergence.constant_loss + self.divergence.rounding))
 
     def result(self, monitor: Any) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return the coefficients (n_targets, n_features + 1) in the end, and what to tell the user.
@@ -117,7 +131,7 @@ class Judge:
         divergence.check_model(n_passes, losses)
         messages = []
         if not self.stopped.all() and self.progress.tol is not None:
-            messages.append(advice.not_converged(solver.options, np.nan))
-        if np.any(losses > WORSE * divergence.constant_loss + divergence.rounding):
+            messages.append(advice.not_converged(solver.options, np.nan, n_passes))
+        if self._is_worse(losses):
             messages.append(advice.WORSE_THAN_CONSTANT)
         return coef, tuple(messages)
