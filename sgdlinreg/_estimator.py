@@ -454,12 +454,16 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             If solver="torch" and torch is not installed.
         MemoryError
             If a device runs out of memory. The estimator is then as it was before.
+        KeyboardInterrupt
+            If the user interrupts the closed form, or SGD before the first pass has finished. The estimator is then as
+            it was before.
 
         Warns
         -----
         ConvergenceWarning
-            If max_iter passes were not enough for tol, columns are too collinear for SGD to be sure of the optimum, or
-            steps alone end worse than the best constant model.
+            If max_iter passes were not enough for tol, columns are too collinear for SGD to be sure of the optimum,
+            steps alone end worse than the best constant model, or the user interrupted SGD (Ctrl-C): then the model of
+            the last finished pass is kept.
         LinAlgWarning
             If the closed form could not give all digits of the coefficients.
         """

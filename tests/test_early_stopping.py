@@ -147,9 +147,7 @@ def test_targets_of_the_validation_data_on_another_scale(early_stopping, transfo
         model.fit(X[:200], y[:200], X_val=X[200:], y_val=y_val)
         assert model.regressor_.best_validation_score_ > 0.9
         return
-    match = (
-        r"R2 on X_val is -.*mean of y_val is 1.*e\+03, that of y -?\d.*TransformedTargetRegressor.*y_val transformed"
-    )
+    match = r"R2 on X_val is -.*mean of y_val is 1.*e\+03, that of y -?\d.*TransformedTargetRegressor.*transform y_val"
     with pytest.warns(UserWarning, match=match) as caught:
         model.fit(X[:200], y[:200], X_val=X[200:], y_val=y_val)
     assert len(caught) == 1

@@ -105,6 +105,9 @@ class Solver(Protocol):
     def end_pass(self, state: Any, data: Any, monitor: Any) -> tuple[Any, Any, bool]:
         """Return the state after a pass, the rows as the next pass wants them, and whether the fit is done."""
 
+    def interrupted(self, state: Any, monitor: Any) -> Any:
+        """Return a state that is done, with the last model that was recorded; not where one pass gives the model."""
+
     def model(self, state: Any) -> Model:
         """Return the model of a state that is done."""
 

@@ -73,7 +73,7 @@ def keep(estimator: Any, model: Model, monitor: Monitor, choice: Choice, block: 
     estimator._state, estimator._inference = model.kept, model.inference
     vars(estimator).update(model.attributes)
     if monitor.validation is not None:
-        estimator.validation_scores_ = monitor.validation.scores
+        estimator.validation_scores_ = monitor.validation.scores[: monitor.n_passes]
         estimator.best_validation_score_ = float(monitor.validation.best.mean())
 
 
@@ -102,9 +102,8 @@ def warn(model: Model, validation: Validation | None = None) -> None:
     if validation and validation.scores[-1] < -1.0 and not model.is_worse_than_constant:
         warnings.warn(
             f"R2 on X_val is {validation.scores[-1]:.3g} although the model fits the training data"
-            f"{validation.describe_distance()}. Validation "
-            "data arrive as they are given. In a Pipeline name X_val in transform_input=['X_val']; in a "
-            "TransformedTargetRegressor, which transforms y only, pass y_val transformed.",
+            f"{validation.describe_distance()}. Validation data arrive as they are given. In a Pipeline name X_val in "
+            "transform_input=['X_val']; in a TransformedTargetRegressor, which transforms y only, transform y_val.",
             UserWarning,
             stacklevel=4,
         )

@@ -56,8 +56,8 @@ class Validation:
         self.last = score
         self.scores.append(float(score.mean()))
         better = error < self.least_error
-        self.least_error[better] = error[better]
-        self.best[better], self.best_coef[better] = score[better], coef[better]
+        best = np.where(better, score, self.best), np.where(better[:, None], coef, self.best_coef)
+        self.least_error, (self.best, self.best_coef) = np.fmin(error, self.least_error), best
         return score
 
     def describe_distance(self) -> str:
@@ -85,6 +85,8 @@ class Monitor:
     Attributes
     ----------
     n_passes : int
+    coef : ndarray of shape (n_targets, n_features + 1) or None
+        The model after the last pass, None before the first one.
     loss_curve : list of float
         Objective of each pass, mean over the targets.
     gap_curve : list of float
@@ -94,6 +96,7 @@ class Monitor:
     def __init__(self, max_iter: int, name: str | None = None, validation: Validation | None = None, n_before: int = 0):
         self.max_iter, self.name, self.validation, self.n_before = max_iter, name, validation, n_before
         self.n_passes = 0
+        self.coef: np.ndarray | None = None
         self.loss_curve: list[float] = []
         self.gap_curve: list[float] = []
         self.began = time.perf_counter()
@@ -108,12 +111,14 @@ class Monitor:
         losses : ndarray of shape (n_targets,)
         gap : ndarray of shape (n_targets,) or float
         """
-        self.n_passes += 1
-        self.loss_curve.append(float(np.add.reduce(losses)) / len(losses))
-        self.gap_curve.append(float(np.max(gap)))
+        loss, largest_gap = float(np.add.reduce(losses)) / len(losses), float(np.max(gap))
+        if self.validation:
+            self.validation.score(coef)
+        curves = [*self.loss_curve, loss], [*self.gap_curve, largest_gap]
+        coef, n_passes = coef.copy(), self.n_passes + 1
+        # all or nothing: Python handles no Ctrl-C in here
+        self.n_passes, self.coef, (self.loss_curve, self.gap_curve) = n_passes, coef, curves
         if self.name is not None:
             seconds = time.perf_counter() - self.began
             print(f"{self.name}: pass {self.n_before + self.n_passes}, loss {self.loss_curve[-1]:.6g}, {seconds:.2f} s")
-        if self.validation:
-            self.validation.score(coef)
         return self.n_passes < self.max_iter

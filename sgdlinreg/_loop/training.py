@@ -10,6 +10,8 @@ from sgdlinreg._core.contract import Model, Solver
 def train(solver: Solver, data: Any, monitor: Any, start: np.ndarray | None = None, kept: Any = None) -> Model:
     """Fit a model: sums of a closed form, epochs of steps and full gradients are all passes over the rows.
 
+    A KeyboardInterrupt ends passes of steps and full gradients with the model that the last finished one has led to.
+
     Parameters
     ----------
     solver : Solver
@@ -26,12 +28,20 @@ def train(solver: Solver, data: Any, monitor: Any, start: np.ndarray | None = No
     ------
     ValueError
         If the result is not finite, or steps diverge.
+    KeyboardInterrupt
+        If there is no such model: before the first pass has finished, in a closed form, and where rows come once.
     """
     data = data.map(solver.place)
     state, done = solver.init(data, start, kept), False
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is told by the solver
-        while not done:
-            for block in data.blocks:
-                state = solver.add(state, block)
-            state, data, done = solver.end_pass(state, data, monitor)
+        try:
+            while not done:
+                before, n_passes = state, monitor.n_passes
+                for block in data.blocks:
+                    state = solver.add(state, block)
+                state, data, done = solver.end_pass(state, data, monitor)
+        except KeyboardInterrupt:
+            if data.once or solver.one_pass or not monitor.n_passes:
+                raise
+            state = solver.interrupted(state if monitor.n_passes > n_passes else before, monitor)
     return solver.model(state)

@@ -1,10 +1,12 @@
-"""The loop around a solver, and what a failed fit leaves behind."""
+"""The loop around a solver, and what a failed or interrupted fit leaves behind."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._core.blocks import Block
@@ -13,7 +15,7 @@ from sgdlinreg._core.objective import Objective, SquaredError
 from sgdlinreg._loop.data import InMemory, SameRows, Streamed
 from sgdlinreg._loop.monitor import Monitor
 from sgdlinreg._loop.training import train
-from sgdlinreg._solvers import make_solver
+from sgdlinreg._solvers import kernel_class, make_solver
 
 from ..helpers import ALL_SOLVERS, SGD_SOLVERS, make_problem, weighted_least_squares
 
@@ -171,3 +173,154 @@ def test_crossed_levels_in_few_passes(solver):
         assert model.n_iter_ <= 40
         assert np.isnan(model.optimality_gap_curve_).tolist() == [True] + [False] * (model.n_iter_ - 1)
         assert np.mean((model.predict(X) - y) ** 2) - least < 3e-4 * np.var(y)
+
+
+FITS = [{}, {"eta0": 0.01}, {"loss": "huber"}, {"loss": "epsilon_insensitive"}, {"penalty": "l1", "alpha": 0.01}]
+FITS += [{"early_stopping": True}, {"tol": None}]
+
+
+def interrupting(function, at, after=False):
+    """The function, which raises KeyboardInterrupt in call number ``at``, perhaps after its work."""
+    calls = iter(range(at + 1))
+
+    def wrapper(*args, **kwargs):
+        interrupts = next(calls, 0) == at
+        if interrupts and not after:
+            raise KeyboardInterrupt
+        result = function(*args, **kwargs)
+        if interrupts:
+            raise KeyboardInterrupt
+        return result
+
+    return wrapper
+
+
+def passes_of(monkeypatch, fit):
+    """The models of all passes of a fit, and the fitted model."""
+    coefs, record = [], Monitor.record
+
+    def keep(self, coef, *args):
+        coefs.append(coef.copy())
+        return record(self, coef, *args)
+
+    with monkeypatch.context() as patch, warnings.catch_warnings():
+        patch.setattr(Monitor, "record", keep)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return fit(), coefs
+
+
+def check_interrupted(model, whole, coefs):
+    """Check that a model is that of a pass of the whole fit, and return the number of the pass."""
+    n = model.n_iter_
+    assert 0 < n <= whole.n_iter_
+    np.testing.assert_array_equal(model.loss_curve_, whole.loss_curve_[:n])
+    np.testing.assert_array_equal(model.optimality_gap_curve_, whole.optimality_gap_curve_[:n])
+    np.testing.assert_equal(model.optimality_gap_, whole.optimality_gap_curve_[n - 1])
+    last = n - 1
+    if model.early_stopping:
+        np.testing.assert_array_equal(model.validation_scores_, whole.validation_scores_[:n])
+        last = np.argmax(model.validation_scores_)
+        assert model.best_validation_score_ == max(model.validation_scores_)
+    np.testing.assert_array_equal(np.append(model.coef_, model.intercept_), coefs[last][0])
+    assert (model.t_ - 1) % 10 == 0  # whole epochs of 320 rows in batches of 32
+    return n
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("options", FITS, ids=str)
+@pytest.mark.parametrize("source", [False, True])
+def test_the_model_of_the_last_finished_pass_is_kept(monkeypatch, options, solver, source):
+    if source and "early_stopping" in options:
+        pytest.skip("an error")
+    X, y, _ = make_problem(0, n_rows=320 + 80 * ("early_stopping" in options), weighted=False)
+    options = {"max_iter": 12, "batch_size": 32, "random_state": 0, "validation_fraction": 0.2} | options
+    kernel, seen = kernel_class(solver), set()
+
+    def fit(model):
+        return model.fit_source([(X[:160], y[:160]), (X[160:], y[160:])]) if source else model.fit(X, y)
+
+    whole, coefs = passes_of(monkeypatch, lambda: fit(MiniBatchSGDRegressor(solver=solver, **options)))
+    calls = [(Monitor, "record", False), (Monitor, "record", True)]
+    calls += [(kernel, "run_batches", False), (kernel, "gradient_sums", True)]
+    for (owner, name, after), at in [(call, at) for call in calls for at in (0, 1, 2, 3, 7, 14)]:
+        model = MiniBatchSGDRegressor(solver=solver, **options)
+        before = vars(model).copy()
+        with monkeypatch.context() as patch, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            patch.setattr(owner, name, interrupting(getattr(owner, name), at, after))
+            try:
+                fit(model)
+            except KeyboardInterrupt:
+                assert vars(model) == before
+                seen.add(0)
+                continue
+        told = " ".join(str(one.message) for one in caught)
+        if "interrupted" in told:
+            n = check_interrupted(model, whole, coefs)
+            seen.add(n)
+            assert f"last finished pass, number {n}; " in told
+            assert ("its loss is" in told) == np.isnan(model.optimality_gap_)
+        else:
+            assert model.n_iter_ == whole.n_iter_  # fewer calls than that
+    assert {0, 1, 2, 3} <= seen
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+def test_an_interrupted_fit_can_be_gone_on_from(monkeypatch, solver):
+    X, y, _ = make_problem(1)
+    model = MiniBatchSGDRegressor(solver=solver, max_iter=12, warm_start=True, random_state=0).fit(X, y)
+    at_once, kernel = 2.0 * model.coef_, kernel_class(solver)
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel, "gradient_sums", interrupting(kernel.gradient_sums, 1))
+        with pytest.warns(ConvergenceWarning, match="interrupted.*warm_start=True"):
+            model.fit(X, 2.0 * y)  # starts with full gradients
+    assert (model.n_iter_, model.t_, model.batch_size_) == (1, 1, model.batch_size_)
+    assert model.batch_size_ > 1
+    assert np.isfinite(model.step_size_)
+    model.partial_fit(X, 2.0 * y)
+    np.testing.assert_allclose(model.fit(X, 2.0 * y).coef_, at_once, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:The model is worse than the best constant")  # after two epochs
+def test_interrupted_by_a_schedule_or_a_source():
+    X, y, _ = make_problem(2, n_rows=320, weighted=False)
+    passes = []
+
+    class Source:
+        def __iter__(self):
+            passes.append(0)
+            yield X[:160], y[:160]
+            if len(passes) == 5:  # one is for the first block, one measures, one takes steps
+                raise KeyboardInterrupt
+            yield X[160:], y[160:]
+
+    with pytest.warns(ConvergenceWarning, match=r"number 2; optimality_gap_ is"):
+        model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit_source(Source())
+    assert (model.n_iter_, model.n_samples_seen_) == (2, 320)
+
+    def schedule(steps):
+        if steps[0] > 20:
+            raise KeyboardInterrupt
+        return np.ones(len(steps))
+
+    model = MiniBatchSGDRegressor(solver="numba", learning_rate=schedule, eta0=0.01, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="number 2; its loss is"):
+        model.fit(X, y)
+    two = MiniBatchSGDRegressor(solver="numba", eta0=0.01, max_iter=2, tol=None, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(model.coef_, two.coef_)
+    assert (model.n_iter_, model.t_) == (2, 21)
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_without_a_finished_pass_the_estimator_is_as_it_was(monkeypatch, solver, method):
+    X, y, _ = make_problem(3)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X, y)
+    before = vars(model).copy()
+    if method == "partial_fit" or model.solver_ == "normal_equation":
+        monkeypatch.setattr(Monitor, "record", interrupting(Monitor.record, 0, after=True))
+    else:
+        monkeypatch.setattr(kernel_class(solver), "run_batches", interrupting(None, 0))
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model, method)(X, y)
+    assert vars(model) == before

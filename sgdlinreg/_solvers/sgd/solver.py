@@ -214,9 +214,24 @@ class SGD:
             raise advice.diverged(self, state.judged_on, "the objective is not finite")
         messages = [] if converged else [advice.not_converged(self.options, monitor.gap_curve[-1], monitor.n_passes)]
         messages += [advice.COLLINEAR] if blind else []
-        kept = replace(self._kept(state), coef=coef, velocity=np.zeros_like(coef))
-        kept.marks = [Mark(state.n_steps, coef, state.coef_sum)]
-        return replace(state, model=self._model(state, coef, kept, tuple(messages)))
+        return replace(state, model=self._model(state, coef, self._kept_at(state, coef), tuple(messages)))
+
+    def interrupted(self, state, monitor):
+        """Return the state with the model of the last finished pass; with early stopping, the best."""
+        coef = monitor.validation.best_coef if self.options.early_stopping else monitor.coef
+        if not all_finite(coef):
+            raise advice.diverged(self, state.judged_on, "the objective is not finite")
+        if state.coordinates is None:  # the finish began without an epoch
+            state = self._begin(state, state.measured.n_rows)
+        message = advice.interrupted(monitor.loss_curve[-1], monitor.gap_curve[-1], monitor.n_passes)
+        model = self._model(state, coef, self._kept_at(state, coef), (message,))
+        worse = state.judge is not None and state.judge.is_worse_than_constant
+        return replace(state, model=model._replace(is_worse_than_constant=worse))
+
+    def _kept_at(self, state: State, coef: np.ndarray) -> State:
+        """Return what is kept so that partial_fit goes on from some coefficients."""
+        marks = [Mark(state.n_steps, coef, state.coef_sum)]
+        return replace(self._kept(state), coef=coef, velocity=np.zeros_like(coef), marks=marks)
 
     def _constant_loss(self, state: State) -> np.ndarray:
         """Return the loss of the constant model, (n_targets,); but for the squared error that of the judging rows."""
