@@ -3,11 +3,14 @@
 Importing this module imports numba, so it is imported where it is needed.
 """
 
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.core.caching import FunctionCache
 
 FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}  # no "nnan": it would make isfinite(nan) true
 FAST: Any = {"fastmath": FAST_MATH, "_nrt": False}
@@ -17,6 +20,8 @@ INLINED: Any = {**FAST, "forceinline": True}
 PANEL_BYTES, PANEL_ROWS = 1 << 23, 1 << 14
 """Rows whose sums are made in one go: so many that a call takes no time, so few that sums lose no digits."""
 WORD = (1 << 64) - 1
+FOLDERS_WARNED_OF: set[str] = set()
+"""Folders of compiled functions of which the user was told: each has many files."""
 
 
 def compiled(**options: Any) -> Callable[[Callable], Any]:
@@ -25,15 +30,46 @@ def compiled(**options: Any) -> Callable[[Callable], Any]:
     numba writes beside the package, or, where it may not, into a folder of the user. Where it may write to neither, as
     in a container with a read-only root, the function is compiled anew in every process.
     """
-    options = {"nogil": True, "error_model": "numpy", **options}
 
     def decorate(function):
-        try:
-            return njit(cache=True, **options)(function)
-        except RuntimeError:  # no place to write to
-            return njit(**options)(function)
+        dispatcher: Any = njit(nogil=True, error_model="numpy", **options)(function)
+        if hasattr(dispatcher, "enable_caching"):  # not with NUMBA_DISABLE_JIT
+            with suppress(RuntimeError):  # no place to write to
+                dispatcher._cache = _Cache(function)
+        return dispatcher
 
     return decorate
+
+
+class _Cache(FunctionCache):
+    """numba's cache, of which a damaged file, or a full disk, costs a compilation and a warning instead of the fit."""
+
+    def load_overload(self, sig, target_context):
+        """Return the compiled function, or None where it must be compiled."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # what a file holds that is not a pickle, may raise anything
+            self._warn(error)
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig, data):
+        """Write the compiled function."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            self._warn(error)
+
+    def _warn(self, error):
+        if self.cache_path in FOLDERS_WARNED_OF:
+            return
+        FOLDERS_WARNED_OF.add(self.cache_path)
+        warnings.warn(
+            f"A file in {self.cache_path}, where numba keeps compiled functions, cannot be used: {error!r}. They are "
+            "compiled anew, which takes seconds. If this comes again, delete that folder.",
+            stacklevel=3,
+        )
 
 
 def panel_rows(row_bytes: float) -> int:

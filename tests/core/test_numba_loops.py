@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -70,3 +71,39 @@ def test_without_compilation():
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
     )
     assert done.stdout.strip() == str(permutation(50, 3).tolist())
+
+
+def run(folder, *options):
+    return subprocess.run(
+        [sys.executable, *options, "-c", "from sgdlinreg._core.numba_loops import permutation; permutation(9, 3)"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"NUMBA_CACHE_DIR": str(folder)},
+    ).stderr
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    run(folder, "-W", "error")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", ["empty", "junk", "cut", "a folder"])
+def test_damaged_files_of_the_cache_cost_a_compilation_and_one_warning(warm, tmp_path, kind, damage):
+    shutil.copytree(warm, tmp_path, dirs_exist_ok=True)
+    (file,) = tmp_path.rglob(f"*.{kind}")
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "a folder":
+        file.mkdir()
+    else:
+        file.write_bytes({"empty": b"", "junk": b"\x80\x04junk" * 9, "cut": content[: len(content) // 2]}[damage])
+    told = run(tmp_path)
+    assert told.count("Warning") == 1
+    assert f"A file in {file.parent}, where numba keeps compiled functions, cannot be used: " in told
+    assert "delete that folder" in told
+    if damage == "cut":
+        assert not run(tmp_path, "-W", "error")  # it was replaced
