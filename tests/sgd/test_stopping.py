@@ -79,6 +79,15 @@ def test_constant_targets_are_found_at_once(solver, options, epsilon, loss):
     assert model.n_iter_ < 300
 
 
+@pytest.mark.parametrize("value", [0.1, -1e-300])
+def test_median_of_many_equal_targets(value):
+    X = np.random.default_rng(0).standard_normal((70_000, 4))
+    model = MiniBatchSGDRegressor("epsilon_insensitive", epsilon=0, solver="numba", random_state=0)
+    model.fit(X, np.full(len(X), value))
+    np.testing.assert_allclose(model.predict(X), value, rtol=1e-12)
+    assert (model.n_iter_, model.optimality_gap_) == (2, 0.0)
+
+
 @pytest.mark.parametrize("loss", ["squared_error", "huber", "squared_epsilon_insensitive"])
 @pytest.mark.parametrize("options", [{}, {"alpha": 0.1}, {"early_stopping": True}], ids=str)
 @pytest.mark.parametrize("value", [0.0, 0.1, 2.0])

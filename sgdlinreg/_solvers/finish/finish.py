@@ -19,7 +19,7 @@ from sgdlinreg._solvers.finish.conjugate_gradients import conjugate_gradients
 from sgdlinreg._solvers.finish.full_gradients import FullGradients
 from sgdlinreg._solvers.finish.gap import GAINED, Gap, Record
 from sgdlinreg._solvers.finish.lbfgs import limited_memory_bfgs
-from sgdlinreg._solvers.finish.preconditioner import make_preconditioner
+from sgdlinreg._solvers.finish.preconditioner import IDENTITY, make_preconditioner
 
 FIRST_WIDTH, NARROWER = 0.1, 1.0 / 3.0
 """A kink is rounded over this fraction of the loss of the constant model first, then over a third as much each time."""
@@ -168,6 +168,8 @@ class Finish:
         return FullGradients(self.data, self.kernel, objective, self.coordinates, self.measured.n_rows, varies)
 
     def _preconditioner(self, objective, coef):
+        if not self.unit.any():  # there is nothing to gain, and curvatures of residuals next to 0 overflow
+            return IDENTITY
         return make_preconditioner(self.sample, self.measured.columns, self.coordinates, objective, coef)
 
     def _on_the_data(self, record: Record, left: Any = 0.0) -> Record:
