@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.standard_errors import Inference
+from sgdlinreg._core.standard_errors import Dependent, Inference
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Model(NamedTuple):
         State from which partial_fit goes on; NumPy arrays only, so that it pickles.
     column_means : ndarray of shape (n_features,) or None
         Means that the intercept is tied to, if it is.
-    inference : Inference or str
+    inference : Inference, Dependent or str
         What standard errors follow from, or why there are none.
     lost_digits : str or None
         What to tell the user where digits of the coefficients are missing.
@@ -72,7 +72,7 @@ class Model(NamedTuple):
     attributes: dict[str, Any]
     kept: Any
     column_means: np.ndarray | None = None
-    inference: Inference | str = "SGD gives none; fit with solver='normal_equation'"
+    inference: Inference | Dependent | str = "SGD gives none; fit with solver='normal_equation'"
     lost_digits: str | None = None
     advice: tuple[str, ...] = ()
     is_worse_than_constant: bool = False

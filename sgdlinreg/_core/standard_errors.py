@@ -11,6 +11,67 @@ PANELS = 4
 """Panels of rows that are solved for at a time."""
 
 
+INVOLVED, SUMS_UP = 1e-6, 1e-9
+"""Parts of a vanishing combination of columns, and of its constant, that are more than rounding."""
+MAX_NAMED = 8
+"""So many dependent columns are named."""
+
+
+class Dependent(NamedTuple):
+    """Which columns are linearly dependent, so that there are no standard errors.
+
+    Attributes
+    ----------
+    columns : ndarray of int
+    with_intercept : bool
+        Whether it takes the column of the intercept, too.
+    is_one_hot : bool
+        Whether they sum up to the column of the intercept.
+    """
+
+    columns: np.ndarray
+    with_intercept: bool
+    is_one_hot: bool
+
+    @classmethod
+    def of(cls, null: np.ndarray, active: Any, scale: np.ndarray, mean: np.ndarray | None) -> "Dependent":
+        """Find the columns.
+
+        Parameters
+        ----------
+        null : ndarray of shape (n_active, n)
+            Combinations of scaled, active columns that vanish.
+        active : slice or ndarray of int
+            Columns that are not constant.
+        scale : ndarray of shape (n_features,)
+        mean : ndarray of shape (n_features,) or None
+            What columns are centred by; None without an intercept.
+        """
+        null, _ = linalg.qr(null, mode="economic")
+        varies = np.zeros(len(scale), dtype=bool)
+        varies[active] = True
+        dependent = ~varies
+        dependent[active] = np.abs(null).max(axis=1, initial=0.0) > INVOLVED
+        columns = np.flatnonzero(dependent)
+        if mean is None:
+            return cls(columns, False, False)
+        size, mean = scale[active], mean[active]
+        constants = np.abs((mean / size) @ null) > SUMS_UP * (1.0 + np.abs(mean / size)) @ np.abs(null)
+        total = size * dependent[active]  # their sum, as a combination of scaled columns
+        vanishes = np.linalg.norm(total - null @ (null.T @ total)) <= INVOLVED * np.linalg.norm(total)
+        is_one_hot = bool(vanishes and constants.any())
+        return cls(columns, bool(constants.any() or not varies.all()), is_one_hot)
+
+    def reason(self, names: Any = None) -> str:
+        """Name the columns, by their numbers where there are no names."""
+        named = [repr(str(names[i])) if names is not None else str(i) for i in self.columns[:MAX_NAMED].tolist()]
+        more = len(self.columns) - len(named)
+        which = ", ".join(named) + (f" and {more} more" if more else "")
+        intercept = ", with that of the intercept," if self.with_intercept else ""
+        one_hot = ", with a OneHotEncoder by drop='first'" if self.is_one_hot else ""
+        return f"the columns {which}{intercept} are linearly dependent; leave some out{one_hot}"
+
+
 class Inference(NamedTuple):
     """What the standard errors of a fit follow from: least squares of full rank, without a penalty.
 

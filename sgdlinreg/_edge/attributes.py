@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.contract import Model
+from sgdlinreg._core.standard_errors import Dependent
 from sgdlinreg._edge.namespaces import at_home, home_of, to_numpy
 from sgdlinreg._edge.parameters import Choice
 from sgdlinreg._loop.monitor import Monitor, Validation
@@ -71,6 +72,8 @@ def keep(estimator: Any, model: Model, monitor: Monitor, choice: Choice, block: 
     estimator.n_iter_ += monitor.n_passes
     estimator.n_samples_seen_ += block.n_rows
     estimator._state, estimator._inference = model.kept, model.inference
+    if isinstance(model.inference, Dependent):
+        estimator._inference = model.inference.reason(getattr(estimator, "feature_names_in_", None))
     vars(estimator).update(model.attributes)
     if monitor.validation is not None:
         estimator.validation_scores_ = monitor.validation.scores[: monitor.n_passes]

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from sgdlinreg import MiniBatchSGDRegressor
 
-from ..helpers import make_problem
+from ..helpers import as_csr, make_problem
 
 
 def by_the_book(X, y, weight, fit_intercept):
@@ -102,6 +102,49 @@ def test_they_are_absent_with_a_reason(parameters, change, reason):
             getattr(model, attribute)
     with pytest.raises(ValueError, match=f"return_std=True needs standard errors, and this fit has none: .*{reason}"):
         model.predict(X, return_std=True)
+
+
+@pytest.mark.parametrize("way", ["fit", "sparse", "partial_fit", "float32"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_dependent_columns_are_named(way, fit_intercept):
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    levels = [rng.integers(n, size=300) for n in (3, 2)]
+    columns = {f"{name}{k}": (codes == k) * 1.0 for name, codes in zip("ab", levels, strict=True) for k in set(codes)}
+    x = rng.standard_normal(300).round(1) * 10.0  # whole numbers, so that float32 is exact
+    independent = {"x": x, "z": 5.0 + rng.standard_normal(300)}
+
+    def reason(columns):
+        table, y = pd.DataFrame(columns), rng.standard_normal(300)
+        model = MiniBatchSGDRegressor(fit_intercept=fit_intercept)
+        if way == "partial_fit":
+            for rows in np.array_split(np.arange(300), 3):
+                model.partial_fit(table.iloc[rows], y[rows])
+        else:
+            model.fit(as_csr(table.to_numpy()) if way == "sparse" else table.astype(way.replace("fit", "float64")), y)
+        with pytest.raises(AttributeError) as caught:
+            _ = model.coef_std_error_
+        return str(caught.value).removeprefix("There is no coef_std_error_: ").replace("'", "")
+
+    def named(names, columns):
+        return ", ".join(str(list(columns).index(name)) if way == "sparse" else name for name in names)
+
+    told = reason(independent | columns)
+    names = named(["a0", "a1", "a2", "b0", "b1"], independent | columns)
+    if fit_intercept:
+        expected = f"the columns {names}, with that of the intercept, are linearly dependent; leave some out, with a "
+        assert told == expected + "OneHotEncoder by drop=first."
+    else:
+        assert told == f"the columns {names} are linearly dependent; leave some out."
+    shifted = independent | {"u": x - 3.0, "v": 2.0 - x, "w": 4.0 - 2.0 * x}
+    told = reason(shifted)
+    if fit_intercept:
+        assert told.startswith(f"the columns {named(['x', 'u', 'v', 'w'], shifted)}, with that of the intercept, are")
+    else:
+        assert told == f"the columns {named(['x', 'u', 'v', 'w'], shifted)} are linearly dependent; leave some out."
+    many = {f"c{k}": x * 2.0**k for k in range(12)}
+    names = named([f"c{k}" for k in range(8)], many)
+    assert reason(many).startswith(f"the columns {names} and 4 more are linearly dependent; leave some out")
 
 
 def test_before_fit():

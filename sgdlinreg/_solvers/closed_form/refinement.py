@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from sgdlinreg._core.contract import Model
-from sgdlinreg._core.standard_errors import Inference
-from sgdlinreg._solvers.closed_form.phase import BIASED, DEPENDENT, Phase, Solved, attributes_of
+from sgdlinreg._core.standard_errors import Dependent, Inference
+from sgdlinreg._solvers.closed_form.phase import BIASED, Phase, Solved, attributes_of
 from sgdlinreg._solvers.closed_form.residuals import residual_sums
 from sgdlinreg._solvers.closed_form.solution import Solution
 
@@ -90,14 +90,15 @@ def _solved(solution: Solution, kept: Phase) -> Solved:
     return Solved(model, solution.squares / moments.total_weight)
 
 
-def _inference(solution: Solution) -> Inference | str:
+def _inference(solution: Solution) -> Inference | Dependent | str:
     """Return what standard errors follow from, or why there are none."""
     equations, factor, moments = solution.equations, solution.factor, solution.equations.moments
     d, fit_intercept, n_targets = moments.n_features, equations.fit_intercept, len(solution.squares)
     if equations.penalty > 0.0:
         return BIASED
+    mean = moments.mean.high[:d] if fit_intercept else None
     if factor.rank < d:
-        return DEPENDENT
+        return Dependent.of(factor.null, equations.active, equations.scale, mean)
     if factor.lower is None:
         return "the columns are too collinear for sums alone, and the rows cannot be read again; use fit"
     if solution.lost and not solution.n_refined:
@@ -111,7 +112,6 @@ def _inference(solution: Solution) -> Inference | str:
         factors = np.append(inverse.diagonal()[:d] * equations.scale, 0.0)
         if fit_intercept:
             factors[d] = inverse[d, d] * np.sqrt(moments.total_weight)
-    mean = moments.mean.high[:d] if fit_intercept else None
     std = np.sqrt(solution.squares / freedom)
     return Inference(mean, equations.scale, factor.lower, moments.total_weight, std, factors)
 
