@@ -173,7 +173,8 @@ def _moments(block, weight, shift, rest, unit, products, rounded=False) -> Momen
         ratio = np.square(rest) * weight / squares
     cancelled = 1.0 + float(np.max(ratio, where=(squares > 0.0) & np.isfinite(ratio), initial=0.0))
     mean, rounding = DoubleDouble(*two_sum(shift, rest * unit)), (EPS_SINGLE if rounded else EPS) * cancelled
-    return Moments(block.n_features, block.n_rows, weight, mean, unit, products, rounded, rounding)
+    eps = float(np.finfo(block.dtype).eps)
+    return Moments(block.n_features, block.n_rows, weight, mean, unit, products, rounded, rounding, eps)
 
 
 def _unit_of(size: np.ndarray, dtype) -> np.ndarray:

@@ -14,6 +14,7 @@ from sgdlinreg._solvers.closed_form.factorizations import (
     ZERO_PIVOT,
     nonzero_eigenvalues,
     nonzero_singular,
+    rounding_noise,
 )
 
 DENSE_VALUES = 1 << 24
@@ -62,24 +63,32 @@ def solve_dual(block: Block, penalty: float, fit_intercept: bool) -> DualSolutio
         x_mean = centre_panel(X, weight) if fit_intercept else x_mean
         unit = power_of_two_above(np.abs(X).max())  # so that squares stay in range
         rows = X / unit * root
-        weights, rank, condition = _solve_dense(rows, targets, np.sqrt(penalty) / unit)
+        offset = np.sqrt(weight.sum()) / unit * x_mean
+        weights, rank, condition = _solve_dense(
+            rows, targets, np.sqrt(penalty) / unit, offset, np.finfo(block.dtype).eps
+        )
         fitted = rows @ weights
         weights = weights / unit
     coef = np.column_stack([weights.T, y_mean - x_mean @ weights])
     return DualSolution(coef, x_mean, np.square(targets - fitted).sum(axis=0), rank, condition)
 
 
-def _solve_dense(rows, targets, ridge):
-    """Return weights, rank and condition number for centred, weighted rows; ``ridge`` is the root of the penalty."""
+def _solve_dense(rows, targets, ridge, offset, eps):
+    """Return weights, rank and condition number for centred, weighted rows.
+
+    ``ridge`` is the root of the penalty, ``offset`` (n_features,) the norms of what centring has subtracted,
+    ``eps`` the rounding of X's type.
+    """
     n_rows, n_features = rows.shape
     if ridge > 0.0:
         # ridge regression is the solution of least norm of [rows, ridge * I] u = targets
         weights, factor = _shortest(np.hstack([rows, ridge * np.eye(n_rows)]), targets)
         return weights[:n_features], n_features, float(np.linalg.cond(factor))
-    scale = np.linalg.norm(rows, axis=0)
-    scale[scale == 0.0] = np.inf
+    norms = np.linalg.norm(rows, axis=0)[:, None]
+    scale = np.where(norms[:, 0] > 0.0, norms[:, 0], np.inf)
+    noise = rounding_noise(offset / scale, eps)[:, None]
     left, singular, right = linalg.svd(rows / scale, full_matrices=False)
-    kept = nonzero_singular(singular)
+    kept = nonzero_singular(singular, right, noise[:, 0])
     if not kept.any():
         return np.zeros((n_features, targets.shape[1])), 0, np.inf
     left, projected = left[:, kept], left[:, kept].T @ targets
@@ -87,8 +96,10 @@ def _solve_dense(rows, targets, ridge):
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         shortest, _ = _shortest(left.T @ rows, projected)
         lost = np.square(rows @ shortest - left @ projected).sum(axis=0)
+        lost += np.square(noise * norms * shortest).sum(axis=0)
     # units that differ by more than the digits there are: least norm in scaled units keeps the fit
-    weights = np.where(lost <= KEPT_FIT * np.square(projected).sum(axis=0), shortest, weights)
+    enough = np.square(noise * norms * weights).sum(axis=0) + KEPT_FIT * np.square(projected).sum(axis=0)
+    weights = np.where(lost <= enough, shortest, weights)
     return weights, int(kept.sum()), np.inf
 
 

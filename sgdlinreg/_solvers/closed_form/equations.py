@@ -7,7 +7,7 @@ from scipy import linalg
 
 from sgdlinreg._core.arrays import EPS
 from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
-from sgdlinreg._solvers.closed_form.factorizations import KEPT_FIT
+from sgdlinreg._solvers.closed_form.factorizations import KEPT_FIT, ZERO_SINGULAR, rounding_noise
 from sgdlinreg._solvers.closed_form.moments import Moments
 
 
@@ -26,6 +26,8 @@ class NormalEquations(NamedTuple):
         Columns that are not constant.
     scale : ndarray of shape (n_features,)
         What columns of X are divided by; inf where they are constant.
+    noise : ndarray of shape (n_active,)
+        Norm of what rounding, of X with its offset and of coefficients, adds to predictions by a scaled column.
     gram : ndarray of shape (n_active, n_active)
     right : ndarray of shape (n_active, n_targets)
         In units of y.
@@ -39,6 +41,7 @@ class NormalEquations(NamedTuple):
     centre: DoubleDouble
     active: slice | np.ndarray
     scale: np.ndarray
+    noise: np.ndarray
     gram: np.ndarray
     right: np.ndarray
     y_unit: np.ndarray
@@ -64,9 +67,16 @@ class NormalEquations(NamedTuple):
             norm, gram = norm[active], gram[np.ix_(active, active)]
         scale = np.full(d, np.inf)
         scale[active] = norm * unit[:d][active]
+        offset = moments.mean.high[:d][active] / scale[active] * np.sqrt(moments.total_weight)
+        noise = rounding_noise(offset, moments.eps)
         gram = gram / (norm[:, None] * norm)
         right, y_squares = products[:d, d:][active] / norm[:, None], products.diagonal()[d:]
-        return cls(moments, fit_intercept, penalty, centre, active, scale, gram, right, unit[d:], y_squares)
+        return cls(moments, fit_intercept, penalty, centre, active, scale, noise, gram, right, unit[d:], y_squares)
+
+    @property
+    def rounding(self) -> float:
+        """Relative error of the moments; where offsets are large, the rounding of X counts for more than sums do."""
+        return max(self.moments.rounding, float(self.noise.max(initial=0.0)) ** 2)
 
     def coef_of(self, weights: np.ndarray) -> np.ndarray:
         """Return the coefficients (n_features + 1, n_targets) of weights of the scaled columns, in units of y."""
@@ -103,11 +113,18 @@ class NormalEquations(NamedTuple):
         """
         scale = self.scale[self.active, None]
         scaled = coef[self.active] * scale / self.y_unit
-        null, _ = linalg.qr(null, mode="economic")
+        takes_part = np.linalg.norm(null, axis=1, keepdims=True) > ZERO_SINGULAR * EPS
+        null, _ = linalg.qr(null * takes_part, mode="economic")
         scaled = scaled - null @ (null.T @ scaled)
-        basis = null / scale
+        basis = takes_part * null / scale
         basis, _ = linalg.qr(basis / np.linalg.norm(basis, axis=0), mode="economic")
         weights = scaled / scale
         shortest = scale * (weights - basis @ (basis.T @ weights))
-        exact, moved = self._explained(scaled), self._explained(shortest)
-        return self.coef_of(np.where(moved >= exact - KEPT_FIT * np.abs(exact), shortest, scaled))
+        moved = shortest - scaled
+        moved = moved - null @ (null.T @ moved)  # what is not in the null space counts, and what predict rounds
+        lost, before = np.square(moved).sum(axis=0) + self._rounding_of(shortest), self._rounding_of(scaled)
+        return self.coef_of(np.where(lost <= before + KEPT_FIT * self._explained(scaled), shortest, scaled))
+
+    def _rounding_of(self, weights):
+        """Return the sum of squares that rounding adds to predictions of weights."""
+        return np.square(self.noise[:, None] * weights).sum(axis=0)

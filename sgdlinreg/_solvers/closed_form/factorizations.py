@@ -25,9 +25,22 @@ KEPT_FIT = 1e-9
 """Part of the explained sum of squares that the least norm in the units of the data may cost."""
 
 
-def nonzero_singular(values: np.ndarray) -> np.ndarray:
-    """Return which singular values of scaled columns are more than rounding."""
-    return values > max(ZERO_SINGULAR, 4.0 * len(values)) * EPS * values[0]
+def rounding_noise(offset: np.ndarray, eps: float) -> np.ndarray:
+    """Return the norm of what rounding adds to the predictions by columns of unit norm, (n_features,).
+
+    ``offset`` are the norms of what was subtracted to centre them: products with coefficients are rounded with it.
+    ``eps`` is the rounding of the coefficients, which the intercept makes good for at the means.
+    """
+    return 0.25 * np.hypot(EPS * offset, eps)
+
+
+def nonzero_singular(values: np.ndarray, right: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return which singular values of scaled columns are more than rounding, that of sums and that of predictions.
+
+    ``right`` are the right singular vectors, (n, n_features), and ``noise`` is the `rounding_noise` of the columns.
+    """
+    of_sums = max(ZERO_SINGULAR, 4.0 * len(values)) * EPS * values[0]
+    return values > np.maximum(of_sums, np.linalg.norm(right * noise, axis=1))
 
 
 def nonzero_eigenvalues(values: np.ndarray) -> np.ndarray:
@@ -92,15 +105,17 @@ class PivotedCholesky:
 class SingularValues:
     """Singular value decomposition of a triangular factor of the scaled columns: digits that moments do not have.
 
-    Its rows, perhaps with those of a penalty, are (n, n_features), and the same rows of y (n, n_targets). ``weights``,
-    (n_features, n_targets), is their solution of least norm.
+    Its rows, perhaps with those of a penalty, are (n, n_features), and the same rows of y (n, n_targets). ``noise``
+    is the `rounding_noise` of the columns. ``weights``, (n_features, n_targets), is the solution of least norm. A
+    direction that is no larger than the noise does not count: by its large coefficients `predict` would lose more than
+    it gains.
     """
 
     name: ClassVar[str] = "qr"
 
-    def __init__(self, rows, targets):
+    def __init__(self, rows, targets, noise):
         left, singular, right = linalg.svd(rows, full_matrices=False)
-        kept = nonzero_singular(singular)
+        kept = nonzero_singular(singular, right, noise)
         self.rank = int(kept.sum())
         self.null = right[~kept].T if len(singular) == rows.shape[1] else linalg.null_space(rows)
         self._vectors, self._singular = right[kept].T, singular[kept, None]

@@ -28,6 +28,8 @@ class Moments(NamedTuple):
         Whether there are float32 products among them.
     rounding : float
         Relative error of the products: more than that of their type where they are differences of larger numbers.
+    eps : float
+        Rounding of the type of X, which that of coefficients is too.
     """
 
     n_features: int
@@ -38,6 +40,7 @@ class Moments(NamedTuple):
     products: np.ndarray
     rounded: bool
     rounding: float
+    eps: float
 
     def merge(self, other: "Moments") -> "Moments":
         """Join the moments of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""
@@ -53,4 +56,5 @@ class Moments(NamedTuple):
         products += np.outer(step, step) * (self.total_weight * other.total_weight / total)
         n_rows, mean = self.n_rows + other.n_rows, self.mean.add(delta * (other.total_weight / total))
         rounded, rounding = self.rounded or other.rounded, max(self.rounding, other.rounding)
-        return Moments(self.n_features, n_rows, total, mean, unit, products, rounded, rounding)
+        eps = max(self.eps, other.eps)
+        return Moments(self.n_features, n_rows, total, mean, unit, products, rounded, rounding, eps)

@@ -69,5 +69,5 @@ class QRPanels(Phase):
         if equations.penalty:
             rows = np.vstack([rows, np.diag(np.sqrt(equations.penalty) / equations.scale[equations.active])])
             targets = np.vstack([targets, np.zeros((n_active, targets.shape[1]))])
-        singular = SingularValues(rows, targets)
+        singular = SingularValues(rows, targets, equations.noise)
         return refine_or_stop(Solution.first(equations, singular, singular.weights), self.kept, again)
