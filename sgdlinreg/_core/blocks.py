@@ -39,7 +39,9 @@ class Block:
     y : ndarray of shape (n_rows, n_targets)
         float64, C-contiguous, in NumPy's memory wherever X is.
     sample_weight : ndarray of shape (n_rows,) or None
-        float64, all positive, in NumPy's memory.
+        float64, all positive and at most 1, in NumPy's memory.
+    weight_exponent : int
+        The weights count in units of ``2**weight_exponent``; of interest only where blocks are joined.
     compiled : bool
         Whether passes over large blocks may be compiled by numba, which the solver has imported anyway.
     n_rows, n_features, n_targets : int
@@ -58,6 +60,7 @@ class Block:
     X: Any
     y: np.ndarray
     sample_weight: np.ndarray | None = None
+    weight_exponent: int = 0
     compiled: bool = False
 
     def __post_init__(self):
@@ -78,7 +81,7 @@ class Block:
             self.row_bytes = float(self.n_features * self.dtype.itemsize)
 
     def __reduce__(self):
-        return type(self), (self.X, self.y, self.sample_weight, self.compiled)
+        return type(self), (self.X, self.y, self.sample_weight, self.weight_exponent, self.compiled)
 
     def on_host(self) -> "Block":
         """Return the block with X in NumPy's memory; itself where it is already."""
@@ -201,8 +204,18 @@ def stack(first: Any, second: Any) -> Any:
 def join_rows(first: Block, second: Block) -> Block:
     """Stack two blocks in NumPy's memory."""
     X = csr_or_dense(stack(*(as_scipy(block.X) if block.is_sparse else block.X for block in (first, second))))
-    weight = None
-    if first.sample_weight is not None or second.sample_weight is not None:
-        weights = (np.ones(one.n_rows) if one.sample_weight is None else one.sample_weight for one in (first, second))
+    weight, exponent = None, max(first.weight_exponent, second.weight_exponent)
+    blocks = [with_weights_in(block, exponent) for block in (first, second)]
+    if any(block.sample_weight is not None for block in blocks):
+        weights = (np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight for block in blocks)
         weight = np.concatenate([*weights])
-    return Block(X, np.concatenate([first.y, second.y]), weight)
+    return Block(X, np.concatenate([first.y, second.y]), weight, exponent)
+
+
+def with_weights_in(block: Block, exponent: int) -> Block:
+    """Return a block whose weights count in units of ``2**exponent``; itself where they do already."""
+    if block.weight_exponent == exponent:
+        return block
+    weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
+    weight = np.ldexp(weight, block.weight_exponent - exponent)
+    return replace(block, sample_weight=weight, weight_exponent=exponent)

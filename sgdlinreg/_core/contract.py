@@ -91,7 +91,7 @@ class Solver(Protocol):
     """Whether the first pass sums up all of X, and raises a ValueError where sums are not finite."""
 
     def place(self, block: Block) -> Block:
-        """Bring X to where the solver works, before the first pass."""
+        """Bring X to where the solver works, after `init` and before the first pass."""
 
     def init(self, data: Any, start: np.ndarray | None = None, kept: Any = None) -> Any:
         """Return the state before any rows.

@@ -84,8 +84,10 @@ class Inference(NamedTuple):
     lower : ndarray of shape (n_features, n_features)
         Cholesky factor of the moments of the columns, scaled to unit diagonal.
     total_weight : float
-    residual_std : ndarray of shape (n_targets,)
-        Root of the weighted sum of squared residuals over its degrees of freedom, for a row of weight 1.
+        In units of ``2**weight_exponent``.
+    weight_exponent : int
+    std : ndarray of shape (n_targets,)
+        Root of the weighted sum of squared residuals over its degrees of freedom, for a row of weight 1 in these units.
     factors : ndarray of shape (n_features + 1,) or None
         Variances of the coefficients for scaled columns and of the intercept for weight 1 in all, for a residual
         variance of 1; None where they are left to ``lower``.
@@ -95,16 +97,23 @@ class Inference(NamedTuple):
     scale: np.ndarray
     lower: np.ndarray
     total_weight: float
-    residual_std: np.ndarray
+    weight_exponent: int
+    std: np.ndarray
     factors: np.ndarray | None = None
+
+    @property
+    def residual_std(self) -> np.ndarray:
+        """Standard deviation of the residuals of rows of weight 1, (n_targets,)."""
+        half, odd = divmod(self.weight_exponent, 2)
+        return np.ldexp(self.std * np.sqrt(1.0 + odd), half)
 
     def std_errors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return standard errors of the coefficients (n_targets, n_features) and the intercepts (n_targets,)."""
         factors = self._factors() if self.factors is None else self.factors
-        coef = np.outer(self.residual_std, np.sqrt(factors[:-1]) / self.scale)
+        coef = np.outer(self.std, np.sqrt(factors[:-1]) / self.scale)
         if self.mean is None:
             return coef, np.zeros(len(coef))
-        return coef, self.residual_std * np.sqrt(factors[-1] / self.total_weight)
+        return coef, self.std * np.sqrt(factors[-1] / self.total_weight)
 
     def _factors(self):
         inverse, _ = linalg.lapack.dtrtri(self.lower, lower=True)
@@ -120,9 +129,10 @@ class Inference(NamedTuple):
         weights: the noise of a row of weight 1 and what is not known of the coefficients. Costs
         n_samples * n_features**2 operations.
         """
-        out = np.empty((X.shape[0], len(self.residual_std)))
+        out = np.empty((X.shape[0], len(self.std)))
         ops: Any = arrays_of(X)
         lower, scale = ops.put(self.lower), ops.put(self.scale)
+        of_row = np.ldexp(1.0, min(self.weight_exponent, 1023))
         step = max(1, PANELS * ops.panel_bytes // (8 * X.shape[1]))
         for start in range(0, X.shape[0], step):
             rows = X[start : start + step]
@@ -132,6 +142,6 @@ class Inference(NamedTuple):
                 rows = rows - ops.put(self.mean)
                 of_mean = 1.0 / self.total_weight
             whitened = ops.solve_lower(lower, (rows / scale).T)
-            factor = np.sqrt(1.0 + of_mean + ops.take((whitened * whitened).sum(axis=0)))
-            out[start : start + step] = factor[:, None] * self.residual_std
+            factor = np.sqrt(of_row + of_mean + ops.take((whitened * whitened).sum(axis=0)))
+            out[start : start + step] = factor[:, None] * self.std
         return out

@@ -52,7 +52,7 @@ class ColumnStatistics:
         total = self.total_weight + other.total_weight
         delta = other.mean - self.mean
         mean = self.mean + delta * (other.total_weight / total)
-        between = delta * delta * (self.total_weight * other.total_weight / total)
+        between = delta * delta * (self.total_weight * (other.total_weight / total))
         complete = self.complete & other.complete
         return ColumnStatistics(total, mean, self.squares + other.squares + between, complete)
 
@@ -118,4 +118,4 @@ def _compiled_parts(block: Block) -> Iterator[ColumnStatistics]:
 
 def target_statistics(block: Block) -> ColumnStatistics:
     """Measure the columns of y, by the same formulas."""
-    return column_statistics(Block(block.y, block.y, block.sample_weight, block.compiled))
+    return column_statistics(Block(block.y, block.y, block.sample_weight, compiled=block.compiled))

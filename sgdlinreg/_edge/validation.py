@@ -1,6 +1,7 @@
 """The edge: what users pass becomes a checked Block, or an error before any work."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from sgdlinreg._core.arrays import all_finite, is_tensor
 from sgdlinreg._core.blocks import CSR, Block, as_scipy
 from sgdlinreg._edge.conversion import FLOATS, to_floats
 from sgdlinreg._edge.namespaces import local, to_numpy
+
+WIDEST = 2.0**1000
+"""Largest factor between two sample weights."""
 
 
 @contextmanager
@@ -140,9 +144,16 @@ def _check_finite_tensor(estimator, X) -> None:
 
 
 def _weighted(X, y, sample_weight, name) -> Block:
-    """Make a block without the rows of weight 0."""
+    """Make a block without the rows of weight 0; the others are divided by a power of two, so that they are at most 1.
+
+    Raises
+    ------
+    ValueError
+        If no weight is positive, or they differ by more than float64 can sum up.
+    """
     y = np.ascontiguousarray(y, dtype=np.float64)
     y = y[:, None] if y.ndim == 1 else y
+    exponent = 0
     if sample_weight is not None:
         sample_weight = to_floats(sample_weight, name)
         sample_weight = sample_weight if sample_weight.ndim else np.full(len(y), sample_weight)
@@ -152,7 +163,15 @@ def _weighted(X, y, sample_weight, name) -> Block:
             raise ValueError("All sample weights are zero: there is nothing to fit. Give some rows a positive weight.")
         if not kept.all():
             X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
-    return Block(_plain(X), y, sample_weight)
+        least, largest = sample_weight.min(), sample_weight.max()
+        if least < largest / WIDEST:
+            raise ValueError(
+                f"Sample weights are between {least:.3g} and {largest:.3g}: they should not differ by more than a "
+                f"factor of {WIDEST:.0e}. Leave rows of the smallest weights out."
+            )
+        exponent = int(np.frexp(largest)[1])
+        sample_weight = np.ldexp(sample_weight, -exponent)
+    return Block(_plain(X), y, sample_weight, exponent)
 
 
 def check_finite(estimator, block: Block) -> None:
@@ -207,7 +226,8 @@ def split_rows(block: Block, fraction: float, random_state: Any) -> tuple[Block,
 
 def _take(block: Block, rows: np.ndarray) -> Block:
     X = _plain(as_scipy(block.X)[rows]) if block.is_sparse else block.X[rows]
-    return Block(X, block.y[rows], None if block.sample_weight is None else block.sample_weight[rows])
+    weight = None if block.sample_weight is None else block.sample_weight[rows]
+    return replace(block, X=X, y=block.y[rows], sample_weight=weight)
 
 
 def _plain(X):

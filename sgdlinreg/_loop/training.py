@@ -31,8 +31,8 @@ def train(solver: Solver, data: Any, monitor: Any, start: np.ndarray | None = No
     KeyboardInterrupt
         If there is no such model: before the first pass has finished, in a closed form, and where rows come once.
     """
-    data = data.map(solver.place)
     state, done = solver.init(data, start, kept), False
+    data = data.map(solver.place)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is told by the solver
         try:
             while not done:

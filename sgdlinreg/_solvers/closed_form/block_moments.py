@@ -22,6 +22,8 @@ ROWS_AT_ONCE = 16
 SAMPLE_ROWS = 256
 MAX_CANCELLED = 1e3
 """Where the mean turns out to be so far from the shift that more is cancelled, the pass is done again."""
+LEAST_WEIGHT = 2.0**-60
+"""Smaller weights do not go with float32 products."""
 DENSE_PART = 0.1
 """CSR with more than this part of its values stored is multiplied in dense panels: that is faster."""
 PLAIN_UNITS = {np.dtype(np.float64): 2.0**100, np.dtype(np.float32): 2.0**20}
@@ -31,11 +33,12 @@ PLAIN_UNITS = {np.dtype(np.float64): 2.0**100, np.dtype(np.float32): 2.0**20}
 def moments_of(block: Block, precise: bool) -> Moments:
     """Compute the moments of a block; ``precise`` says whether products of float32 data are float64 too.
 
-    The cost is n_rows * (n_features + n_targets)**2 operations, less of CSR with few values, which stays sparse.
+    Weights are at most 1. The cost is n_rows * (n_features + n_targets)**2 operations, less of CSR with few values, which stays sparse.
     """
     if block.is_sparse and len(block.X.data) < DENSE_PART * block.n_rows * block.n_features:
         return _sparse_moments(block)
-    dtype = np.dtype(np.float64) if precise else block.dtype
+    uneven = block.sample_weight is not None and block.sample_weight.min() < LEAST_WEIGHT
+    dtype = np.dtype(np.float64) if precise or uneven else block.dtype
     shift, unit, spread = _guess(block, dtype)
     moments = _sum_panels(block, dtype, shift, unit)
     squares = moments.products.diagonal()
@@ -86,31 +89,36 @@ def _sum_panels(block: Block, dtype, shift, unit) -> Moments:
     panel_bytes = PANEL_BYTES if ops is NUMPY else ops.panel_bytes
     panel_rows = max(1, panel_bytes // (8 * width * PIECE_ROWS)) * PIECE_ROWS
     fill = _filling(block, dtype, shift, unit, width)
+    weighted = block.sample_weight is not None
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked at in the end
     def strip(start, stop):
         n_groups = -(-min(panel_rows, stop - start) // ROWS_AT_ONCE)
         panel = ops.zeros((n_groups * ROWS_AT_ONCE, width), dtype)
         panel[:, size] = 1.0
-        product, total = ops.zeros((width, width), dtype), ops.zeros((width, width))
+        product, total, squares = ops.zeros((width, width), dtype), ops.zeros((width, width)), np.zeros(width)
         for begin in range(start, stop, panel_rows):
             part = fill(panel, slice(begin, min(begin + panel_rows, stop)))
+            if weighted:
+                squares += ops.take((part * part).T @ (1.0 / part[:, size] ** 2))
             n_pieces = (len(part) - 1) // PIECE_ROWS
             pieces, rest = part[: n_pieces * PIECE_ROWS], part[n_pieces * PIECE_ROWS :]
             total += ops.matmul(rest.T, rest, out=product)
             if n_pieces:
                 pieces = pieces.reshape(n_pieces, PIECE_ROWS, width)
                 total += ops.in_double(ops.matmul(pieces.mT, pieces)).sum(0)
-        return ops.take(total)
+        return ops.take(total), squares
 
-    total = sum(map_strips(strip, block.n_rows, panel_rows, ops.threads))
+    totals, squares = zip(*map_strips(strip, block.n_rows, panel_rows, ops.threads), strict=True)
+    total = sum(totals)
     weight = total[size, size]
     rest = total[size, :size] / weight
     products = total[:size, :size] - rest[:, None] * rest * weight
-    if block.sample_weight is not None:
+    if weighted:
         largest = block.sample_weight.max()
         weight, products = weight * largest, products * largest
-    return _moments(block, weight, shift, rest, unit, products, dtype == np.float32)
+    variance = sum(squares)[:size] / block.n_rows if weighted else products.diagonal() / weight
+    return _moments(block, weight, shift, rest, unit, variance, products, dtype == np.float32)
 
 
 def _filling(block: Block, dtype, shift, unit, width: int) -> Callable[[Any, slice], Any]:
@@ -155,6 +163,7 @@ def _sparse_moments(block: Block) -> Moments:
     unit = _unit_of(size, np.dtype(np.float64))
     X.data /= unit[X.indices]
     y /= unit[d:]
+    variance = np.concatenate([X.power(2).mean(axis=0), np.square(y).mean(axis=0)])
     x_mean = (weight @ X) / total
     weighted = sparse.diags_array(weight) @ X
     products = np.empty((len(size), len(size)))
@@ -163,18 +172,29 @@ def _sparse_moments(block: Block) -> Moments:
     products[d:, :d] = products[:d, d:].T
     products[d:, d:] = (y * weight[:, None]).T @ y
     shift, rest = np.concatenate([shift, y_mean]), np.concatenate([x_mean, 0.0 * y_mean])
-    return _moments(block, total, shift, rest, unit, products)
+    return _moments(block, total, shift, rest, unit, variance, products)
 
 
-def _moments(block, weight, shift, rest, unit, products, rounded=False) -> Moments:
-    """Return moments from products about the mean, which is ``rest`` units from the shift."""
+def _moments(block, weight, shift, rest, unit, variance, products, rounded=False) -> Moments:
+    """Return moments from products about the mean, which is ``rest`` units from the shift, and from the variance."""
     squares = products.diagonal()
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.square(rest) * weight / squares
     cancelled = 1.0 + float(np.max(ratio, where=(squares > 0.0) & np.isfinite(ratio), initial=0.0))
     mean, rounding = DoubleDouble(*two_sum(shift, rest * unit)), (EPS_SINGLE if rounded else EPS) * cancelled
-    eps = float(np.finfo(block.dtype).eps)
-    return Moments(block.n_features, block.n_rows, weight, mean, unit, products, rounded, rounding, eps)
+    return Moments(
+        n_features=block.n_features,
+        n_rows=block.n_rows,
+        total_weight=float(weight),
+        weight_exponent=block.weight_exponent,
+        mean=mean,
+        unit=unit,
+        spread=np.sqrt(np.maximum(variance, 0.0)) * unit,
+        products=products,
+        rounded=rounded,
+        rounding=rounding,
+        eps=float(np.finfo(block.dtype).eps),
+    )
 
 
 def _unit_of(size: np.ndarray, dtype) -> np.ndarray:

@@ -52,8 +52,9 @@ def solve_dual(block: Block, penalty: float, fit_intercept: bool) -> DualSolutio
     root = np.sqrt(weight)[:, None]
     x_mean, y_mean = np.zeros(X.shape[1]), np.zeros(y.shape[1])
     if fit_intercept:
-        y_mean = (weight @ y) / weight.sum()
-    targets = (y - y_mean) * root
+        y = y.copy()
+        y_mean = centre_panel(y, weight)
+    targets = y * root
     if sparse.issparse(X) and X.shape[0] * X.shape[1] > DENSE_VALUES:
         x_mean = (weight @ X) / weight.sum() if fit_intercept else x_mean
         weights, rank, condition = _solve_sparse(X, x_mean, root, targets, penalty)
@@ -63,7 +64,8 @@ def solve_dual(block: Block, penalty: float, fit_intercept: bool) -> DualSolutio
         x_mean = centre_panel(X, weight) if fit_intercept else x_mean
         unit = power_of_two_above(np.abs(X).max())  # so that squares stay in range
         rows = X / unit * root
-        offset = np.sqrt(weight.sum()) / unit * x_mean
+        spread = np.sqrt(np.square(X / unit).mean(axis=0))
+        offset = np.divide(x_mean / unit, spread, out=np.zeros_like(spread), where=spread > 0.0)
         weights, rank, condition = _solve_dense(
             rows, targets, np.sqrt(penalty) / unit, offset, np.finfo(block.dtype).eps
         )
@@ -76,8 +78,8 @@ def solve_dual(block: Block, penalty: float, fit_intercept: bool) -> DualSolutio
 def _solve_dense(rows, targets, ridge, offset, eps):
     """Return weights, rank and condition number for centred, weighted rows.
 
-    ``ridge`` is the root of the penalty, ``offset`` (n_features,) the norms of what centring has subtracted,
-    ``eps`` the rounding of X's type.
+    ``ridge`` is the root of the penalty, ``offset`` (n_features,) the means in units of the columns' spread, ``eps`` the
+    rounding of X's type.
     """
     n_rows, n_features = rows.shape
     if ridge > 0.0:
@@ -86,7 +88,7 @@ def _solve_dense(rows, targets, ridge, offset, eps):
         return weights[:n_features], n_features, float(np.linalg.cond(factor))
     norms = np.linalg.norm(rows, axis=0)[:, None]
     scale = np.where(norms[:, 0] > 0.0, norms[:, 0], np.inf)
-    noise = rounding_noise(offset / scale, eps)[:, None]
+    noise = rounding_noise(offset, eps)[:, None]
     left, singular, right = linalg.svd(rows / scale, full_matrices=False)
     kept = nonzero_singular(singular, right, noise[:, 0])
     if not kept.any():

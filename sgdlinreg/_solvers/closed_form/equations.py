@@ -60,15 +60,16 @@ class NormalEquations(NamedTuple):
         if penalty:
             gram = gram + np.diag(np.square(np.sqrt(penalty) / unit[:d]))
         norm = np.sqrt(gram.diagonal())
-        varies = norm > 16 * EPS * np.abs(centre.high[:d] / unit[:d]) * np.sqrt(moments.total_weight)
+        offset = np.abs(centre.high[:d])
+        varies = (norm > 0.0) & ((moments.spread[:d] > 16 * EPS * offset) | (offset == 0.0))
         active: slice | np.ndarray = slice(0, d)
         if not varies.all():
             active = np.flatnonzero(varies)
             norm, gram = norm[active], gram[np.ix_(active, active)]
         scale = np.full(d, np.inf)
         scale[active] = norm * unit[:d][active]
-        offset = moments.mean.high[:d][active] / scale[active] * np.sqrt(moments.total_weight)
-        noise = rounding_noise(offset, moments.eps)
+        spread = np.hypot(moments.spread[:d], moments.mean.high[:d] - centre.high[:d])
+        noise = rounding_noise(moments.mean.high[:d][active] / spread[active], moments.eps)
         gram = gram / (norm[:, None] * norm)
         right, y_squares = products[:d, d:][active] / norm[:, None], products.diagonal()[d:]
         return cls(moments, fit_intercept, penalty, centre, active, scale, noise, gram, right, unit[d:], y_squares)
@@ -79,11 +80,11 @@ class NormalEquations(NamedTuple):
         return max(self.moments.rounding, float(self.noise.max(initial=0.0)) ** 2)
 
     def coef_of(self, weights: np.ndarray) -> np.ndarray:
-        """Return the coefficients (n_features + 1, n_targets) of weights of the scaled columns, in units of y."""
+        """Return the coefficients (n_features + 1, n_targets) of weights of the scaled columns, both in units of y."""
         d = self.moments.n_features
         coef = np.zeros((d + 1, weights.shape[1]))
-        coef[self.active] = weights * self.y_unit / self.scale[self.active, None]
-        coef[d] = self.centre.high[d:] - self.centre.high[:d] @ coef[:d]
+        coef[self.active] = weights / self.scale[self.active, None]
+        coef[d] = self.centre.high[d:] / self.y_unit - self.centre.high[:d] @ coef[:d]
         return coef
 
     def residual_squares(self, weights: np.ndarray) -> np.ndarray:
@@ -107,12 +108,12 @@ class NormalEquations(NamedTuple):
         Parameters
         ----------
         coef : ndarray of shape (n_features + 1, n_targets)
-            A solution, the intercept last.
+            A solution in units of y, the intercept last.
         null : ndarray of shape (n_active, n)
             Combinations of scaled columns that vanish.
         """
         scale = self.scale[self.active, None]
-        scaled = coef[self.active] * scale / self.y_unit
+        scaled = coef[self.active] * scale
         takes_part = np.linalg.norm(null, axis=1, keepdims=True) > ZERO_SINGULAR * EPS
         null, _ = linalg.qr(null * takes_part, mode="economic")
         scaled = scaled - null @ (null.T @ scaled)

@@ -28,7 +28,7 @@ KEPT_FIT = 1e-9
 def rounding_noise(offset: np.ndarray, eps: float) -> np.ndarray:
     """Return the norm of what rounding adds to the predictions by columns of unit norm, (n_features,).
 
-    ``offset`` are the norms of what was subtracted to centre them: products with coefficients are rounded with it.
+    ``offset`` are their means in units of their spread: products with coefficients are rounded with the mean.
     ``eps`` is the rounding of the coefficients, which the intercept makes good for at the means.
     """
     return 0.25 * np.hypot(EPS * offset, eps)

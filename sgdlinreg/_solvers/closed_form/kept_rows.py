@@ -58,7 +58,7 @@ class KeptRows(Phase):
 def _copy_of(block: Block) -> Block:
     X, weight = block.X, block.sample_weight
     X = X._replace(data=X.data.copy(), indices=X.indices.copy()) if block.is_sparse else np.array(X)
-    return Block(X, block.y.copy(), None if weight is None else weight.copy())
+    return Block(X, block.y.copy(), None if weight is None else weight.copy(), block.weight_exponent)
 
 
 def _memory_bytes() -> float:

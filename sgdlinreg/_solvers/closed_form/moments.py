@@ -18,10 +18,14 @@ class Moments(NamedTuple):
     n_features : int
     n_rows : int
     total_weight : float
+        In units of ``2**weight_exponent``, as the products.
+    weight_exponent : int
     mean : DoubleDouble of shape (n_features + n_targets,)
         Weighted mean of each column. Of columns with an offset its low part matters.
     unit : ndarray of shape (n_features + n_targets,)
         Powers of two that the columns are counted in, so that products neither overflow nor vanish.
+    spread : ndarray of shape (n_features + n_targets,)
+        Root of the mean square of the deviations, all rows counted alike: what tells constant columns from others.
     products : ndarray of shape (n_features + n_targets, n_features + n_targets)
         Weighted sums of products of deviations from the mean, in these units.
     rounded : bool
@@ -35,8 +39,10 @@ class Moments(NamedTuple):
     n_features: int
     n_rows: int
     total_weight: float
+    weight_exponent: int
     mean: DoubleDouble
     unit: np.ndarray
+    spread: np.ndarray
     products: np.ndarray
     rounded: bool
     rounding: float
@@ -44,7 +50,10 @@ class Moments(NamedTuple):
 
     def merge(self, other: "Moments") -> "Moments":
         """Join the moments of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""
-        total = self.total_weight + other.total_weight
+        exponent = max(self.weight_exponent, other.weight_exponent)
+        factor, other_factor = (np.ldexp(1.0, one.weight_exponent - exponent) for one in (self, other))
+        weight, other_weight = self.total_weight * factor, other.total_weight * other_factor
+        part = other_weight / (weight + other_weight)
         seen = [np.where(one.products.diagonal() > 0.0, one.unit, 0.0) for one in (self, other)]
         unit = np.maximum(*seen)
         unit = np.where(unit > 0.0, unit, np.maximum(self.unit, other.unit))
@@ -52,9 +61,22 @@ class Moments(NamedTuple):
         unit = np.where(np.abs(delta) > FAR * unit, power_of_two_above(delta), unit)
         ours, theirs = (np.where(own > 0.0, own / unit, 0.0) for own in seen)
         step = delta / unit
-        products = self.products * np.outer(ours, ours) + other.products * np.outer(theirs, theirs)
-        products += np.outer(step, step) * (self.total_weight * other.total_weight / total)
-        n_rows, mean = self.n_rows + other.n_rows, self.mean.add(delta * (other.total_weight / total))
-        rounded, rounding = self.rounded or other.rounded, max(self.rounding, other.rounding)
-        eps = max(self.eps, other.eps)
-        return Moments(self.n_features, n_rows, total, mean, unit, products, rounded, rounding, eps)
+        products = self.products * np.outer(ours, ours) * factor
+        products += other.products * np.outer(theirs, theirs) * other_factor
+        products += np.outer(step, step) * (weight * part)
+        n_rows = self.n_rows + other.n_rows
+        rows_part = other.n_rows / n_rows
+        spread = np.hypot(self.spread * np.sqrt(1.0 - rows_part), other.spread * np.sqrt(rows_part))
+        return Moments(
+            n_features=self.n_features,
+            n_rows=n_rows,
+            total_weight=weight + other_weight,
+            weight_exponent=exponent,
+            mean=self.mean.add(delta * part),
+            unit=unit,
+            spread=np.hypot(spread, delta * np.sqrt(rows_part * (1.0 - rows_part))),
+            products=products,
+            rounded=self.rounded or other.rounded,
+            rounding=max(self.rounding, other.rounding),
+            eps=max(self.eps, other.eps),
+        )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._core.blocks import Block, panel_of
+from sgdlinreg._core.blocks import Block, panel_of, with_weights_in
 from sgdlinreg._core.threads import map_strips
 from sgdlinreg._solvers.closed_form.equations import NormalEquations
 from sgdlinreg._solvers.closed_form.factorizations import SingularValues
@@ -58,6 +58,7 @@ class QRPanels(Phase):
 
     def add(self, block):
         """Join the triangular factor of a block."""
+        block = with_weights_in(block, self.equations.moments.weight_exponent)
         factor = _triangular_factor(block, self.equations)
         return replace(self, factor=factor if self.factor is None else _join(self.factor, factor))
 

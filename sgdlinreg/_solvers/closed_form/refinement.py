@@ -1,10 +1,12 @@
 """The phase that refines a solution, and the model of a solution that needs no more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import linalg
 
+from sgdlinreg._core.blocks import with_weights_in
 from sgdlinreg._core.contract import Model
 from sgdlinreg._core.standard_errors import Dependent, Inference
 from sgdlinreg._solvers.closed_form.phase import BIASED, Phase, Solved, attributes_of
@@ -40,6 +42,9 @@ class Refinement(Phase):
 
     def add(self, block):
         """Sum up the gradient and the squared residuals of a block."""
+        equations = self.solution.equations
+        block = with_weights_in(block, equations.moments.weight_exponent)
+        block = replace(block, y=block.y / equations.y_unit)
         gradient, squares = residual_sums(block, self.solution.coef, self.solution.size)
         gradient = gradient if self.gradient is None else self.gradient.add(*gradient)
         return Refinement(self.solution, self.kept, gradient, self.squares + squares)
@@ -68,7 +73,7 @@ def refine_or_stop(solution: Solution, kept: Phase, again: bool) -> Phase:
     else:
         enough = ENOUGH_REFINED if n_refined else ENOUGH
     needed = solution.lost or error ** (n_refined + 1) > enough  # each one divides the error by the factor's
-    if not (again and needed and n_refined < MAX_REFINEMENTS):
+    if not (again and needed and not solution.stuck and n_refined < MAX_REFINEMENTS):
         return _solved(solution, kept)
     if n_refined == 0 and error > ENOUGH_INFERENCE:
         solution = solution.with_inverse()
@@ -79,6 +84,7 @@ def _solved(solution: Solution, kept: Phase) -> Solved:
     equations, factor, moments = solution.equations, solution.factor, solution.equations.moments
     coef = solution.coef.high[:, : len(solution.squares)]
     coef = (equations.least_norm(coef, factor.null) if factor.null.shape[1] else coef).T
+    coef = coef * equations.y_unit[:, None]
     model = Model(
         coef,
         attributes_of(coef, moments.n_rows, factor, solution.n_refined),
@@ -87,7 +93,7 @@ def _solved(solution: Solution, kept: Phase) -> Solved:
         _inference(solution),
         _lost_digits(solution),
     )
-    return Solved(model, solution.squares / moments.total_weight)
+    return Solved(model, np.square(np.sqrt(solution.squares / moments.total_weight) * equations.y_unit))
 
 
 def _inference(solution: Solution) -> Inference | Dependent | str:
@@ -112,18 +118,19 @@ def _inference(solution: Solution) -> Inference | Dependent | str:
         factors = np.append(inverse.diagonal()[:d] * equations.scale, 0.0)
         if fit_intercept:
             factors[d] = inverse[d, d] * np.sqrt(moments.total_weight)
-    std = np.sqrt(solution.squares / freedom)
-    return Inference(mean, equations.scale, factor.lower, moments.total_weight, std, factors)
+    std = np.sqrt(solution.squares / freedom) * equations.y_unit
+    packed, _ = linalg.lapack.dtrttp(factor.lower, uplo="L")
+    return Inference(mean, equations.scale, packed, moments.total_weight, moments.weight_exponent, std, factors)
 
 
 def _lost_digits(solution: Solution) -> str | None:
     """Say where digits are missing: refinement that does not converge, or moments alone where rows cannot be read."""
-    if solution.stuck:
+    error = solution.factor.error
+    if solution.stuck and (solution.n_refined or error > SURE):
         return (
             "Refinement of the solution did not converge: the columns of X are too collinear, or the weights too "
             "uneven, for all digits of the coefficients. Leave columns out, or set a small alpha."
         )
-    error = solution.factor.error
     if solution.n_refined or error <= (ENOUGH_SINGLE if solution.equations.moments.rounded else SURE):
         return None
     return (

@@ -12,12 +12,14 @@ SMALL_INFERENCE = 1 << 17
 """Products of values and coefficients up to which standard errors may be refined."""
 STUCK = 1e-6
 """Corrections beyond the first that are larger than this, relative to the coefficients, should shrink."""
+IMPLAUSIBLE = 100.0
+"""A correction of more times the bound on the error is none: of very uneven weights even double-double loses digits."""
 LOST_RESIDUALS = 1e-6
 """Unexplained part of the variance below which moments do not tell the residuals; 100 times more in float32."""
 
 
 class Solution(NamedTuple):
-    """A solution on its way.
+    """A solution on its way, in units of y, so that squares neither overflow nor vanish.
 
     Attributes
     ----------
@@ -36,7 +38,7 @@ class Solution(NamedTuple):
     last_step : float
         How large the last correction was beside the coefficients and y.
     stuck : bool
-        Whether corrections do not shrink.
+        Whether corrections do not shrink, or the last one was discarded.
     linear : ndarray of shape (n_features + 1, n_columns) or None
         Right-hand side of the columns of the inverse in units of ``size``, 0 for the targets; None without them.
     """
@@ -59,11 +61,10 @@ class Solution(NamedTuple):
         coef: Any = equations.coef_of(weights)
         size = np.abs(moments.mean.high[: moments.n_features])
         size[active] += equations.scale[active] / moments.total_weight**0.5
-        squares = equations.residual_squares(weights)  # in units of y, in which they do not overflow
+        squares = equations.residual_squares(weights)
         least = LOST_RESIDUALS * (100.0 if moments.rounded else 1.0)
         lost = bool((squares < least * equations.y_squares).any())
-        squares, coef = squares * equations.y_unit**2, DoubleDouble(coef, np.zeros_like(coef))
-        return cls(equations, factor, coef, power_of_two_above(size), squares, lost)
+        return cls(equations, factor, DoubleDouble(coef, np.zeros_like(coef)), power_of_two_above(size), squares, lost)
 
     def with_inverse(self) -> "Solution":
         """Add the columns of the inverse moments where that is cheap, so that standard errors are refined too."""
@@ -87,13 +88,14 @@ class Solution(NamedTuple):
         if penalty:
             squares -= penalty * (moved * (2.0 * coef + moved)).sum(axis=0)[:n_targets]
         squares = np.maximum(squares, 0.0)
-        of_y = equations.y_squares * equations.y_unit**2
-        lost = (squares < 1e-3 * before) & (before > EPS**2 * of_y)
+        lost = (squares < 1e-3 * before) & (before > EPS**2 * equations.y_squares)
         active = equations.active
         scale = equations.scale[active, None]
         length = np.linalg.norm(scale * moved[active, :n_targets])
-        beside = np.linalg.norm(scale * coef[active, :n_targets]) + of_y.sum() ** 0.5  # of constant y coef is 0
+        beside = np.linalg.norm(scale * coef[active, :n_targets]) + equations.y_squares.sum() ** 0.5  # of constant y coef is 0
         last_step = float(length / beside) if beside > 0.0 else 0.0
+        if last_step > IMPLAUSIBLE * self.factor.error:
+            return self._replace(stuck=True)
         return self._replace(
             coef=self.coef.add(step),
             last_step=last_step,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sgdlinreg._core.arrays import all_finite, is_on_device
 from sgdlinreg._core.contract import Model
 from sgdlinreg._solvers.closed_form.block_moments import moments_of
@@ -59,7 +61,7 @@ class SumMoments(Phase):
 def _non_negative(equations: NormalEquations) -> Solved:
     """Solve for coefficients >= 0."""
     moments, found = equations.moments, NonNegative(equations.gram, equations.right)
-    coef = equations.coef_of(found.weights).T
+    coef = equations.coef_of(found.weights).T * equations.y_unit[:, None]
     model = Model(
         coef,
         attributes_of(coef, moments.n_rows, found),
@@ -67,5 +69,5 @@ def _non_negative(equations: NormalEquations) -> Solved:
         moments.mean.high[: moments.n_features] if equations.fit_intercept else None,
         BIASED if equations.penalty else "they do not hold for coefficients at a bound; fit with positive=False",
     )
-    squares = equations.residual_squares(found.weights) * equations.y_unit**2
-    return Solved(model, squares / moments.total_weight)
+    squares = equations.residual_squares(found.weights)
+    return Solved(model, np.square(np.sqrt(squares / moments.total_weight) * equations.y_unit))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdlinreg._core.arrays import all_finite
-from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.blocks import Block, with_weights_in
 from sgdlinreg._core.contract import Kernel, Model, Options
 from sgdlinreg._core.coordinates import raw_coordinates, step_coordinates
 from sgdlinreg._core.measurement import Measurement
@@ -24,6 +24,8 @@ from sgdlinreg._solvers.sgd.schedules import optimal_start
 from sgdlinreg._solvers.sgd.state import State
 from sgdlinreg._solvers.sgd.stopping import WORSE, Judge
 
+WIDEST = 400
+"""Powers of two by which the largest weights of blocks may differ."""
 JUDGING_ROWS = 2048
 """Rows of a source on which models of steps of a given size are judged."""
 SEEN_ROWS = 512, 64
@@ -56,13 +58,29 @@ class SGD:
         self.rng = np.random.default_rng(seed)
         self.epoch = Epoch(objective, options, kernel, self.rng)
         self.step_sizes = self.epoch.step_sizes
+        self.weight_exponent: int | None = None
         self.sums_first = self.step_sizes.is_automatic
         steps_alone = not self.sums_first or options.tol is None or options.early_stopping
         self.has_finish = objective.is_smooth and not steps_alone
 
     def place(self, block):
-        """Bring X to where the kernel measures it."""
-        return self.kernel.place(block)
+        """Bring X to where the kernel measures it, with weights in the unit of the first block.
+
+        Raises
+        ------
+        ValueError
+            If the weights are out of range there.
+        """
+        block, first = self.kernel.place(block), self.weight_exponent
+        if first is None:
+            self.weight_exponent = block.weight_exponent
+            return block
+        if abs(block.weight_exponent - first) > WIDEST:
+            raise ValueError(
+                f"Sample weights of these rows are up to 1e{0.3 * block.weight_exponent:.0f}, those of the first ones "
+                f"up to 1e{0.3 * first:.0f}: too far apart for steps. Use solver='normal_equation'."
+            )
+        return with_weights_in(block, first)
 
     def init(self, data, start=None, kept=None):
         """Return the state before any rows."""
@@ -70,6 +88,7 @@ class SGD:
         sizes = (sample_size(data.n_features), LARGEST_ROWS) if automatic else (JUDGING_ROWS, 0)
         reservoir = Reservoir(*sizes)
         if kept is not None:
+            self.weight_exponent = kept.weight_exponent
             measured, seen = (
                 kept.measured._replace(reservoir=reservoir),
                 kept.seen or Reservoir(*SEEN_ROWS),
@@ -282,6 +301,7 @@ class SGD:
         """Return what is kept with the estimator, so that partial_fit goes on from where steps have ended."""
         return replace(
             state,
+            weight_exponent=self.weight_exponent,
             step_scale=np.ones(len(state.coef)),
             measured=state.measured._replace(reservoir=None),
             start=None,

@@ -21,6 +21,8 @@ class State:
         Factor on the step of each target.
     measured : Measurement
         What is known of all rows so far.
+    weight_exponent : int or None
+        Sample weights count in units of ``2**weight_exponent``, for all blocks; None before any.
     streams : bool
         Whether rows come once, as in partial_fit: a block is measured and stepped over at once.
     start : ndarray of shape (n_targets, n_features + 1) or None
@@ -64,6 +66,7 @@ class State:
     velocity: np.ndarray
     step_scale: np.ndarray
     measured: Measurement
+    weight_exponent: int | None = None
     streams: bool = False
     start: np.ndarray | None = None
     starts_at_mean: bool = False
