@@ -17,9 +17,11 @@ from sgdlinreg._core.objective import LOSSES
 from sgdlinreg._core.standard_errors import Inference
 from sgdlinreg._edge.attributes import beside_coef, coef_of, forget, intercept_of, keep, of_each_target, warn
 from sgdlinreg._edge.conversion import to_floats
+from sgdlinreg._edge.going_on import goes_on_from, merged_state, start_of_model
 from sgdlinreg._edge.namespaces import CAN_DISPATCH, check_same_home, home_of, like, to_numpy
 from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
 from sgdlinreg._edge.parameters import (
+    Choice,
     check_parameters,
     check_ranges,
     choose_solver,
@@ -27,6 +29,7 @@ from sgdlinreg._edge.parameters import (
     objective_of,
     solver_that_goes_on,
 )
+from sgdlinreg._edge.plain import OBJECTS, from_plain, to_plain
 from sgdlinreg._edge.prediction import predict_rows
 from sgdlinreg._edge.validation import (
     all_or_nothing,
@@ -286,8 +289,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     Memory beside the data: the closed form needs O(n_features**2). SGD needs O(n_samples), up to 64 times the
     coefficients and, with eta0="auto", a float64 sample of max(4096, 8 * n_features) random rows and the 512 of
-    largest norm. An estimator that takes steps in partial_fit keeps 576 rows. solver="torch" copies NumPy data to a
-    device other than the CPU; where there is no room, rows go there again in every pass.
+    largest norm. No row stays with the estimator after fit: beside the coefficients, sums of up to 256 columns for
+    partial_fit, and what standard errors follow from. An estimator that takes steps in partial_fit keeps 576 rows.
+    solver="torch" copies NumPy data to a device other than the CPU; where there is no room, rows go there again in
+    every pass.
 
     Where columns of X are so collinear that rounding nearly hides it, SGD warns that it cannot be sure of the optimum.
     The closed form is exact there.
@@ -469,15 +474,15 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         """
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
             check_parameters(self)
-            if self.warm_start and hasattr(self, "coef_") and coef_init is None and intercept_init is None:
-                coef_init, intercept_init = coef_of(self), intercept_of(self) if self.fit_intercept else None
+            objective = objective_of(self)
             # sums over the columns tell NaN and infinity: a pass of its own would take up to a third of the time
             finite = sample_weight is not None or self.early_stopping
             block = check_rows(self, X, y, sample_weight, reset=True, finite=finite)
             start = check_start(coef_init, intercept_init, block.n_features, block.n_targets, self.fit_intercept)
+            if start is None and self.warm_start and hasattr(self, "coef_"):
+                start = start_of_model(self, block)
             given = check_validation_rows(self, X_val, y_val, sample_weight_val, block.n_targets)
             has_start = start is not None or given is not None
-            objective = objective_of(self)
             choice = choose_solver(self, block, objective, has_start)
             needs_steps = has_start or self.early_stopping or self.warm_start
             if self.early_stopping and given is None:
@@ -501,7 +506,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     def partial_fit(self, X, y, sample_weight=None):
         """Take in more rows: one pass over them in batches; the closed form stays exact.
 
-        It may follow fit or other calls of partial_fit. solver="auto" is resolved at the first call and kept.
+        It may follow fit or other calls of partial_fit, and coefficients that were set by hand, from which steps go on.
+        solver="auto" is resolved at the first call and kept.
 
         Parameters
         ----------
@@ -510,7 +516,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Their targets.
         sample_weight : array-like of shape (n_samples,) or float, default=None
-            Their weights. Weights count relative to the mean over all rows seen.
+            Their weights. Weights count relative to the mean over all rows seen by partial_fit.
 
         Returns
         -------
@@ -520,7 +526,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Raises
         ------
         ValueError
-            If an argument or parameter is invalid, or the result is not finite. The estimator is then as it was before.
+            If an argument or parameter is invalid, the result is not finite, or the closed form has nothing to go on
+            from: fit keeps sums of up to 256 columns, where these are no more than the rows. The estimator is then as
+            it was before.
 
         Warns
         -----
@@ -536,8 +544,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         they are cut into calls. Memory does not grow with the rows.
 
         Other solvers take plain steps over the new rows, from where the last call, or fit, has led to; full gradients
-        do not follow. With eta0="auto" the scales and the means are those of all rows seen so far, the step is the safe
-        one for the new rows, and the model is the mean of the iterates of the second half of all steps. Steps forget:
+        do not follow. With eta0="auto" the scales and the means are those of all rows seen by partial_fit, the step is
+        the safe one for the new rows, and the model is the mean of the iterates of the second half of all steps of
+        partial_fit. Nothing of a fit is kept for it but the coefficients. Steps forget:
         rows should come in random order. Only `fit` and `fit_source` read rows again, and end at the optimum.
         """
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
@@ -545,17 +554,18 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with partial_fit")
             check_parameters(self)
-            first = not hasattr(self, "_state")
+            first = not hasattr(self, "solver_")
             block, objective = check_rows(self, X, y, sample_weight, reset=first), objective_of(self)
             if first:
-                choice = choose_solver(self, block, objective, False)
+                choice = choose_solver(self, block, objective, hasattr(self, "coef_"))
                 forget(self)
             else:
                 choice = solver_that_goes_on(self, block, intercept_of(self).size)
-            solver = make_solver(self, choice.name, block, objective, n_steps=0 if first else self.t_)
+            start, kept = goes_on_from(self, choice.name, block)
+            solver = make_solver(self, choice.name, block, objective, n_steps=0 if first else self.t_ - 1)
             monitor = Monitor(self.max_iter, choice.name if self.verbose else None, n_before=self.n_iter_)
-            model = train(solver, InMemory(block, once=True), monitor, kept=None if first else self._state)
-            keep(self, model, monitor, choice, block, X)
+            model = train(solver, InMemory(block, once=True), monitor, start, kept)
+            keep(self, model, monitor, choice, block, X, once=True)
             warn(model)
         return self
 
@@ -629,6 +639,64 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                     f"Block {number} of the source has {block.n_targets} targets, the first one {n_targets}."
                 )
             yield block
+
+    @classmethod
+    def merge(cls, models):
+        """Join closed-form models of different rows: return the model of all their rows.
+
+        Each may have been fitted on another machine, by partial_fit or, on up to 256 columns, by fit.
+
+        Parameters
+        ----------
+        models : iterable of MiniBatchSGDRegressor
+            Fitted with solver="normal_equation" and the same parameters, columns and number of targets.
+
+        Returns
+        -------
+        model : MiniBatchSGDRegressor
+            A new estimator with the parameters of the first one, to which partial_fit may add further rows.
+
+        Raises
+        ------
+        ValueError
+            If there are no models, one has kept no sums, as after steps, or they are not of one problem.
+
+        Warns
+        -----
+        LinAlgWarning
+            As in `partial_fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sgdlinreg import MiniBatchSGDRegressor
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([1.0, 3.0, 5.0, 7.0])
+        >>> parts = [MiniBatchSGDRegressor().partial_fit(X[rows], y[rows]) for rows in (slice(2), slice(2, 4))]
+        >>> merged = MiniBatchSGDRegressor.merge(parts)
+        >>> merged.n_samples_seen_
+        4
+        >>> merged.coef_.round(6), merged.intercept_.round(6)
+        (array([2.]), np.float64(1.0))
+        """
+        models = list(models)
+        state = merged_state(models)
+        first = models[0]
+        dtype = np.result_type(*(coef_of(model) for model in models))
+        none = Block(np.empty((0, first.n_features_in_), dtype), np.empty((0, intercept_of(first).size)))
+        merged = clone(first)
+        forget(merged)
+        choice = Choice("normal_equation", "merged models")
+        solver = make_solver(merged, choice.name, none, objective_of(merged))
+        monitor = Monitor(merged.max_iter)
+        model = train(solver, Streamed((), none, once=True), monitor, kept=state)
+        keep(merged, model, monitor, choice, none, none.X, once=True)
+        merged.n_iter_ = sum(one.n_iter_ for one in models)
+        merged.n_samples_seen_ = sum(one.n_samples_seen_ for one in models)
+        merged.n_features_in_ = first.n_features_in_
+        if hasattr(first, "feature_names_in_"):
+            merged.feature_names_in_ = first.feature_names_in_
+        warn(model)
+        return merged
 
     def predict(self, X, return_std=False):
         """Predict.
@@ -715,6 +783,13 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         if isinstance(inference, str):
             raise AttributeError(f"There is no {attribute}: {inference}.")
         return inference
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return state | {name: to_plain(state[name]) for name in OBJECTS if name in state}
+
+    def __setstate__(self, state):
+        super().__setstate__(state | {name: from_plain(state[name]) for name in OBJECTS if name in state})
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -81,8 +81,8 @@ class Inference(NamedTuple):
         Weighted means of the columns; None without an intercept.
     scale : ndarray of shape (n_features,)
         Norms of the centred columns.
-    lower : ndarray of shape (n_features, n_features)
-        Cholesky factor of the moments of the columns, scaled to unit diagonal.
+    packed : ndarray of shape (n_features * (n_features + 1) / 2,)
+        ``lower``, the Cholesky factor of the moments of the columns scaled to unit diagonal, without its zeros.
     total_weight : float
         In units of ``2**weight_exponent``.
     weight_exponent : int
@@ -90,16 +90,21 @@ class Inference(NamedTuple):
         Root of the weighted sum of squared residuals over its degrees of freedom, for a row of weight 1 in these units.
     factors : ndarray of shape (n_features + 1,) or None
         Variances of the coefficients for scaled columns and of the intercept for weight 1 in all, for a residual
-        variance of 1; None where they are left to ``lower``.
+        variance of 1; None where they are left to the factor.
     """
 
     mean: np.ndarray | None
     scale: np.ndarray
-    lower: np.ndarray
+    packed: np.ndarray
     total_weight: float
     weight_exponent: int
     std: np.ndarray
     factors: np.ndarray | None = None
+
+    @property
+    def lower(self) -> np.ndarray:
+        """The Cholesky factor, (n_features, n_features)."""
+        return linalg.lapack.dtpttr(len(self.scale), self.packed, uplo="L")[0]
 
     @property
     def residual_std(self) -> np.ndarray:

@@ -34,7 +34,9 @@ def forget(estimator: Any) -> None:
     estimator.n_iter_, estimator.n_samples_seen_ = 0, 0
 
 
-def keep(estimator: Any, model: Model, monitor: Monitor, choice: Choice, block: Block, X: Any) -> None:
+def keep(
+    estimator: Any, model: Model, monitor: Monitor, choice: Choice, block: Block, X: Any, once: bool = False
+) -> None:
     """Set the fitted attributes.
 
     Parameters
@@ -48,6 +50,8 @@ def keep(estimator: Any, model: Model, monitor: Monitor, choice: Choice, block: 
         The rows, or the first of them: coefficients have the dtype of X.
     X : Any
         What the user passed: arrays go to its namespace and device if scikit-learn dispatches.
+    once : bool
+        Whether all is kept that another call of partial_fit needs; after fit no row is.
 
     Raises
     ------
@@ -61,6 +65,8 @@ def keep(estimator: Any, model: Model, monitor: Monitor, choice: Choice, block: 
         intercept = intercept + (exact - coef) @ model.column_means
     if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
         raise ValueError(f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit.")
+    if np.any((coef == 0.0) & (np.abs(exact) > np.finfo(np.float64).tiny)):
+        raise ValueError(f"A coefficient is too small for {block.dtype}. Pass X as float64, or in a smaller unit.")
     single = len(coef) == 1
     estimator.coef_ = at_home(coef[0] if single else coef, home)
     estimator.intercept_ = at_home(intercept[0] if single else intercept, home)
@@ -71,7 +77,9 @@ def keep(estimator: Any, model: Model, monitor: Monitor, choice: Choice, block: 
     estimator.best_loss_ = min(estimator.loss_curve_)
     estimator.n_iter_ += monitor.n_passes
     estimator.n_samples_seen_ += block.n_rows
-    estimator._state, estimator._inference = model.kept, model.inference
+    estimator._state = model.kept if once or model.kept is None else model.kept.after_fit()
+    estimator._inference = model.inference
+    estimator._model_kept = None if estimator._state is None else model_of(estimator)
     if isinstance(model.inference, Dependent):
         estimator._inference = model.inference.reason(getattr(estimator, "feature_names_in_", None))
     vars(estimator).update(model.attributes)
@@ -123,6 +131,11 @@ def coef_of(estimator: Any) -> np.ndarray:
 def intercept_of(estimator: Any) -> np.ndarray:
     """Return intercept_ as an array of NumPy."""
     return np.asarray(to_numpy(estimator.intercept_))
+
+
+def model_of(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return coef_ and intercept_ as arrays of NumPy of their own."""
+    return np.array(coef_of(estimator)), np.array(intercept_of(estimator))
 
 
 def of_each_target(estimator: Any, values: np.ndarray) -> Any:

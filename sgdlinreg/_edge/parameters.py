@@ -157,7 +157,9 @@ def make_solver(
         drawn = seed_of(estimator.random_state)
         return [drawn, n_steps] if n_steps else drawn
 
-    return _solvers.make_solver(name, estimator.loss, objective, Options(**chosen), seed, needs_steps=needs_steps)
+    return _solvers.make_solver(
+        name, estimator.loss, objective, Options(**chosen), seed, needs_steps=needs_steps, n_steps=n_steps
+    )
 
 
 def seed_of(random_state: Any) -> int:

@@ -35,6 +35,7 @@ def make_solver(
     seed: Callable[[], Any],
     *,
     needs_steps: bool = False,
+    n_steps: int = 0,
 ) -> Any:
     """Make a solver, or say why it cannot do what is asked and which one can.
 
@@ -50,6 +51,8 @@ def make_solver(
         Gives the seed; called only where something is random.
     needs_steps : bool
         Whether a start, validation data or a parameter of the steps is given.
+    n_steps : int
+        Steps of earlier fits.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def make_solver(
         return NormalEquation(objective, options)
     from sgdlinreg._solvers.sgd.solver import SGD  # most fits are closed forms, and importing takes time
 
-    return SGD(objective, options, kernel(options.device, options.n_jobs), seed())
+    return SGD(objective, options, kernel(options.device, options.n_jobs), seed(), n_steps)
 
 
 __all__ = ["NAMES", "make_solver"]

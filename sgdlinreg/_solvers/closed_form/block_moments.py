@@ -33,7 +33,8 @@ PLAIN_UNITS = {np.dtype(np.float64): 2.0**100, np.dtype(np.float32): 2.0**20}
 def moments_of(block: Block, precise: bool) -> Moments:
     """Compute the moments of a block; ``precise`` says whether products of float32 data are float64 too.
 
-    Weights are at most 1. The cost is n_rows * (n_features + n_targets)**2 operations, less of CSR with few values, which stays sparse.
+    Weights are at most 1. The cost is n_rows * (n_features + n_targets)**2 operations, less of CSR with few values,
+    which stays sparse.
     """
     if block.is_sparse and len(block.X.data) < DENSE_PART * block.n_rows * block.n_features:
         return _sparse_moments(block)
@@ -114,7 +115,7 @@ def _sum_panels(block: Block, dtype, shift, unit) -> Moments:
     weight = total[size, size]
     rest = total[size, :size] / weight
     products = total[:size, :size] - rest[:, None] * rest * weight
-    if weighted:
+    if block.sample_weight is not None:
         largest = block.sample_weight.max()
         weight, products = weight * largest, products * largest
     variance = sum(squares)[:size] / block.n_rows if weighted else products.diagonal() / weight

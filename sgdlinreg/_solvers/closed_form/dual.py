@@ -78,8 +78,8 @@ def solve_dual(block: Block, penalty: float, fit_intercept: bool) -> DualSolutio
 def _solve_dense(rows, targets, ridge, offset, eps):
     """Return weights, rank and condition number for centred, weighted rows.
 
-    ``ridge`` is the root of the penalty, ``offset`` (n_features,) the means in units of the columns' spread, ``eps`` the
-    rounding of X's type.
+    ``ridge`` is the root of the penalty, ``offset`` (n_features,) are the means in units of the columns' spread, and
+    ``eps`` is the rounding of X's type.
     """
     n_rows, n_features = rows.shape
     if ridge > 0.0:

@@ -28,6 +28,10 @@ class KeptRows(Phase):
         block = block.on_host()
         return replace(self, block=block if self.block is None else join_rows(self.block, block))
 
+    def merge(self, other):
+        """Add the rows, or the moments, of another phase."""
+        return self.add(other.block) if isinstance(other, KeptRows) else other.merge(self)
+
     def next(self, objective, again):
         """Solve the dual problem; coefficients >= 0 by moments."""
         block = self.block

@@ -19,6 +19,14 @@ class Phase:
 
     done: ClassVar[bool] = False
 
+    def after_fit(self) -> "Phase | None":
+        """Return what stays with an estimator after fit, for partial_fit: no row does."""
+        return None
+
+    def merge(self, other: Any) -> "Phase":
+        """Return the phase with the rows of another one added."""
+        raise NotImplementedError
+
     def add(self, block: Block) -> "Phase":
         """Return the phase with the rows of a block added."""
         raise NotImplementedError

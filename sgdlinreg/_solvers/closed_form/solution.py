@@ -92,7 +92,8 @@ class Solution(NamedTuple):
         active = equations.active
         scale = equations.scale[active, None]
         length = np.linalg.norm(scale * moved[active, :n_targets])
-        beside = np.linalg.norm(scale * coef[active, :n_targets]) + equations.y_squares.sum() ** 0.5  # of constant y coef is 0
+        of_y = equations.y_squares.sum() ** 0.5
+        beside = np.linalg.norm(scale * coef[active, :n_targets]) + of_y  # of constant y coef is 0
         last_step = float(length / beside) if beside > 0.0 else 0.0
         if last_step > IMPLAUSIBLE * self.factor.error:
             return self._replace(stuck=True)

@@ -1,6 +1,6 @@
 """The phase that sums up moments."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from sgdlinreg._solvers.closed_form.qr_panels import QRPanels
 from sgdlinreg._solvers.closed_form.refinement import ENOUGH_SINGLE, SMALL, refine_or_stop
 from sgdlinreg._solvers.closed_form.solution import Solution
 
+MOST_KEPT = 256
+"""Columns whose moments stay with an estimator after fit."""
 SPARSE_QR = 1 << 33
 """Operations that the QR decomposition of CSR rows may take, which become dense panels."""
 
@@ -37,6 +39,16 @@ class SumMoments(Phase):
         moments = moments_of(block, self.precise or small or is_on_device(block.X))
         moments = moments if self.moments is None else self.moments.merge(moments)
         return SumMoments(self.precise, moments, block.is_sparse)
+
+    def after_fit(self):
+        """Return the moments, unless they are many."""
+        return self if self.moments.n_features <= MOST_KEPT else None
+
+    def merge(self, other):
+        """Add the rows, or the moments, of another phase."""
+        if isinstance(other, SumMoments):
+            return replace(self, moments=self.moments.merge(other.moments))
+        return self.add(other.block)
 
     def next(self, objective, again):
         """Solve the normal equations, and choose the next pass by how sure the solution is."""

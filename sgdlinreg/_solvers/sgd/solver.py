@@ -24,6 +24,8 @@ from sgdlinreg._solvers.sgd.schedules import optimal_start
 from sgdlinreg._solvers.sgd.state import State
 from sgdlinreg._solvers.sgd.stopping import WORSE, Judge
 
+MOST_UNEVEN = 1e12
+"""A row of more times the weight of all others hides them from sums."""
 WIDEST = 400
 """Powers of two by which the largest weights of blocks may differ."""
 JUDGING_ROWS = 2048
@@ -43,6 +45,8 @@ class SGD:
         Runs the batches and sums full gradients.
     seed : int or list of int
         Of the order of the rows and of the sample.
+    n_steps : int
+        Steps of earlier fits, which schedules go on from.
 
     Notes
     -----
@@ -53,12 +57,13 @@ class SGD:
 
     one_pass: ClassVar[bool] = False
 
-    def __init__(self, objective: Objective, options: Options, kernel: Kernel, seed: Any):
+    def __init__(self, objective: Objective, options: Options, kernel: Kernel, seed: Any, n_steps: int = 0):
         self.objective, self.options, self.kernel = objective, options, kernel
         self.rng = np.random.default_rng(seed)
         self.epoch = Epoch(objective, options, kernel, self.rng)
         self.step_sizes = self.epoch.step_sizes
         self.weight_exponent: int | None = None
+        self.n_steps = n_steps
         self.sums_first = self.step_sizes.is_automatic
         steps_alone = not self.sums_first or options.tol is None or options.early_stopping
         self.has_finish = objective.is_smooth and not steps_alone
@@ -72,6 +77,13 @@ class SGD:
             If the weights are out of range there.
         """
         block, first = self.kernel.place(block), self.weight_exponent
+        if block.sample_weight is not None and block.n_rows > 1:
+            heaviest = float(block.sample_weight.max())
+            if block.total_weight - heaviest < heaviest / MOST_UNEVEN:
+                raise ValueError(
+                    f"One row has more than {MOST_UNEVEN:.0e} times the weight of all others together, which are then "
+                    "lost in the rounding of its part. Use solver='normal_equation', or limit the weights."
+                )
         if first is None:
             self.weight_exponent = block.weight_exponent
             return block
@@ -93,7 +105,11 @@ class SGD:
                 kept.measured._replace(reservoir=reservoir),
                 kept.seen or Reservoir(*SEEN_ROWS),
             )
-            return replace(kept, streams=True, measured=measured, seen=seen)
+            kept = replace(kept, streams=True, measured=measured, seen=seen)
+            if start is None:
+                return kept
+            mark = Mark(kept.n_steps, start, kept.coef_sum)
+            return replace(kept, coef=start, velocity=np.zeros_like(start), marks=[mark], average_start=None)
         coef = np.zeros((data.n_targets, data.n_features + 1)) if start is None else np.array(start, dtype=np.float64)
         return State(
             coef=coef,
@@ -102,6 +118,7 @@ class SGD:
             step_scale=np.ones(len(coef)),
             measured=Measurement(reservoir),
             streams=data.once,
+            n_steps=self.n_steps,
             start=start,
             starts_at_mean=start is None and automatic and self.objective.fit_intercept,
             seen=Reservoir(*SEEN_ROWS) if data.once else None,
@@ -141,7 +158,7 @@ class SGD:
         state, done = state.judge.after_epoch(state, losses, monitor)
         if done:
             coef, messages = state.judge.result(monitor)
-            model = self._model(state, coef, self._kept(state), messages)
+            model = self._model(state, coef, messages)
             state = replace(state, model=model._replace(is_worse_than_constant=state.judge.is_worse_than_constant))
         return state, data, done
 
@@ -218,7 +235,7 @@ class SGD:
         limit = WORSE * self.objective.constant_value(seen) + self.objective.rounding(seen)
         messages = (advice.WORSE_THAN_CONSTANT,) if np.any(self.objective.value(coef, seen) > limit) else ()
         state = replace(self.step_sizes.restarted(state, losses), losses=losses)
-        return replace(state, model=self._model(state, coef, self._kept(state), messages))
+        return replace(state, model=self._model(state, coef, messages, self._kept(state)))
 
     def _finish(self, state: State, data, coef: np.ndarray, monitor, go_on: bool = True) -> State:
         """Go on from some coefficients to the optimum."""
@@ -233,7 +250,7 @@ class SGD:
             raise advice.diverged(self, state.judged_on, "the objective is not finite")
         messages = [] if converged else [advice.not_converged(self.options, monitor.gap_curve[-1], monitor.n_passes)]
         messages += [advice.COLLINEAR] if blind else []
-        return replace(state, model=self._model(state, coef, self._kept_at(state, coef), tuple(messages)))
+        return replace(state, model=self._model(state, coef, tuple(messages)))
 
     def interrupted(self, state, monitor):
         """Return the state with the model of the last finished pass; with early stopping, the best."""
@@ -243,14 +260,9 @@ class SGD:
         if state.coordinates is None:  # the finish began without an epoch
             state = self._begin(state, state.measured.n_rows)
         message = advice.interrupted(monitor.loss_curve[-1], monitor.gap_curve[-1], monitor.n_passes)
-        model = self._model(state, coef, self._kept_at(state, coef), (message,))
+        model = self._model(state, coef, (message,))
         worse = state.judge is not None and state.judge.is_worse_than_constant
         return replace(state, model=model._replace(is_worse_than_constant=worse))
-
-    def _kept_at(self, state: State, coef: np.ndarray) -> State:
-        """Return what is kept so that partial_fit goes on from some coefficients."""
-        marks = [Mark(state.n_steps, coef, state.coef_sum)]
-        return replace(self._kept(state), coef=coef, velocity=np.zeros_like(coef), marks=marks)
 
     def _constant_loss(self, state: State) -> np.ndarray:
         """Return the loss of the constant model, (n_targets,); but for the squared error that of the judging rows."""
@@ -291,14 +303,14 @@ class SGD:
             coef[:, -1] = state.measured.targets.mean - coef[:, :-1] @ state.measured.columns.mean
         return coef
 
-    def _model(self, state: State, coef: np.ndarray, kept: State, messages: tuple[str, ...]) -> Model:
+    def _model(self, state: State, coef: np.ndarray, messages: tuple[str, ...], kept: State | None = None) -> Model:
         attributes = {"t_": state.n_steps + 1, "batch_size_": state.batch_size, "step_size_": state.step_size}
         means = state.measured.columns.mean if self._closes_intercept(state) else None
         worse = advice.WORSE_THAN_CONSTANT in messages
         return Model(coef, attributes, kept, column_means=means, advice=messages, is_worse_than_constant=worse)
 
     def _kept(self, state: State) -> State:
-        """Return what is kept with the estimator, so that partial_fit goes on from where steps have ended."""
+        """Return what is kept with the estimator, so that the next call of partial_fit goes on from there."""
         return replace(
             state,
             weight_exponent=self.weight_exponent,
@@ -309,8 +321,4 @@ class SGD:
             sample=None,
             since_restart=0,
             loss_sum=0.0,
-            constant_loss=None,
-            judged_on=None,
-            judge=None,
-            model=None,
         )
