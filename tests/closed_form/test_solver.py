@@ -262,6 +262,9 @@ def test_fewer_rows_than_columns(sparse, alpha, fit_intercept):
     np.testing.assert_allclose(model.coef_, (np.linalg.pinv(rows, rcond=1e-10) @ targets).T, atol=1e-9)
     assert model.factorization_ == "dual"
     assert model.rank_ == (50 if alpha else 20 - fit_intercept)
+    with pytest.raises(ValueError, match="has kept nothing"):
+        model.partial_fit(X, y)  # fit keeps no row
+    model = exact(alpha=alpha, fit_intercept=fit_intercept).partial_fit(as_csr(X) if sparse else X, y, weight)
     more_X, more_y, _ = make_problem(19, n_rows=80, n_features=50, n_targets=2)
     model.partial_fit(as_csr(more_X) if sparse else more_X, more_y, np.ones(80))
     everything = exact(alpha=alpha, fit_intercept=fit_intercept).fit(
@@ -289,7 +292,7 @@ def test_sparse_rows_that_are_too_many_to_be_made_dense(alpha, fit_intercept, mo
 def test_rows_that_are_kept_are_not_the_callers(convert):
     X, y, weight = make_problem(18, n_rows=20, n_features=50)
     given, y_given, weight_given = convert(X), y.copy(), weight.copy()
-    model = exact(alpha=0.1).fit(given, y_given, weight_given)
+    model = exact(alpha=0.1).partial_fit(given, y_given, weight_given)
     for array in (given if convert is np.array else given.data, y_given, weight_given):
         array[:] = 1.0
     more_X, more_y, more_weight = make_problem(19, n_rows=20, n_features=50)

@@ -118,8 +118,8 @@ def _sum_panels(block: Block, dtype, shift, unit) -> Moments:
     if block.sample_weight is not None:
         largest = block.sample_weight.max()
         weight, products = weight * largest, products * largest
-    variance = sum(squares)[:size] / block.n_rows if weighted else products.diagonal() / weight
-    return _moments(block, weight, shift, rest, unit, variance, products, dtype == np.float32)
+    moments = _moments(block, weight, shift, rest, unit, products, dtype == np.float32)
+    return moments._replace(spread=np.sqrt(sum(squares)[:size] / block.n_rows) * unit) if weighted else moments
 
 
 def _filling(block: Block, dtype, shift, unit, width: int) -> Callable[[Any, slice], Any]:
@@ -173,11 +173,11 @@ def _sparse_moments(block: Block) -> Moments:
     products[d:, :d] = products[:d, d:].T
     products[d:, d:] = (y * weight[:, None]).T @ y
     shift, rest = np.concatenate([shift, y_mean]), np.concatenate([x_mean, 0.0 * y_mean])
-    return _moments(block, total, shift, rest, unit, variance, products)
+    return _moments(block, total, shift, rest, unit, products)._replace(spread=np.sqrt(variance) * unit)
 
 
-def _moments(block, weight, shift, rest, unit, variance, products, rounded=False) -> Moments:
-    """Return moments from products about the mean, which is ``rest`` units from the shift, and from the variance."""
+def _moments(block, weight, shift, rest, unit, products, rounded=False) -> Moments:
+    """Return moments from products about the mean, which is ``rest`` units from the shift; the spread is weighted."""
     squares = products.diagonal()
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.square(rest) * weight / squares
@@ -190,7 +190,7 @@ def _moments(block, weight, shift, rest, unit, variance, products, rounded=False
         weight_exponent=block.weight_exponent,
         mean=mean,
         unit=unit,
-        spread=np.sqrt(np.maximum(variance, 0.0)) * unit,
+        spread=np.sqrt(np.maximum(squares / weight, 0.0)) * unit,
         products=products,
         rounded=rounded,
         rounding=rounding,

@@ -79,6 +79,12 @@ class NormalEquations(NamedTuple):
         """Relative error of the moments; where offsets are large, the rounding of X counts for more than sums do."""
         return max(self.moments.rounding, float(self.noise.max(initial=0.0)) ** 2)
 
+    @property
+    def unit_right(self) -> np.ndarray:
+        """Right-hand sides for targets of unit norm, (n_active, n_targets)."""
+        norm = np.sqrt(self.y_squares)
+        return self.right / np.where(norm > 0.0, norm, 1.0)
+
     def coef_of(self, weights: np.ndarray) -> np.ndarray:
         """Return the coefficients (n_features + 1, n_targets) of weights of the scaled columns, both in units of y."""
         d = self.moments.n_features

@@ -17,8 +17,8 @@ MIN_RCOND = 1e-12
 """Below this reciprocal condition number of the moments their Cholesky factor has too few digits to refine with."""
 ZERO_PIVOT = 64.0
 """Pivots and eigenvalues of moments below this many roundings (times n / 50 where n is more) count as zero."""
-UNSURE_PIVOT = 16.0
-"""Pivots that count as zero and are more roundings than this may be columns that moments cannot tell from others."""
+LONGEST_SUM = 4096
+"""Rows whose products are summed at once; the rounding of longer sums grows with the root of these at most."""
 ZERO_SINGULAR = 64.0
 """Singular values of scaled columns below this many roundings (4 * n where that is more) of the largest are zero."""
 KEPT_FIT = 1e-9
@@ -70,12 +70,16 @@ class Cholesky:
 
 
 class PivotedCholesky:
-    """Cholesky factor with pivoting, of moments of lower rank; solves for the leading columns, the others get 0."""
+    """Cholesky factor with pivoting, of moments of lower rank; solves for the leading columns, the others get 0.
+
+    ``right``, (n_features, n_targets), are the products with y of unit norm. Where what is left of them for the other
+    columns is more than rounding, moments cannot tell these columns from the leading ones, but y can.
+    """
 
     name: ClassVar[str] = "pivoted_cholesky"
     lower: ClassVar[None] = None
 
-    def __init__(self, gram, rounding):
+    def __init__(self, gram, rounding, right):
         size = len(gram)
         tol = _zero_pivot(size, rounding)
         factor, pivots, self.rank, _ = linalg.lapack.dpstrf(gram, tol=tol, lower=True)
@@ -92,8 +96,9 @@ class PivotedCholesky:
             rcond = max(linalg.lapack.dpocon(np.asfortranarray(self._lower), norm, uplo="L")[0], EPS)
         self.condition = rcond**-0.5
         self.error = rounding / rcond
-        if np.any(1.0 - np.square(others).sum(axis=1) > tol * UNSURE_PIVOT / ZERO_PIVOT):
-            self.error = 1.0  # neither rounding nor a column of its own
+        explained = linalg.solve_triangular(self._lower, right[self._leading], lower=True)
+        if np.any(np.abs(right[pivots[self.rank :]] - others @ explained) > tol):
+            self.error = 1.0
 
     def solve(self, right):
         """Solve ``gram @ weights = right`` for the leading columns."""
@@ -146,8 +151,12 @@ class NonNegative:
             self.rank, self.condition = len(root), float(root[-1, 0] / root[0, 0])
 
 
-def factorise(gram: np.ndarray, rounding: float) -> Cholesky | PivotedCholesky:
-    """Factorise moments of unit diagonal and a relative error; with pivoting where plain Cholesky has no digits."""
+def factorise(gram: np.ndarray, rounding: float, n_rows: int, right: np.ndarray) -> Cholesky | PivotedCholesky:
+    """Factorise moments of unit diagonal and a relative error; with pivoting where plain Cholesky has no digits.
+
+    There, the sums over ``n_rows`` rows are to be told from 0, and their own rounding counts. ``right``,
+    (n_features, n_targets), are products with y of unit norm.
+    """
     if not len(gram):
         return Cholesky(gram, 1.0, 0.0)
     lower, failed = linalg.lapack.dpotrf(gram, lower=True, clean=True)
@@ -155,4 +164,4 @@ def factorise(gram: np.ndarray, rounding: float) -> Cholesky | PivotedCholesky:
         rcond, _ = linalg.lapack.dpocon(lower, np.abs(gram).sum(axis=0).max(), uplo="L")
         if rcond > max(MIN_RCOND, 8.0 * rounding):
             return Cholesky(lower, float(rcond), rounding)
-    return PivotedCholesky(gram, rounding)
+    return PivotedCholesky(gram, rounding * max(1.0, min(n_rows, LONGEST_SUM) ** 0.5 / 8.0), right)

@@ -60,7 +60,7 @@ class SumMoments(Phase):
         equations = NormalEquations.of(moments, objective.l2, objective.fit_intercept)
         if objective.positive:
             return SumMoments() if again and moments.rounded else _non_negative(equations)
-        factor = factorise(equations.gram, equations.rounding)
+        factor = factorise(equations.gram, equations.rounding, moments.n_rows, equations.unit_right)
         if again and moments.rounded and (factor.lower is None or factor.error > ENOUGH_SINGLE):
             return SumMoments()
         kept = SumMoments(moments=moments)
