@@ -92,8 +92,8 @@ def choose_solver(estimator: Any, block: Block, objective: Objective, has_start:
     The rule never looks at the number of rows, so that the folds of a cross-validation agree, and never imports torch:
 
     1. "torch" for an explicit device other than the CPU;
-    2. "normal_equation" if the loss is the squared error, the penalty has no l1 part, there are at most 1000
-       features, every parameter of the steps has its default and there is no start and no X_val;
+    2. "normal_equation" if the loss is the squared error, there are at most 1000 features, every parameter of the steps
+       has its default and there is no start and no X_val;
     3. else "torch" if X is a tensor on a device and device is "auto";
     4. else "numba".
     """
@@ -103,8 +103,8 @@ def choose_solver(estimator: Any, block: Block, objective: Objective, has_start:
     if device not in ("auto", "cpu"):
         return Choice("torch", f"device={device!r}")
     steps = "torch" if device == "auto" and is_tensor(block.X) else "numba"
-    if not objective.is_least_squares or objective.l1 > 0.0:
-        return Choice(steps, "the closed form is for squared error without an l1 penalty")
+    if not objective.is_least_squares:
+        return Choice(steps, "the closed form is for the squared error")
     if has_start:
         return Choice(steps, "coef_init, intercept_init or X_val given")
     if any(getattr(estimator, name) != default for name, default in STEP_DEFAULTS.items()):

@@ -76,10 +76,6 @@ def make_solver(
             f"solver={name!r} has no epochs: coef_init, intercept_init, X_val, warm_start and early_stopping need "
             "solver='numba' or 'torch'."
         )
-    if kernel is None and objective.l1 > 0.0:
-        raise ValueError(
-            f"solver={name!r} cannot minimise an l1 penalty; use solver='numba' or 'torch', or penalty='l2'."
-        )
     if kernel is None:
         return NormalEquation(objective, options)
     from sgdlinreg._solvers.sgd.solver import SGD  # most fits are closed forms, and importing takes time

@@ -169,10 +169,6 @@ def test_wrong_parameters(parameters):
     ("parameters", "message"),
     [
         ({"solver": "normal_equation", "loss": "huber"}, "cannot minimise loss='huber'; use solver='numba'"),
-        (
-            {"solver": "normal_equation", "penalty": "l1", "alpha": 1.0},
-            "cannot minimise an l1 penalty; use solver='numba'",
-        ),
         ({"solver": "normal_equation", "early_stopping": True}, "has no epochs.*need solver='numba'"),
         ({"learning_rate": "optimal"}, "alpha must be > 0 since learning_rate is 'optimal'"),
         (

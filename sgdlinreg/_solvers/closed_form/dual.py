@@ -50,18 +50,15 @@ def solve_dual(block: Block, penalty: float, fit_intercept: bool) -> DualSolutio
     """
     X, y, weight = panel_of(block, slice(None))
     root = np.sqrt(weight)[:, None]
-    x_mean, y_mean = np.zeros(X.shape[1]), np.zeros(y.shape[1])
-    if fit_intercept:
-        y = y.copy()
-        y_mean = centre_panel(y, weight)
-    targets = y * root
     if sparse.issparse(X) and X.shape[0] * X.shape[1] > DENSE_VALUES:
-        x_mean = (weight @ X) / weight.sum() if fit_intercept else x_mean
+        y_mean, y = _centred(y, weight, fit_intercept)
+        targets = y * root
+        x_mean = (weight @ X) / weight.sum() if fit_intercept else np.zeros(X.shape[1])
         weights, rank, condition = _solve_sparse(X, x_mean, root, targets, penalty)
         fitted = (X @ weights - x_mean @ weights) * root
     else:
-        X = X.toarray() if sparse.issparse(X) else X
-        x_mean = centre_panel(X, weight) if fit_intercept else x_mean
+        (x_mean, X), (y_mean, y), root = centred_rows(block, fit_intercept)
+        targets = y * root
         unit = power_of_two_above(np.abs(X).max())  # so that squares stay in range
         rows = X / unit * root
         spread = np.sqrt(np.square(X / unit).mean(axis=0))
@@ -73,6 +70,18 @@ def solve_dual(block: Block, penalty: float, fit_intercept: bool) -> DualSolutio
         weights = weights / unit
     coef = np.column_stack([weights.T, y_mean - x_mean @ weights])
     return DualSolution(coef, x_mean, np.square(targets - fitted).sum(axis=0), rank, condition)
+
+
+def centred_rows(block: Block, fit_intercept: bool) -> tuple[Any, Any, np.ndarray]:
+    """Return the means and rows of X, dense and centred with an intercept, the same of y, and roots of the weights."""
+    X, y, weight = panel_of(block, slice(None))
+    X = X.toarray() if sparse.issparse(X) else X
+    return _centred(X, weight, fit_intercept), _centred(y, weight, fit_intercept), np.sqrt(weight)[:, None]
+
+
+def _centred(values, weight, centre):
+    values = np.array(values)
+    return (centre_panel(values, weight) if centre else np.zeros(values.shape[1])), values
 
 
 def _solve_dense(rows, targets, ridge, offset, eps):

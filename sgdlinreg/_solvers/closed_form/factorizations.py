@@ -9,7 +9,7 @@ digits, else None.
 from typing import ClassVar
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import linalg
 
 from sgdlinreg._core.arrays import EPS
 
@@ -133,22 +133,6 @@ class SingularValues:
     def solve(self, right):
         """Solve the normal equations in the space of the columns."""
         return self._vectors @ ((self._vectors.T @ right) / np.square(self._singular))
-
-
-class NonNegative:
-    """Solution of scaled moments under weights (n_features, n_targets) >= 0, by NNLS on a square root of them."""
-
-    name: ClassVar[str] = "non_negative"
-
-    def __init__(self, gram, right):
-        self.weights, self.rank, self.condition = np.zeros_like(right), 0, np.inf
-        if len(gram):
-            values, vectors = linalg.eigh(gram)
-            kept = nonzero_eigenvalues(values)
-            root, vectors = np.sqrt(values[kept])[:, None], vectors[:, kept]
-            rows, targets = root * vectors.T, (vectors.T @ right) / root
-            self.weights = np.column_stack([optimize.nnls(rows, target)[0] for target in targets.T])
-            self.rank, self.condition = len(root), float(root[-1, 0] / root[0, 0])
 
 
 def factorise(gram: np.ndarray, rounding: float, n_rows: int, right: np.ndarray) -> Cholesky | PivotedCholesky:

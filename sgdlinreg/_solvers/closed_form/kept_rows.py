@@ -8,6 +8,7 @@ import numpy as np
 
 from sgdlinreg._core.blocks import Block, join_rows
 from sgdlinreg._core.contract import Model
+from sgdlinreg._solvers.closed_form.constrained import is_constrained, solve_rows
 from sgdlinreg._solvers.closed_form.dual import solve_dual
 from sgdlinreg._solvers.closed_form.phase import BIASED, DEPENDENT, Phase, Solved, attributes_of
 from sgdlinreg._solvers.closed_form.sum_moments import SumMoments
@@ -33,10 +34,11 @@ class KeptRows(Phase):
         return self.add(other.block) if isinstance(other, KeptRows) else other.merge(self)
 
     def next(self, objective, again):
-        """Solve the dual problem; coefficients >= 0 by moments."""
+        """Solve the dual problem."""
         block = self.block
-        if objective.positive:
-            return self._moments(block).next(objective, again)
+        if is_constrained(objective):
+            constrained, mean = solve_rows(block, objective)
+            return constrained.solved(objective, block.n_rows, KeptRows(block=_copy_of(block)), mean)
         found = solve_dual(block, objective.l2 * block.total_weight, objective.fit_intercept)
         model = Model(
             found.coef,

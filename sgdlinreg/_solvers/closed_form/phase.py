@@ -38,11 +38,12 @@ class Phase:
 
 @dataclass(frozen=True)
 class Solved(Phase):
-    """The model, and the weighted mean of squared residuals of each target, (n_targets,)."""
+    """The model, and of each target, (n_targets,), the weighted mean of squared residuals and the optimality gap."""
 
     done = True
     model: Model
     mean_squares: np.ndarray
+    gap: Any = 0.0
 
 
 def attributes_of(coef: np.ndarray, n_rows: int, factor: Any, n_refined: int = 0) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
-
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.contract import Model, Options
@@ -71,7 +69,7 @@ class NormalEquation:
                     "The closed form overflowed: the objective is not finite. Rescale X or y, their values are too "
                     "large."
                 )
-            monitor.record(coef, losses, np.zeros(len(losses)))
+            monitor.record(coef, losses, following.gap)
         return following, data, following.done
 
     def model(self, state: Any) -> Model:

@@ -3,16 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from sgdlinreg._core.arrays import all_finite, is_on_device
-from sgdlinreg._core.contract import Model
 from sgdlinreg._solvers.closed_form.block_moments import moments_of
+from sgdlinreg._solvers.closed_form.constrained import is_constrained, solve_triangle, triangle_of
 from sgdlinreg._solvers.closed_form.equations import NormalEquations
-from sgdlinreg._solvers.closed_form.factorizations import NonNegative, factorise
-from sgdlinreg._solvers.closed_form.phase import BIASED, Phase, Solved, attributes_of
+from sgdlinreg._solvers.closed_form.factorizations import factorise
+from sgdlinreg._solvers.closed_form.phase import Phase
 from sgdlinreg._solvers.closed_form.qr_panels import QRPanels
-from sgdlinreg._solvers.closed_form.refinement import ENOUGH_SINGLE, SMALL, refine_or_stop
+from sgdlinreg._solvers.closed_form.refinement import ENOUGH, ENOUGH_SINGLE, SMALL, refine_or_stop
 from sgdlinreg._solvers.closed_form.solution import Solution
 
 MOST_KEPT = 256
@@ -58,28 +56,16 @@ class SumMoments(Phase):
                 "The closed form overflowed: sums of X or y are not finite. Rescale them, their values are too large."
             )
         equations = NormalEquations.of(moments, objective.l2, objective.fit_intercept)
-        if objective.positive:
-            return SumMoments() if again and moments.rounded else _non_negative(equations)
         factor = factorise(equations.gram, equations.rounding, moments.n_rows, equations.unit_right)
-        if again and moments.rounded and (factor.lower is None or factor.error > ENOUGH_SINGLE):
+        constrained = is_constrained(objective)
+        poor = factor.lower is None or factor.error > (ENOUGH if constrained else ENOUGH_SINGLE)
+        if again and moments.rounded and poor:
             return SumMoments()
         kept = SumMoments(moments=moments)
         affordable = not self.is_sparse or moments.n_rows * len(moments.unit) ** 2 <= SPARSE_QR
-        if again and factor.lower is None and affordable:
+        if again and affordable and (poor if constrained else factor.lower is None):
             return QRPanels(equations, kept)
+        if constrained:
+            found = solve_triangle(equations, *triangle_of(equations, factor), factor, objective)
+            return found.solved(objective, moments.n_rows, kept, moments.mean.high[: moments.n_features])
         return refine_or_stop(Solution.first(equations, factor, factor.solve(equations.right)), kept, again)
-
-
-def _non_negative(equations: NormalEquations) -> Solved:
-    """Solve for coefficients >= 0."""
-    moments, found = equations.moments, NonNegative(equations.gram, equations.right)
-    coef = equations.coef_of(found.weights).T * equations.y_unit[:, None]
-    model = Model(
-        coef,
-        attributes_of(coef, moments.n_rows, found),
-        SumMoments(moments=moments),
-        moments.mean.high[: moments.n_features] if equations.fit_intercept else None,
-        BIASED if equations.penalty else "they do not hold for coefficients at a bound; fit with positive=False",
-    )
-    squares = equations.residual_squares(found.weights)
-    return Solved(model, np.square(np.sqrt(squares / moments.total_weight) * equations.y_unit))
