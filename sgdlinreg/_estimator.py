@@ -40,6 +40,7 @@ from sgdlinreg._edge.validation import (
     check_targets,
     check_validation_rows,
     named_block,
+    restore,
     split_rows,
 )
 from sgdlinreg._loop.data import InMemory, SameRows, Streamed
@@ -73,20 +74,20 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         - "numba": mini-batch SGD, compiled for the CPU.
         - "torch": mini-batch SGD in torch operations, on `device`.
         - "auto": "torch" for an explicit device other than the CPU; else "normal_equation" if the loss is the squared
-          error, the penalty has no l1 part, there are at most 1000 features, every parameter of the steps (from
+          error, there are at most 1000 features, every parameter of the steps (from
           batch_size to warm_start below) has its default and there is no coef_init, intercept_init or X_val; else
           "torch" if X is a tensor on a device and `device` is "auto"; else "numba". The number of rows does not count,
           so that the folds of a cross-validation agree.
 
     penalty : {"l2", "l1", "elasticnet", None}, default="l2"
-        Penalty on the coefficients; the intercept is never penalised. "l1" and "elasticnet" act by a proximal step, so
-        that coefficients become exactly 0; the closed form cannot.
+        Penalty on the coefficients; the intercept is never penalised. "l1" and "elasticnet" make coefficients exactly
+        0: the closed form by coordinate descent on a triangle of the data, which is exact, steps by a proximal step.
 
     alpha : float, default=0.0
         Strength of the penalty, in [0, inf). 0 is least squares. ``Ridge(alpha=alpha * sample_weight.sum())`` has the
         same solution.
 
-    l1_ratio : float or None, default=0.15
+    l1_ratio : float or None, default=0.5
         Fraction of the l1 part for penalty="elasticnet", in [0, 1]; None for other penalties only.
 
     epsilon : float, default=0.1
@@ -185,7 +186,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         over 16 MiB of rows and more: those of full gradients and of large batches. The result does not depend on
         n_jobs. The closed form takes as many threads as BLAS may, the torch solver those of torch.
 
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, numpy.random.Generator or None, default=None
         Seed of the order of the rows and of what is sampled; the closed form draws nothing. Pass an int for
         reproducible results.
 
@@ -195,8 +196,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Coefficients in the dtype of X; one-dimensional for y of shape (n_samples,) or (n_samples, 1). With
-        scikit-learn's array API dispatch this and the other arrays are of X's namespace and on its device.
+        Coefficients in the dtype of X; one-dimensional for y of shape (n_samples,). With scikit-learn's array API
+        dispatch this and the other arrays are of X's namespace and on its device.
 
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept, float64; 0.0 without one.
@@ -251,10 +252,11 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         estimated; inf if they are linearly dependent. With fewer rows than columns and alpha > 0, that of the rows of
         the dual problem. After the closed form only.
 
-    factorization_ : {"cholesky", "qr", "pivoted_cholesky", "dual", "non_negative"}
+    factorization_ : {"cholesky", "qr", "pivoted_cholesky", "dual", "coordinate_descent", "non_negative"}
         How the closed form was solved: "cholesky" of the moments; "qr" of the rows where the columns are too
         collinear for that; "pivoted_cholesky" where they are, and the rows are sparse or cannot be read again; "dual"
-        where there are fewer rows than columns; "non_negative" for positive=True. After the closed form only.
+        where there are fewer rows than columns; "coordinate_descent" for an l1 penalty; "non_negative" for
+        positive=True without one. After the closed form only.
 
     n_refinements_ : int
         Refinements of the closed form, with residuals in double-double. After the closed form only.
@@ -345,7 +347,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         "warm_start": ["boolean"],
         "device": [str],
         "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
+        "random_state": ["random_state", np.random.Generator],
         "verbose": ["verbose"],
     }
 
@@ -356,7 +358,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         solver="auto",
         penalty="l2",
         alpha=0.0,
-        l1_ratio=0.15,
+        l1_ratio=0.5,
         epsilon=0.1,
         fit_intercept=True,
         positive=False,
@@ -512,7 +514,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Further rows.
+            Further rows. No rows, and rows without weight, change nothing.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Their targets.
         sample_weight : array-like of shape (n_samples,) or float, default=None
@@ -554,8 +556,11 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with partial_fit")
             check_parameters(self)
-            first = not hasattr(self, "solver_")
-            block, objective = check_rows(self, X, y, sample_weight, reset=first), objective_of(self)
+            first, before = not hasattr(self, "solver_"), vars(self).copy()
+            block, objective = check_rows(self, X, y, sample_weight, reset=first, min_rows=0), objective_of(self)
+            if not block.n_rows:
+                restore(self, before)
+                return self
             if first:
                 choice = choose_solver(self, block, objective, hasattr(self, "coef_"))
                 forget(self)
@@ -684,6 +689,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         dtype = np.result_type(*(coef_of(model) for model in models))
         none = Block(np.empty((0, first.n_features_in_), dtype), np.empty((0, intercept_of(first).size)))
         merged = clone(first)
+        merged._y_ndim = first._y_ndim
         forget(merged)
         choice = Choice("normal_equation", "merged models")
         solver = make_solver(merged, choice.name, none, objective_of(merged))
@@ -730,7 +736,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             raise ValueError(f"return_std=True needs standard errors, and this fit has none: {inference}.")
         check_same_home(X, self, "predict")
         with ExplainedOutOfMemory(X, self.device):
-            rows = check_columns(self, X)
+            rows = check_columns(self, X, min_rows=0)
             predictions = like(X, predict_rows(rows, coef_of(self), intercept_of(self)))
             if not return_std or isinstance(inference, str):
                 return predictions

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge, SGDRegressor
+from sklearn.linear_model import LinearRegression, Ridge, SGDRegressor
 from sklearn.metrics import r2_score
 
 from sgdlinreg import MiniBatchSGDRegressor
@@ -102,10 +102,14 @@ def test_attributes_of_an_earlier_closed_form_are_gone(solver):
 def test_one_target_in_either_shape(solver, column):
     X, y, _ = make_problem(3)
     model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit(X, y[:, None] if column else y)
-    assert model.coef_.shape == (7,)
-    assert np.ndim(model.intercept_) == 0
-    assert model.predict(X).shape == (301,)
+    y = y[:, None] if column else y
+    expected = LinearRegression().fit(X, y)
+    assert model.coef_.shape == expected.coef_.shape
+    assert np.shape(model.intercept_) == np.shape(expected.intercept_)
+    assert model.predict(X).shape == expected.predict(X).shape
     assert model.score(X, y) > 0.9
+    again = MiniBatchSGDRegressor(solver=solver, random_state=0).partial_fit(X, y).partial_fit(X, np.ravel(y))
+    assert again.predict(X).shape == expected.predict(X).shape
 
 
 @pytest.mark.parametrize("solver", ALL_SOLVERS)
@@ -423,3 +427,37 @@ def test_least_norm_never_costs_the_fit():
     best = 1 - np.mean((y - y.mean() - fitted) ** 2) / y.var()
     assert model.rank_ == 4
     assert model.score(X, y) == pytest.approx(best, abs=1e-6)
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+def test_no_rows_are_predicted_and_change_nothing(solver):
+    X, y, weight = make_problem(30)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).partial_fit(X, y, weight)
+    before = model.coef_.copy()
+    for rows in (X[:0], as_csr(X[:0]), X[:0].astype(np.float32)):
+        assert model.predict(rows).shape == (0,)
+        model.partial_fit(rows, y[:0])
+    model.partial_fit(X, y, 0.0 * weight)
+    np.testing.assert_array_equal(model.coef_, before)
+    assert model.n_samples_seen_ == 301
+    with pytest.raises(ValueError, match="X has 2 features, but MiniBatchSGDRegressor is expecting 7"):
+        model.partial_fit(X[:0, :2], y[:0])
+
+
+def test_a_generator_is_a_random_state():
+    X, y, _ = make_problem(31)
+    for parameters in ({}, {"early_stopping": True}):
+        models = [
+            MiniBatchSGDRegressor(solver="numba", random_state=np.random.default_rng(5), **parameters).fit(X, y)
+            for _ in range(2)
+        ]
+        np.testing.assert_array_equal(models[0].coef_, models[1].coef_)
+
+
+def test_parameters_that_are_ignored_are_told():
+    X, y, _ = make_problem(32)
+    with pytest.warns(UserWarning, match="max_iter, eta0: no effect with solver='normal_equation'"):
+        MiniBatchSGDRegressor(solver="normal_equation", eta0=0.1, max_iter=5).fit(X, y)
+    with pytest.warns(UserWarning, match="alpha=0.5 has no effect with penalty=None"):
+        MiniBatchSGDRegressor(penalty=None, alpha=0.5).fit(X, y)
+    assert MiniBatchSGDRegressor().l1_ratio == 0.5

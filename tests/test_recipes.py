@@ -26,7 +26,7 @@ def losses_after_epochs(solver, n_samples, eta0, n_epochs, seeds, coef=(2.0, -3.
         start = np.random.default_rng(1000 + seed).normal(0.0, 0.01, (1, len(coef)))
         for epoch in range(n_epochs):
             model = plain_sgd(solver, eta0, 10, epoch + 1, random_state=seed)
-            model.fit(X, y[:, None], coef_init=start)
+            model.fit(X, y, coef_init=start)
             out[seed, epoch] = 0.5 * np.mean((model.predict(X) - y) ** 2)
     return out
 
@@ -89,10 +89,10 @@ def test_one_feature(solver, eta0):
 def test_column_of_ones_beside_the_intercept(solver):
     rng = np.random.RandomState(0)
     x = 2 * rng.rand(100, 1)
-    y = 4 + 3 * x + rng.randn(100, 1)
+    y = 4 + 3 * x[:, 0] + rng.randn(100)
     model = plain_sgd(solver, 0.02, 10, 50, random_state=0).fit(np.column_stack([np.ones(100), x]), y)
     assert model.coef_[0] == pytest.approx(model.intercept_, rel=1e-9)  # they share what one of them could hold
-    slope, constant = np.polyfit(x[:, 0], y[:, 0], 1)
+    slope, constant = np.polyfit(x[:, 0], y, 1)
     assert 2 * model.intercept_ == pytest.approx(constant, abs=0.2)
     assert model.coef_[1] == pytest.approx(slope, abs=0.2)
 

@@ -67,7 +67,7 @@ def keep(
         raise ValueError(f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit.")
     if np.any((coef == 0.0) & (np.abs(exact) > np.finfo(np.float64).tiny)):
         raise ValueError(f"A coefficient is too small for {block.dtype}. Pass X as float64, or in a smaller unit.")
-    single = len(coef) == 1
+    single = estimator._y_ndim == 1
     estimator.coef_ = at_home(coef[0] if single else coef, home)
     estimator.intercept_ = at_home(intercept[0] if single else intercept, home)
     estimator.solver_, estimator._solver_reason = choice

@@ -8,6 +8,7 @@ from functools import cache
 from numbers import Integral
 from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import validate_parameter_constraints
 
@@ -56,11 +57,22 @@ def check_parameters(estimator: Any) -> None:
     if estimator.penalty == "elasticnet" and estimator.l1_ratio is None:
         raise ValueError("l1_ratio must be set when penalty is 'elasticnet', to a number in [0, 1]. Got None.")
     if estimator.penalty in ("l1", "elasticnet") and estimator.alpha == 0:
-        warnings.warn(
-            f"penalty={estimator.penalty!r} has no effect with alpha=0.0, which is least squares. Set alpha.",
-            UserWarning,
-            stacklevel=5,
-        )
+        _warn(f"penalty={estimator.penalty!r} has no effect with alpha=0.0, which is least squares. Set alpha.")
+    if estimator.penalty is None and estimator.alpha != 0:
+        _warn(f"alpha={estimator.alpha} has no effect with penalty=None. Set penalty, or leave alpha at 0.0.")
+    if estimator.solver == "normal_equation":
+        refused = "early_stopping", "warm_start"
+        ignored = [name for name, default in STEP_DEFAULTS.items() if getattr(estimator, name) != default]
+        ignored = [name for name in ignored if name not in refused]
+        if ignored:
+            _warn(
+                f"{', '.join(ignored)}: no effect with solver='normal_equation', which takes no steps. Leave them at "
+                "their defaults, or use solver='numba' or 'torch'."
+            )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=6)
 
 
 def objective_of(estimator: Any) -> Objective:
@@ -166,4 +178,6 @@ def seed_of(random_state: Any) -> int:
     """Return a seed; an int is taken as it is, because making a RandomState takes a tenth of a small fit."""
     if isinstance(random_state, Integral):
         return int(random_state)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31 - 1))
     return int(check_random_state(random_state).randint(2**31 - 1))

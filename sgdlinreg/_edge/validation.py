@@ -42,18 +42,23 @@ def all_or_nothing(estimator):
     try:
         yield
     except BaseException:
-        estimator.__dict__.clear()
-        estimator.__dict__.update(before)
+        restore(estimator, before)
         raise
 
 
-def check_rows(estimator, X, y, sample_weight, *, reset, finite=True, suffix="") -> Block:
+def restore(estimator, attributes) -> None:
+    """Give an estimator the attributes that it had, and no others."""
+    estimator.__dict__.clear()
+    estimator.__dict__.update(attributes)
+
+
+def check_rows(estimator, X, y, sample_weight, *, reset, finite=True, suffix="", min_rows=1) -> Block:
     """Check training data.
 
     Parameters
     ----------
     estimator : MiniBatchSGDRegressor
-        Its n_features_in_ and feature_names_in_ are set (reset=True) or checked.
+        Its n_features_in_, feature_names_in_ and _y_ndim are set (reset=True), or checked.
     X : array-like, data frame, tensor or sparse of shape (n_samples, n_features)
     y : array-like or tensor of shape (n_samples,) or (n_samples, n_targets)
     sample_weight : array-like or tensor of shape (n_samples,), float or None
@@ -62,6 +67,8 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True, suffix="")
         Whether to look for NaN and infinity in X now; if not, `check_finite` must be called before a model is kept.
     suffix : str
         What follows their names in errors.
+    min_rows : int
+        With 0 there may be no rows, or none of positive weight.
 
     Returns
     -------
@@ -69,14 +76,16 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True, suffix="")
         Without the rows of weight 0. X is not copied unless its type or sparse format asks for it; on a device it
         stays there, as a torch tensor.
     """
-    X = check_columns(estimator, X, f"X{suffix}", reset=reset, finite=finite)
-    y = check_targets(estimator, y, f"y{suffix}")
+    X = check_columns(estimator, X, f"X{suffix}", reset=reset, finite=finite, min_rows=min_rows)
+    y = check_targets(estimator, y, f"y{suffix}", min_rows)
+    if reset:
+        estimator._y_ndim = y.ndim
     if X.shape[0] != len(y):
         check_consistent_length(X, y)
-    return _weighted(X, y, to_numpy(sample_weight), f"sample_weight{suffix}")
+    return _weighted(X, y, to_numpy(sample_weight), f"sample_weight{suffix}", min_rows)
 
 
-def check_targets(estimator, y, name="y") -> np.ndarray:
+def check_targets(estimator, y, name="y", min_rows=1) -> np.ndarray:
     """Check y alone, in the memory of the CPU wherever it is."""
     y = to_numpy(y)
     if _is_plain(y, 1, FLOATS[:1]):
@@ -85,10 +94,11 @@ def check_targets(estimator, y, name="y") -> np.ndarray:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
         )
-    return check_array(to_floats(y, name), dtype=FLOATS, ensure_2d=False, input_name=name, estimator=estimator)
+    known: Any = {"dtype": FLOATS, "ensure_2d": False, "input_name": name, "ensure_min_samples": min_rows}
+    return check_array(to_floats(y, name), estimator=estimator, **known)
 
 
-def check_columns(estimator, X, name="X", *, reset=False, finite=True):
+def check_columns(estimator, X, name="X", *, reset=False, finite=True, min_rows=1):
     """Check X alone, by default new rows to predict on; columns must be those of fit unless they are set by ``reset``.
 
     Returns
@@ -101,10 +111,11 @@ def check_columns(estimator, X, name="X", *, reset=False, finite=True):
     if not plain or hasattr(estimator, "feature_names_in_"):
         _check_feature_names(estimator, X, reset=reset)
     if is_tensor(rows):
-        rows = _check_tensor(estimator, rows, finite)
+        rows = _check_tensor(estimator, rows, finite and len(rows), min_rows)
     elif not plain:
         known: Any = {"accept_sparse": "csr", "dtype": FLOATS, "ensure_all_finite": finite, "input_name": name}
-        rows = check_array(to_floats(rows, name, accept_sparse=True), estimator=estimator, **known)
+        rows = to_floats(rows, name, accept_sparse=True)
+        rows = check_array(rows, estimator=estimator, ensure_min_samples=min_rows, **known)
     _check_n_features(estimator, rows, reset=reset)
     return rows
 
@@ -117,12 +128,13 @@ def _is_plain(array, n_dimensions, dtypes, finite=True) -> bool:
         return not finite or all_finite(array)
 
 
-def _check_tensor(estimator, X, finite):
+def _check_tensor(estimator, X, finite, min_rows):
     """Check rows on a device as scikit-learn checks arrays; integers and half precision become float64 and float32."""
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, got {X.ndim}D tensor instead. Reshape it to (n_samples, n_features).")
-    if X.shape[0] == 0 or X.shape[1] == 0:
-        raise ValueError(f"Found array with shape {tuple(X.shape)}; a minimum of 1 row and 1 column is required.")
+    if X.shape[0] < min_rows or X.shape[1] == 0:
+        minimum = f"a minimum of {min_rows} row and 1 column"
+        raise ValueError(f"Found array with shape {tuple(X.shape)}; {minimum} is required.")
     if X.is_complex():
         raise ValueError("Complex data not supported: X is a complex tensor.")
     if X.is_meta:
@@ -143,7 +155,7 @@ def _check_finite_tensor(estimator, X) -> None:
         raise ValueError(f"Input X contains NaN or infinity.\n{name} does not accept missing values.")
 
 
-def _weighted(X, y, sample_weight, name) -> Block:
+def _weighted(X, y, sample_weight, name, min_rows) -> Block:
     """Make a block without the rows of weight 0; the others are divided by a power of two, so that they are at most 1.
 
     Raises
@@ -154,8 +166,10 @@ def _weighted(X, y, sample_weight, name) -> Block:
     y = np.ascontiguousarray(y, dtype=np.float64)
     y = y[:, None] if y.ndim == 1 else y
     exponent = 0
-    if sample_weight is not None:
+    if sample_weight is not None and len(y):
         sample_weight = to_floats(sample_weight, name)
+        if min_rows == 0 and not np.any(sample_weight):
+            return Block(_plain(X[:0]), y[:0])
         sample_weight = sample_weight if sample_weight.ndim else np.full(len(y), sample_weight)
         sample_weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
         kept = sample_weight > 0
@@ -163,6 +177,7 @@ def _weighted(X, y, sample_weight, name) -> Block:
             raise ValueError("All sample weights are zero: there is nothing to fit. Give some rows a positive weight.")
         if not kept.all():
             X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
+    if sample_weight is not None and len(y):
         least, largest = sample_weight.min(), sample_weight.max()
         if least < largest / WIDEST:
             raise ValueError(
@@ -211,6 +226,8 @@ def split_rows(block: Block, fraction: float, random_state: Any) -> tuple[Block,
     ValueError
         If one of the parts would be empty.
     """
+    if isinstance(random_state, np.random.Generator):
+        random_state = int(random_state.integers(2**31 - 1))
     try:
         train, test = next(
             ShuffleSplit(1, test_size=fraction, random_state=random_state).split(np.empty((block.n_rows, 1)))

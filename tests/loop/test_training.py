@@ -106,8 +106,11 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(solver, method):
         (X[:, :0], y),
         (X[:0], y[:0]),
     ):
-        with pytest.raises(ValueError, match=r"NaN|inconsistent|[Nn]egative|zero|minimum"):
-            getattr(model, method)(*arguments)
+        if method == "partial_fit" and not (len(arguments[0]) and np.any(arguments[-1])):
+            model.partial_fit(*arguments)  # nothing to take in
+        else:
+            with pytest.raises(ValueError, match=r"NaN|inconsistent|[Nn]egative|zero|minimum"):
+                getattr(model, method)(*arguments)
         assert {name: value for name, value in vars(model).items() if name.endswith("_")} == attributes
         np.testing.assert_array_equal(model.predict(X), before)
 
