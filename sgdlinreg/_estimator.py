@@ -17,7 +17,7 @@ from sgdlinreg._core.objective import LOSSES
 from sgdlinreg._core.standard_errors import Inference
 from sgdlinreg._edge.attributes import beside_coef, coef_of, forget, intercept_of, keep, of_each_target, warn
 from sgdlinreg._edge.conversion import to_floats
-from sgdlinreg._edge.going_on import goes_on_from, merged_state, start_of_model
+from sgdlinreg._edge.going_on import check_model, goes_on_from, merged_state, start_of_model
 from sgdlinreg._edge.namespaces import CAN_DISPATCH, check_same_home, home_of, like, to_numpy
 from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
 from sgdlinreg._edge.parameters import (
@@ -39,7 +39,7 @@ from sgdlinreg._edge.validation import (
     check_start,
     check_targets,
     check_validation_rows,
-    named_block,
+    named,
     restore,
     split_rows,
 )
@@ -615,7 +615,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             source = IterableSource(source)
             X, y, sample_weight = source.first()
             explained.X = X
-            with named_block(0):
+            with named("Block 0 of the source"):
                 first = check_rows(self, X, y, sample_weight, reset=True)
             objective = objective_of(self)
             choice = choose_solver(self, first, objective, False)
@@ -637,7 +637,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     def _blocks_of(self, source, n_targets) -> Iterator[Block]:
         """Check the blocks of a source, one after the other."""
         for number, (X, y, sample_weight) in enumerate(source):
-            with named_block(number):
+            with named(f"Block {number} of the source"):
                 block = check_rows(self, X, y, sample_weight, reset=False)
             if block.n_targets != n_targets:
                 raise ValueError(
@@ -731,12 +731,13 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             standard errors, or array API dispatch is on and X is not in the namespace or on the device of the fit.
         """
         check_is_fitted(self)
-        inference = self._inference
+        inference = getattr(self, "_inference", "coefficients that were set have none")
         if return_std and isinstance(inference, str):
             raise ValueError(f"return_std=True needs standard errors, and this fit has none: {inference}.")
         check_same_home(X, self, "predict")
         with ExplainedOutOfMemory(X, self.device):
             rows = check_columns(self, X, min_rows=0)
+            check_model(self, rows.shape[1])
             predictions = like(X, predict_rows(rows, coef_of(self), intercept_of(self)))
             if not return_std or isinstance(inference, str):
                 return predictions

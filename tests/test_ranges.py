@@ -9,6 +9,8 @@ from scipy.linalg import LinAlgWarning
 
 from sgdlinreg import MiniBatchSGDRegressor
 
+from .helpers import SGD_SOLVERS
+
 CHUNK = 7
 
 
@@ -142,3 +144,43 @@ def test_coefficients_out_of_the_range_of_float32_are_refused():
         MiniBatchSGDRegressor().fit(X, np.linspace(0.0, 1e-30, 20))
     with pytest.raises(ValueError, match="too large for float32"):
         MiniBatchSGDRegressor().fit(X * np.float32(1e-20) * np.float32(1e-20), np.linspace(0.0, 1e30, 20))
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("sizes", [(1e-25, 1e-25), (1e-30, 1e-20), (1e19, 1e19), (1.0, 1e37)])
+@pytest.mark.parametrize("parameters", [{"tol": None, "max_iter": 5}, {"early_stopping": True}, {"positive": True}])
+def test_steps_on_float32_whose_products_leave_its_range(solver, sizes, parameters):
+    rng = np.random.default_rng(3)
+    Z = rng.standard_normal((3000, 3))
+    y = (Z @ [1.0, 2.0, 3.0] + 0.1 * rng.standard_normal(3000)) * sizes[1]
+    X = (Z * sizes[0]).astype(np.float32)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0, **parameters).fit(X, y)
+    assert model.score(X.astype(float), y) > 0.998
+    assert model.coef_.dtype == np.float32
+
+
+def test_a_small_coefficient_without_effect_is_no_error():
+    rng = np.random.default_rng(4)
+    X = np.column_stack([rng.standard_normal(200), 1e37 * rng.uniform(1, 2, 200)]).astype(np.float32)
+    model = MiniBatchSGDRegressor().fit(X, 3.0 * X[:, 0].astype(float))  # the second is 0 up to rounding
+    assert model.score(X, 3.0 * X[:, 0]) > 1.0 - 1e-6
+
+
+@pytest.mark.parametrize("span", [2e4, 1e4, 5e3])
+def test_columns_of_few_roundings_count(span):
+    t = np.sort(np.random.default_rng(5).uniform(0.0, span, 500))
+    X = (1.7e18 + t)[:, None]  # nanoseconds since 1970, of which float64 tells multiples of 256
+    y = X[:, 0] - 1.7e18
+    assert MiniBatchSGDRegressor().fit(X, y).score(X, y) > 0.98
+
+
+def test_a_direction_lost_under_uneven_weights_is_told():
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((20, 2))
+    y = X @ [1.0, 2.0] + 1.0 + rng.standard_normal(20)
+    weight = 10.0 ** rng.uniform(-40, 40, 20)
+    exact = [float(value) for value in exact_solution(X, y, weight)]
+    np.testing.assert_allclose(MiniBatchSGDRegressor().fit(X, y, weight).coef_, exact[:2], rtol=1e-9)
+    chunks = MiniBatchSGDRegressor().partial_fit(X[:7], y[:7], weight[:7])
+    with pytest.warns(LinAlgWarning, match="weights are so uneven"):
+        chunks.partial_fit(X[7:], y[7:], weight[7:])

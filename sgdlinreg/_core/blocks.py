@@ -219,3 +219,12 @@ def with_weights_in(block: Block, exponent: int) -> Block:
     weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
     weight = np.ldexp(weight, block.weight_exponent - exponent)
     return replace(block, sample_weight=weight, weight_exponent=exponent)
+
+
+def in_double(block: Block) -> Block:
+    """Return a block whose X is float64; itself where it is already."""
+    if block.dtype == np.float64:
+        return block
+    X = block.X
+    X = X._replace(data=X.data.astype(np.float64)) if isinstance(X, CSR) else block.ops.in_double(X)
+    return replace(block, X=X)

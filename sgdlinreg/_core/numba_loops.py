@@ -58,6 +58,8 @@ class _Cache(FunctionCache):
         """Write the compiled function."""
         try:
             super().save_overload(sig, data)
+        except RuntimeError:  # an interrupted compilation has nothing to write
+            return
         except Exception as error:
             self._warn(error)
 

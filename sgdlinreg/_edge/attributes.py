@@ -8,7 +8,7 @@ from scipy import sparse
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 
-from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.blocks import Block, as_scipy
 from sgdlinreg._core.contract import Model
 from sgdlinreg._core.standard_errors import Dependent
 from sgdlinreg._edge.namespaces import at_home, home_of, to_numpy
@@ -65,7 +65,7 @@ def keep(
         intercept = intercept + (exact - coef) @ model.column_means
     if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
         raise ValueError(f"A coefficient is too large for {block.dtype}. Pass X as float64, or in a larger unit.")
-    if np.any((coef == 0.0) & (np.abs(exact) > np.finfo(np.float64).tiny)):
+    if _underflows(block, exact, coef):
         raise ValueError(f"A coefficient is too small for {block.dtype}. Pass X as float64, or in a smaller unit.")
     single = estimator._y_ndim == 1
     estimator.coef_ = at_home(coef[0] if single else coef, home)
@@ -86,6 +86,19 @@ def keep(
     if monitor.validation is not None:
         estimator.validation_scores_ = monitor.validation.scores[: monitor.n_passes]
         estimator.best_validation_score_ = float(monitor.validation.best.mean())
+
+
+def _underflows(block: Block, exact: np.ndarray, coef: np.ndarray) -> bool:
+    """Return whether coefficients (n_targets, n_features) lose so much in the dtype of X that predictions do."""
+    eps = np.finfo(coef.dtype).eps
+    error = np.abs(exact - coef)
+    columns = np.flatnonzero((error > eps * np.abs(exact)).any(axis=0))
+    if not len(columns):
+        return False
+    X = (as_scipy(block.X) if block.is_sparse else block.X)[:, columns]
+    largest = abs(X.astype(np.float64) if block.is_sparse else block.ops.take(X)).max(axis=0)
+    largest = largest.toarray().ravel() if block.is_sparse else largest
+    return bool(np.any(error[:, columns] * largest > eps * np.abs(block.y).max(axis=0)[:, None]))
 
 
 def warn(model: Model, validation: Validation | None = None) -> None:

@@ -21,8 +21,7 @@ def start_of_model(estimator: Any, block: Block) -> np.ndarray:
     ValueError
         If they are None, or not those of the columns and targets of the rows.
     """
-    if estimator.coef_ is None or estimator.intercept_ is None:
-        raise ValueError("coef_ or intercept_ of the model is None. Set both to arrays, or fit with warm_start=False.")
+    check_model(estimator)
     intercept = intercept_of(estimator) if estimator.fit_intercept else None
     try:
         start = check_start(coef_of(estimator), intercept, block.n_features, block.n_targets, estimator.fit_intercept)
@@ -33,6 +32,26 @@ def start_of_model(estimator: Any, block: Block) -> np.ndarray:
         ) from error
     assert start is not None
     return start
+
+
+def check_model(estimator: Any, n_features: int | None = None) -> None:
+    """Check coefficients, which the user may have set.
+
+    Raises
+    ------
+    ValueError
+        If one of the two is missing or None, or there are not as many as features.
+    """
+    if getattr(estimator, "coef_", None) is None or getattr(estimator, "intercept_", None) is None:
+        raise ValueError("coef_ or intercept_ of the model is None. Set both to arrays, or fit the model anew.")
+    shape = estimator.coef_.shape if hasattr(estimator.coef_, "shape") else np.shape(estimator.coef_)
+    if n_features is not None and shape[-1:] != (n_features,):
+        raise ValueError(f"coef_ has shape {tuple(shape)}, but X has {n_features} columns. Set one for each column.")
+
+
+def has_changed(estimator: Any) -> bool:
+    """Return whether coefficients are not those that belong to what is kept."""
+    return not all(map(np.array_equal, model_of(estimator), estimator._model_kept))
 
 
 def goes_on_from(estimator: Any, name: str, block: Block) -> tuple[np.ndarray | None, Any]:
@@ -54,7 +73,7 @@ def goes_on_from(estimator: Any, name: str, block: Block) -> tuple[np.ndarray | 
     kept = getattr(estimator, "_state", None)
     if not hasattr(estimator, "coef_"):
         return None, None
-    changed = kept is not None and not all(map(np.array_equal, model_of(estimator), estimator._model_kept))
+    changed = kept is not None and has_changed(estimator)
     if name != "normal_equation":
         return (start_of_model(estimator, block) if kept is None or changed else None), kept
     if changed:
@@ -85,7 +104,11 @@ def merged_state(models: list[Any]) -> Any:
         if getattr(model, "solver_", None) != "normal_equation" or model._state is None:
             raise ValueError(
                 f"Model {number} has kept no sums: only models of solver='normal_equation' that were fitted by "
-                "partial_fit can be merged, or by fit on up to 256 columns."
+                "partial_fit can be merged, or by fit on up to 256 columns and no fewer rows than columns."
+            )
+        if has_changed(model):
+            raise ValueError(
+                f"coef_ or intercept_ of model {number} was set since its last fit, and merging adds sums."
             )
         for attribute in (*OF_THE_MODEL, "n_features_in_"):
             theirs, ours = getattr(model, attribute), getattr(first, attribute)

@@ -26,13 +26,13 @@ WIDEST = 2.0**1000
 
 
 @contextmanager
-def named_block(number):
-    """Name the block of a source in the error that refuses it."""
+def named(what):
+    """Say in an error which rows are refused, as block 3 of a source."""
     try:
         yield
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"Block {number} of the source: {error}") from error
+        raise kind(f"{what}: {error}") from error
 
 
 @contextmanager
@@ -212,7 +212,8 @@ def check_validation_rows(estimator, X_val, y_val, sample_weight_val, n_targets)
         return None
     if y_val is None:
         raise ValueError("X_val is given without y_val. Give y_val too, or leave X_val out.")
-    block = check_rows(estimator, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
+    with named("The validation data"):
+        block = check_rows(estimator, X_val, y_val, sample_weight_val, reset=False, suffix="_val")
     if block.n_targets != n_targets:
         raise ValueError(f"y_val has {block.n_targets} targets, but y has {n_targets}.")
     return block

@@ -144,3 +144,23 @@ def test_models_that_cannot_be_merged():
     ]:
         with pytest.raises(ValueError, match=match):
             MiniBatchSGDRegressor.merge(models)
+
+
+def test_coefficients_that_were_set_predict_and_are_checked():
+    X, y, _ = make_problem(8)
+    model = MiniBatchSGDRegressor(solver="numba")
+    model.coef_ = np.ones(7)
+    with pytest.raises(ValueError, match="coef_ or intercept_ of the model is None"):
+        model.partial_fit(X, y)
+    model.intercept_ = 1.0
+    np.testing.assert_allclose(model.predict(X), X.sum(axis=1) + 1.0)
+    with pytest.raises(ValueError, match="standard errors, and this fit has none"):
+        model.predict(X, return_std=True)
+    for coef, match in ((None, "is None"), (np.ones(3), r"coef_ has shape \(3,\)"), (np.full(7, np.nan), "not finite")):
+        model.coef_ = coef
+        with pytest.raises(ValueError, match=match):
+            model.predict(X)
+    one = MiniBatchSGDRegressor().fit(X, y)
+    one.coef_ = 0.0 * one.coef_
+    with pytest.raises(ValueError, match="of model 1 was set since its last fit"):
+        MiniBatchSGDRegressor.merge([MiniBatchSGDRegressor().fit(X, y), one])

@@ -61,7 +61,7 @@ class NormalEquations(NamedTuple):
             gram = gram + np.diag(np.square(np.sqrt(penalty) / unit[:d]))
         norm = np.sqrt(gram.diagonal())
         offset = np.abs(centre.high[:d])
-        varies = (norm > 0.0) & ((moments.spread[:d] > 16 * EPS * offset) | (offset == 0.0))
+        varies = (norm > 0.0) & ((moments.spread[:d] > 2.0 * EPS * offset) | (offset == 0.0))
         active: slice | np.ndarray = slice(0, d)
         if not varies.all():
             active = np.flatnonzero(varies)

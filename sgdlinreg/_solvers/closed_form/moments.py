@@ -20,6 +20,7 @@ class Moments(NamedTuple):
     total_weight : float
         In units of ``2**weight_exponent``, as the products.
     weight_exponent : int
+    least_weight : float
     mean : DoubleDouble of shape (n_features + n_targets,)
         Weighted mean of each column. Of columns with an offset its low part matters.
     unit : ndarray of shape (n_features + n_targets,)
@@ -40,6 +41,7 @@ class Moments(NamedTuple):
     n_rows: int
     total_weight: float
     weight_exponent: int
+    least_weight: float
     mean: DoubleDouble
     unit: np.ndarray
     spread: np.ndarray
@@ -72,6 +74,7 @@ class Moments(NamedTuple):
             n_rows=n_rows,
             total_weight=weight + other_weight,
             weight_exponent=exponent,
+            least_weight=min(self.least_weight * factor, other.least_weight * other_factor),
             mean=self.mean.add(delta * part),
             unit=unit,
             spread=np.hypot(spread, delta * np.sqrt(rows_part * (1.0 - rows_part))),

@@ -23,6 +23,8 @@ ENOUGH_SINGLE = 1e-4
 """The same after float32 products; above it they are done again in float64."""
 SURE = 1e-6
 """Bound on the error above which a model that could not be refined is warned about."""
+UNEVEN = 1e-12
+"""Part of all weight below which a row may be lost beside the others."""
 MAX_REFINEMENTS = 3
 ENOUGH_INFERENCE = 1e-12
 """Standard errors of small data are refined with the coefficients where the bound on the error is above this."""
@@ -125,7 +127,12 @@ def _inference(solution: Solution) -> Inference | Dependent | str:
 
 def _lost_digits(solution: Solution) -> str | None:
     """Say where digits are missing: refinement that does not converge, or moments alone where rows cannot be read."""
-    error = solution.factor.error
+    error, moments = solution.factor.error, solution.equations.moments
+    if solution.factor.rank < len(solution.equations.gram) and moments.least_weight < UNEVEN * moments.total_weight:
+        return (
+            "The weights are so uneven that what rows of small weight tell may be lost in rounding: some columns count "
+            "as dependent. Limit the weights, or set a small alpha."
+        )
     if solution.stuck and (solution.n_refined or error > SURE):
         return (
             "Refinement of the solution did not converge: the columns of X are too collinear, or the weights too "

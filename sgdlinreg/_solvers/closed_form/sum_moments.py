@@ -56,6 +56,8 @@ class SumMoments(Phase):
                 "The closed form overflowed: sums of X or y are not finite. Rescale them, their values are too large."
             )
         equations = NormalEquations.of(moments, objective.l2, objective.fit_intercept)
+        if not all_finite(equations.gram):
+            raise ValueError(f"The closed form overflowed: alpha={objective.alpha} is too large. Use a smaller one.")
         factor = factorise(equations.gram, equations.rounding, moments.n_rows, equations.unit_right)
         constrained = is_constrained(objective)
         poor = factor.lower is None or factor.error > (ENOUGH if constrained else ENOUGH_SINGLE)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdlinreg._core.arrays import all_finite
-from sgdlinreg._core.blocks import Block, with_weights_in
+from sgdlinreg._core.blocks import Block, in_double, with_weights_in
 from sgdlinreg._core.contract import Kernel, Model, Options
 from sgdlinreg._core.coordinates import raw_coordinates, step_coordinates
 from sgdlinreg._core.measurement import Measurement
@@ -26,6 +26,8 @@ from sgdlinreg._solvers.sgd.stopping import WORSE, Judge
 
 MOST_UNEVEN = 1e12
 """A row of more times the weight of all others hides them from sums."""
+SINGLE_RANGE = 2.0**80
+"""Products of columns and targets that are further from 1 leave the range of float32: such rows are used in float64."""
 WIDEST = 400
 """Powers of two by which the largest weights of blocks may differ."""
 JUDGING_ROWS = 2048
@@ -64,6 +66,7 @@ class SGD:
         self.step_sizes = self.epoch.step_sizes
         self.weight_exponent: int | None = None
         self.n_steps = n_steps
+        self.widens = False
         self.sums_first = self.step_sizes.is_automatic
         steps_alone = not self.sums_first or options.tol is None or options.early_stopping
         self.has_finish = objective.is_smooth and not steps_alone
@@ -202,6 +205,11 @@ class SGD:
             coordinates = raw_coordinates(n_features)
             optimal = self.options.learning_rate == "optimal"  # it has a scale of its own
             step = optimal_start(self.objective.alpha) if optimal else float(self.options.eta0)
+        spread = np.sqrt(state.measured.targets.variance)
+        products = [coordinates.scale[:, None] * spread, spread / coordinates.scale[:, None]]
+        self.widens = any(
+            np.any((size > SINGLE_RANGE) | ((size < 1.0 / SINGLE_RANGE) & (size > 0.0))) for size in products
+        )
         coef = state.coef
         if state.starts_at_mean:
             coef = coef.copy()
@@ -223,7 +231,7 @@ class SGD:
         if block.sample_weight is not None or weight_factor != 1.0:
             weight = np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight
             block = replace(block, sample_weight=weight * weight_factor)
-        return self.kernel.to_device(block)
+        return self.kernel.to_device(in_double(block) if self.widens else block)
 
     def _end_stream(self, state: State, data, monitor) -> State:
         """Judge the model of a stream on the rows that are kept of it."""
