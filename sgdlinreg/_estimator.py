@@ -74,10 +74,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         - "numba": mini-batch SGD, compiled for the CPU.
         - "torch": mini-batch SGD in torch operations, on `device`.
         - "auto": "torch" for an explicit device other than the CPU; else "normal_equation" if the loss is the squared
-          error, there are at most 1000 features, every parameter of the steps (from
-          batch_size to warm_start below) has its default and there is no coef_init, intercept_init or X_val; else
-          "torch" if X is a tensor on a device and `device` is "auto"; else "numba". The number of rows does not count,
-          so that the folds of a cross-validation agree.
+          error, there are at most 2000 features, or rows in `fit`, every parameter of the steps (from batch_size to
+          warm_start below) has its default and there is no coef_init, intercept_init or X_val; else "torch" if X is a
+          tensor on a device and `device` is "auto"; else "numba". Where the folds of a cross-validation are about 2000
+          rows of more features, some may take one solver and some the other: both end at the same optimum, up to tol.
 
     penalty : {"l2", "l1", "elasticnet", None}, default="l2"
         Penalty on the coefficients; the intercept is never penalised. "l1" and "elasticnet" make coefficients exactly
@@ -485,7 +485,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
                 start = start_of_model(self, block)
             given = check_validation_rows(self, X_val, y_val, sample_weight_val, block.n_targets)
             has_start = start is not None or given is not None
-            choice = choose_solver(self, block, objective, has_start)
+            choice = choose_solver(self, block, objective, has_start, all_rows=True)
             needs_steps = has_start or self.early_stopping or self.warm_start
             if self.early_stopping and given is None:
                 block, given = split_rows(block, self.validation_fraction, self.random_state)

@@ -31,12 +31,13 @@ from .helpers import SOLVERS
 )
 def test_rule_of_auto(parameters, expected):
     model = MiniBatchSGDRegressor(**parameters)
-    block, objective = Block(np.zeros((3, 1000)), np.zeros((3, 1))), objective_of(model)
+    block, objective = Block(np.zeros((3, 2000)), np.zeros((3, 1))), objective_of(model)
     assert choose_solver(model, block, objective, has_start=False).name == expected
     if expected == "normal_equation" and model.solver == "auto":
         assert choose_solver(model, block, objective, has_start=True).name == "numba"
-        wider = Block(np.zeros((3, 1001)), np.zeros((3, 1)))
-        assert choose_solver(model, wider, objective, has_start=False).name == "numba"
+        for n_rows, all_rows, then in ((2000, True, expected), (2001, True, "numba"), (3, False, "numba")):
+            wider = Block(np.broadcast_to(0.0, (n_rows, 2001)), np.zeros((n_rows, 1)))
+            assert choose_solver(model, wider, objective, False, all_rows).name == then
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -21,8 +21,8 @@ from sgdlinreg._core.objective import Objective, make_loss
 STEP_DEFAULTS = {field.name: field.default for field in fields(Options) if field.name not in ("device", "n_jobs")}
 STEP_DEFAULTS |= {"validation_fraction": 0.1, "warm_start": False}
 """Parameters that mean nothing to the closed form: solver="auto" takes SGD where one of them is not at its default."""
-MAX_EXACT_FEATURES = 1000
-"""solver="auto" takes the closed form up to this many features."""
+MAX_EXACT = 2000
+"""solver="auto" takes the closed form up to this many features, or rows."""
 
 
 class Choice(NamedTuple):
@@ -87,7 +87,9 @@ def objective_of(estimator: Any) -> Objective:
     )
 
 
-def choose_solver(estimator: Any, block: Block, objective: Objective, has_start: bool) -> Choice:
+def choose_solver(
+    estimator: Any, block: Block, objective: Objective, has_start: bool, all_rows: bool = False
+) -> Choice:
     """Resolve solver="auto".
 
     Parameters
@@ -98,14 +100,16 @@ def choose_solver(estimator: Any, block: Block, objective: Objective, has_start:
     objective : Objective
     has_start : bool
         Whether there is a coef_init, an intercept_init or an X_val.
+    all_rows : bool
+        Whether the block is all there is, as in fit.
 
     Notes
     -----
-    The rule never looks at the number of rows, so that the folds of a cross-validation agree, and never imports torch:
+    The rule never imports torch:
 
     1. "torch" for an explicit device other than the CPU;
-    2. "normal_equation" if the loss is the squared error, there are at most 1000 features, every parameter of the steps
-       has its default and there is no start and no X_val;
+    2. "normal_equation" if the loss is the squared error, there are at most 2000 features, or rows in fit, every
+       parameter of the steps has its default and there is no start and no X_val;
     3. else "torch" if X is a tensor on a device and device is "auto";
     4. else "numba".
     """
@@ -121,9 +125,11 @@ def choose_solver(estimator: Any, block: Block, objective: Objective, has_start:
         return Choice(steps, "coef_init, intercept_init or X_val given")
     if any(getattr(estimator, name) != default for name, default in STEP_DEFAULTS.items()):
         return Choice(steps, "a parameter of the steps is set")
-    if block.n_features > MAX_EXACT_FEATURES:
-        return Choice(steps, f"{block.n_features} features > {MAX_EXACT_FEATURES}")
-    return Choice("normal_equation", f"{block.n_features} features, exact is affordable")
+    if block.n_features <= MAX_EXACT:
+        return Choice("normal_equation", f"{block.n_features} features, exact is affordable")
+    if all_rows and block.n_rows <= MAX_EXACT:
+        return Choice("normal_equation", f"{block.n_rows} rows, exact is affordable")
+    return Choice(steps, f"{block.n_features} features > {MAX_EXACT}")
 
 
 def solver_that_goes_on(estimator: Any, block: Block, n_targets: int) -> Choice:

@@ -451,3 +451,19 @@ def test_fits_in_threads_do_not_leave_blas_limited():
         coefs = list(pool.map(lambda _: exact().fit(X, y).coef_, range(20)))
     assert n_threads() == before
     assert all(np.array_equal(coef, coefs[0]) for coef in coefs)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_products_of_rows_solve_wide_problems(alpha, fit_intercept, weighted, monkeypatch):
+    X, y, weight = make_problem(40, n_rows=60, n_features=200, n_targets=2)
+    weight = weight if weighted else None
+    found = exact(alpha=alpha, fit_intercept=fit_intercept).fit(X + 10.0, y, weight)
+    monkeypatch.setattr(dual, "MIN_PRODUCTS", 1.0)  # SVD and QR of the rows
+    careful = exact(alpha=alpha, fit_intercept=fit_intercept).fit(X + 10.0, y, weight)
+    np.testing.assert_allclose(found.coef_, careful.coef_, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found.intercept_, careful.intercept_, rtol=1e-9, atol=1e-9)
+    assert found.rank_ == careful.rank_
+    assert found.condition_number_ == pytest.approx(careful.condition_number_, rel=3.0)
+    assert found.factorization_ == careful.factorization_ == "dual"

@@ -19,6 +19,8 @@ from sgdlinreg._solvers.closed_form.factorizations import (
 
 DENSE_VALUES = 1 << 24
 """CSR rows of up to this many values, zeros counted, are solved as dense ones: their products lose half the digits."""
+MIN_PRODUCTS = 1e-8
+"""Reciprocal condition number of the products of rows from which on their Cholesky factor gives enough digits."""
 
 
 class DualSolution(NamedTuple):
@@ -63,9 +65,9 @@ def solve_dual(block: Block, penalty: float, fit_intercept: bool) -> DualSolutio
         rows = X / unit * root
         spread = np.sqrt(np.square(X / unit).mean(axis=0))
         offset = np.divide(x_mean / unit, spread, out=np.zeros_like(spread), where=spread > 0.0)
-        weights, rank, condition = _solve_dense(
-            rows, targets, np.sqrt(penalty) / unit, offset, np.finfo(block.dtype).eps
-        )
+        ridge, direction = np.sqrt(penalty) / unit, root if fit_intercept else 0.0 * root
+        solved = _solve_products(rows, targets, ridge, direction)
+        weights, rank, condition = solved or _solve_dense(rows, targets, ridge, offset, np.finfo(block.dtype).eps)
         fitted = rows @ weights
         weights = weights / unit
     coef = np.column_stack([weights.T, y_mean - x_mean @ weights])
@@ -82,6 +84,30 @@ def centred_rows(block: Block, fit_intercept: bool) -> tuple[Any, Any, np.ndarra
 def _centred(values, weight, centre):
     values = np.array(values)
     return (centre_panel(values, weight) if centre else np.zeros(values.shape[1])), values
+
+
+def _solve_products(rows, targets, ridge, direction):
+    """Solve the dual problem by Cholesky of the products of the rows, refined once; None where that has too few digits.
+
+    ``direction`` (n_rows, 1), the roots of the weights, is what centring has taken off the rows; 0 without it.
+    """
+    n_rows, n_features = rows.shape
+    inner = rows @ rows.T
+    total = np.trace(inner)
+    if ridge:
+        inner[np.diag_indices(n_rows)] += ridge**2
+    elif direction.any():  # which neither rows nor targets have a part in
+        inner += direction * direction.T * (total / n_rows / np.square(direction).sum())
+    lower, failed = linalg.lapack.dpotrf(inner, lower=True)
+    if failed or not total > 0.0:
+        return None
+    rcond, _ = linalg.lapack.dpocon(lower, np.abs(inner).sum(axis=0).max(), uplo="L")
+    if not rcond > MIN_PRODUCTS:
+        return None
+    dual = linalg.lapack.dpotrs(lower, targets, lower=True)[0]
+    dual += linalg.lapack.dpotrs(lower, targets - inner @ dual, lower=True)[0]
+    rank = n_features if ridge else n_rows - bool(direction.any())
+    return rows.T @ dual, rank, rcond**-0.5 if ridge else np.inf
 
 
 def _solve_dense(rows, targets, ridge, offset, eps):

@@ -36,14 +36,15 @@ class KeptRows(Phase):
     def next(self, objective, again):
         """Solve the dual problem."""
         block = self.block
+        kept = KeptRows(block=block if again else _copy_of(block))  # after fit no row stays
         if is_constrained(objective):
             constrained, mean = solve_rows(block, objective)
-            return constrained.solved(objective, block.n_rows, KeptRows(block=_copy_of(block)), mean)
+            return constrained.solved(objective, block.n_rows, kept, mean)
         found = solve_dual(block, objective.l2 * block.total_weight, objective.fit_intercept)
         model = Model(
             found.coef,
             attributes_of(found.coef, block.n_rows, found),
-            KeptRows(block=_copy_of(block)),
+            kept,
             found.mean if objective.fit_intercept else None,
             BIASED if objective.l2 > 0.0 else DEPENDENT,
         )

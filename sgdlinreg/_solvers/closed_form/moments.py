@@ -6,6 +6,8 @@ import numpy as np
 
 from sgdlinreg._solvers.closed_form.double_double import DoubleDouble, power_of_two_above
 
+UNEVEN = 1e-12
+"""Part of all weight below which a row may be lost beside the others."""
 FAR = 2.0**100
 """Means of blocks that differ by this many units need a larger one: squares should not overflow."""
 
@@ -49,6 +51,11 @@ class Moments(NamedTuple):
     rounded: bool
     rounding: float
     eps: float
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether what rows of small weight tell may be lost in the rounding of others."""
+        return self.least_weight < UNEVEN * self.total_weight
 
     def merge(self, other: "Moments") -> "Moments":
         """Join the moments of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""

@@ -10,7 +10,7 @@ from sgdlinreg._solvers.closed_form.equations import NormalEquations
 from sgdlinreg._solvers.closed_form.factorizations import factorise
 from sgdlinreg._solvers.closed_form.phase import Phase
 from sgdlinreg._solvers.closed_form.qr_panels import QRPanels
-from sgdlinreg._solvers.closed_form.refinement import ENOUGH, ENOUGH_SINGLE, SMALL, refine_or_stop
+from sgdlinreg._solvers.closed_form.refinement import ENOUGH, ENOUGH_SINGLE, SMALL, SURE, refine_or_stop
 from sgdlinreg._solvers.closed_form.solution import Solution
 
 MOST_KEPT = 256
@@ -65,7 +65,8 @@ class SumMoments(Phase):
             return SumMoments()
         kept = SumMoments(moments=moments)
         affordable = not self.is_sparse or moments.n_rows * len(moments.unit) ** 2 <= SPARSE_QR
-        if again and affordable and (poor if constrained else factor.lower is None):
+        unsure = factor.lower is None and (factor.error > SURE or moments.is_uneven)
+        if again and affordable and (poor if constrained else unsure):
             return QRPanels(equations, kept)
         if constrained:
             found = solve_triangle(equations, *triangle_of(equations, factor), factor, objective)
