@@ -169,7 +169,7 @@ def coordinate_descent(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the gap tells
             net.fit(rows, target)
-        weights[:, t], gap[t] = net.coef_, max(0.0, net.dual_gap_ * n_rows)
+        weights[:, t], gap[t] = net.coef_ + 0.0, max(0.0, net.dual_gap_ * n_rows)  # no -0.0
     return weights, gap
 
 
