@@ -79,7 +79,9 @@ def keep(
     estimator.n_samples_seen_ += block.n_rows
     estimator._state = model.kept if once or model.kept is None else model.kept.after_fit()
     estimator._inference = model.inference
-    estimator._model_kept = None if estimator._state is None else model_of(estimator)
+    estimator._model_kept = None
+    if estimator._state is not None:
+        estimator._model_kept = [np.array(values[0] if single else values) for values in (coef, intercept)]
     if isinstance(model.inference, Dependent):
         estimator._inference = model.inference.reason(getattr(estimator, "feature_names_in_", None))
     vars(estimator).update(model.attributes)

@@ -87,9 +87,9 @@ def check_rows(estimator, X, y, sample_weight, *, reset, finite=True, suffix="",
 
 def check_targets(estimator, y, name="y", min_rows=1) -> np.ndarray:
     """Check y alone, in the memory of the CPU wherever it is."""
-    y = to_numpy(y)
     if _is_plain(y, 1, FLOATS[:1]):
         return y
+    y = to_numpy(y)
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."

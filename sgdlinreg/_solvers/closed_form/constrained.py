@@ -68,11 +68,6 @@ class Found(NamedTuple):
         return Solved(model, self.mean_squares, self.gap)
 
 
-def is_constrained(objective: Objective) -> bool:
-    """Return whether the solution is not that of linear equations."""
-    return objective.l1 > 0.0 or objective.positive
-
-
 def triangle_of(equations: NormalEquations, factor: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return a root of the moments, (n, n_active), and the targets that belong to it, (n, n_targets)."""
     if factor.lower is not None:

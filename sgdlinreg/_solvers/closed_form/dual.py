@@ -9,12 +9,12 @@ from sgdlinreg._core.arrays import EPS
 from sgdlinreg._core.blocks import Block, panel_of
 from sgdlinreg._core.statistics import centre_panel
 from sgdlinreg._solvers.closed_form.double_double import power_of_two_above
+from sgdlinreg._solvers.closed_form.equations import rounding_noise
 from sgdlinreg._solvers.closed_form.factorizations import (
     KEPT_FIT,
     ZERO_PIVOT,
     nonzero_eigenvalues,
     nonzero_singular,
-    rounding_noise,
 )
 
 DENSE_VALUES = 1 << 24

@@ -7,8 +7,17 @@ from scipy import linalg
 
 from sgdlinreg._core.arrays import EPS
 from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
-from sgdlinreg._solvers.closed_form.factorizations import KEPT_FIT, ZERO_SINGULAR, rounding_noise
+from sgdlinreg._solvers.closed_form.factorizations import KEPT_FIT, ZERO_SINGULAR
 from sgdlinreg._solvers.closed_form.moments import Moments
+
+
+def rounding_noise(offset: np.ndarray, eps: float) -> np.ndarray:
+    """Return the norm of what rounding adds to the predictions by columns of unit norm, (n_features,).
+
+    ``offset`` are their means in units of their spread: products with coefficients are rounded with the mean.
+    ``eps`` is the rounding of the coefficients, which the intercept makes good for at the means.
+    """
+    return 0.25 * np.hypot(EPS * offset, eps)
 
 
 class NormalEquations(NamedTuple):

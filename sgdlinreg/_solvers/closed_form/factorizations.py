@@ -25,15 +25,6 @@ KEPT_FIT = 1e-9
 """Part of the explained sum of squares that the least norm in the units of the data may cost."""
 
 
-def rounding_noise(offset: np.ndarray, eps: float) -> np.ndarray:
-    """Return the norm of what rounding adds to the predictions by columns of unit norm, (n_features,).
-
-    ``offset`` are their means in units of their spread: products with coefficients are rounded with the mean.
-    ``eps`` is the rounding of the coefficients, which the intercept makes good for at the means.
-    """
-    return 0.25 * np.hypot(EPS * offset, eps)
-
-
 def nonzero_singular(values: np.ndarray, right: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Return which singular values of scaled columns are more than rounding, that of sums and that of predictions.
 

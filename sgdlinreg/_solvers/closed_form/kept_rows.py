@@ -8,7 +8,7 @@ import numpy as np
 
 from sgdlinreg._core.blocks import Block, join_rows
 from sgdlinreg._core.contract import Model
-from sgdlinreg._solvers.closed_form.constrained import is_constrained, solve_rows
+from sgdlinreg._solvers.closed_form.constrained import solve_rows
 from sgdlinreg._solvers.closed_form.dual import solve_dual
 from sgdlinreg._solvers.closed_form.phase import BIASED, DEPENDENT, Phase, Solved, attributes_of
 from sgdlinreg._solvers.closed_form.sum_moments import SumMoments
@@ -37,7 +37,7 @@ class KeptRows(Phase):
         """Solve the dual problem."""
         block = self.block
         kept = KeptRows(block=block if again else _copy_of(block))  # after fit no row stays
-        if is_constrained(objective):
+        if not objective.is_smooth:
             constrained, mean = solve_rows(block, objective)
             return constrained.solved(objective, block.n_rows, kept, mean)
         found = solve_dual(block, objective.l2 * block.total_weight, objective.fit_intercept)

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from sgdlinreg._core.blocks import Block, panel_of, with_weights_in
 from sgdlinreg._core.threads import map_strips
-from sgdlinreg._solvers.closed_form.constrained import is_constrained, solve_triangle
+from sgdlinreg._solvers.closed_form.constrained import solve_triangle
 from sgdlinreg._solvers.closed_form.equations import NormalEquations
 from sgdlinreg._solvers.closed_form.factorizations import SingularValues
 from sgdlinreg._solvers.closed_form.phase import Phase
@@ -72,7 +72,7 @@ class QRPanels(Phase):
             rows = np.vstack([rows, np.diag(np.sqrt(equations.penalty) / equations.scale[equations.active])])
             targets = np.vstack([targets, np.zeros((n_active, targets.shape[1]))])
         singular = SingularValues(rows, targets, equations.noise)
-        if is_constrained(objective):
+        if not objective.is_smooth:
             moments = equations.moments
             found = solve_triangle(equations, rows, targets, singular, objective)
             return found.solved(objective, moments.n_rows, self.kept, moments.mean.high[:d])

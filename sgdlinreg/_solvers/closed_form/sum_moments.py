@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from sgdlinreg._core.arrays import all_finite, is_on_device
 from sgdlinreg._solvers.closed_form.block_moments import moments_of
-from sgdlinreg._solvers.closed_form.constrained import is_constrained, solve_triangle, triangle_of
+from sgdlinreg._solvers.closed_form.constrained import solve_triangle, triangle_of
 from sgdlinreg._solvers.closed_form.equations import NormalEquations
 from sgdlinreg._solvers.closed_form.factorizations import factorise
 from sgdlinreg._solvers.closed_form.phase import Phase
@@ -56,10 +58,10 @@ class SumMoments(Phase):
                 "The closed form overflowed: sums of X or y are not finite. Rescale them, their values are too large."
             )
         equations = NormalEquations.of(moments, objective.l2, objective.fit_intercept)
-        if not all_finite(equations.gram):
+        if not np.isfinite(equations.gram).all():
             raise ValueError(f"The closed form overflowed: alpha={objective.alpha} is too large. Use a smaller one.")
         factor = factorise(equations.gram, equations.rounding, moments.n_rows, equations.unit_right)
-        constrained = is_constrained(objective)
+        constrained = not objective.is_smooth
         poor = factor.lower is None or factor.error > (ENOUGH if constrained else ENOUGH_SINGLE)
         if again and moments.rounded and poor:
             return SumMoments()
