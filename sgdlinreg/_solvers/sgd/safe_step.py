@@ -79,7 +79,10 @@ def norm_and_eigenvalue(sample: Sample, coordinates: Coordinates, objective: Obj
 
 
 def largest_eigenvalue(Z: Any, penalty: np.ndarray) -> float:
-    """Return the largest eigenvalue of Z'Z + diag(penalty), directly where there are few columns, else by Lanczos."""
+    """Return the largest eigenvalue of Z'Z + diag(penalty), directly where there are few columns, else by Lanczos.
+
+    With fewer rows than columns it is that of ZZ', which needs no vectors as long as columns, plus the largest penalty.
+    """
     n_columns = Z.shape[1]
     padded = np.zeros(n_columns)
     padded[: len(penalty)] = penalty
@@ -89,8 +92,9 @@ def largest_eigenvalue(Z: Any, penalty: np.ndarray) -> float:
         return float(np.linalg.eigvalsh(gram)[-1])
     if min(Z.shape) <= 2 or squared(Z).sum() == 0.0:
         return float(squared(Z).sum() + padded.max())
-    operator = LinearOperator(
-        (n_columns, n_columns), matvec=lambda v: Z.T @ (Z @ v) + padded * v.ravel(), dtype=np.float64
-    )
-    start = np.random.default_rng(0).standard_normal(n_columns)  # a fixed start keeps fits reproducible
-    return float(eigsh(operator, k=1, tol=1e-3, v0=start, return_eigenvectors=False)[0])
+    size, matvec, rest = n_columns, lambda v: Z.T @ (Z @ v) + padded * v.ravel(), 0.0
+    if Z.shape[0] < n_columns:
+        size, matvec, rest = Z.shape[0], lambda v: Z @ (Z.T @ v), float(padded.max())
+    operator = LinearOperator((size, size), matvec=matvec, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(size)  # a fixed start keeps fits reproducible
+    return float(eigsh(operator, k=1, tol=1e-3, v0=start, return_eigenvectors=False)[0]) + rest
