@@ -106,7 +106,9 @@ def _read(values, name, label=None) -> np.ndarray:
         if isinstance(row, np.ma.MaskedArray) and row.dtype.names is None and np.ma.is_masked(row):
             _refuse("missing", name, int(np.argwhere(row.mask)[0][1]) if row.ndim > 1 else None, "masked")
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
+        mixed = array.dtype.kind in "SU" and isinstance(values, list | tuple)  # numbers became text, too
+        return np.array(values, dtype=object) if mixed else array
     except MemoryError:
         raise
     except Exception as error:  # each library has its own
