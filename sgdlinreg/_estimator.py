@@ -64,10 +64,12 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     Parameters
     ----------
-    loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"}, default="squared_error"
+    loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile"}, \
+            default="squared_error"
         With the residual ``r = prediction - y``: ``0.5 * r**2``; the same up to epsilon and linear beyond; ``max(0,
-        |r| - epsilon)``; its square. Where the loss is the mean squared error without the 1/2 (Keras, torch's
-        MSELoss), a step size of lr is ``eta0=2 * lr`` here, and torch's weight_decay is ``alpha=weight_decay / 2``.
+        |r| - epsilon)``; its square; ``quantile * max(0, -r) + (1 - quantile) * max(0, r)``. Where the loss is the
+        mean squared error without the 1/2 (Keras, torch's MSELoss), a step size of lr is ``eta0=2 * lr`` here, and
+        torch's weight_decay is ``alpha=weight_decay / 2``.
 
     solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
         - "normal_equation": the closed form, one pass over the data.
@@ -91,7 +93,11 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Fraction of the l1 part for penalty="elasticnet", in [0, 1]; None for other penalties only.
 
     epsilon : float, default=0.1
-        Where the losses but the squared error change their shape, in the unit of y, in [0, inf).
+        Where loss="huber", "epsilon_insensitive" and "squared_epsilon_insensitive" change their shape, in the unit of
+        y, in [0, inf).
+
+    quantile : float, default=0.5
+        Which quantile of y is predicted with loss="quantile", in (0, 1); 0.5 is the median. Other losses have none.
 
     fit_intercept : bool, default=True
         Whether to fit an intercept. If not, data are taken to be centred.
@@ -168,8 +174,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         SGDRegressor.
 
     early_stopping : bool, default=False
-        Whether to take steps alone, to stop where R2 on validation data has not risen by tol for n_iter_no_change
-        epochs, and to keep the best model. The data are X_val or, without it, a part of the training data.
+        Whether to take steps alone, to stop where the score of validation data (see `validation_scores_`) has not
+        risen by tol for n_iter_no_change epochs, and to keep the best model. The data are X_val or, without it, a part
+        of the training data.
 
     validation_fraction : float, default=0.1
         Fraction of the training data that is set aside for early stopping, by ShuffleSplit, in (0, 1).
@@ -238,7 +245,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Smallest value of `loss_curve_`.
 
     validation_scores_ : list of float
-        R2 on the validation data after each pass, mean over the targets; only if there are such data.
+        R2 on the validation data after each pass, mean over the targets; only if there are such data. With
+        loss="quantile" it is :func:`~sklearn.metrics.d2_pinball_score`: 1 less the loss over that of a constant.
 
     best_validation_score_ : float
         Largest value of `validation_scores_`, target by target; only with them.
@@ -282,6 +290,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     --------
     sklearn.linear_model.SGDRegressor : One row a step, absolute tol, no automatic step size.
     sklearn.linear_model.LinearRegression : The closed form by SVD.
+    sklearn.linear_model.QuantileRegressor : The quantile loss by linear programming, its penalty l1.
     sklearn.linear_model.Ridge : Its alpha is ours times the sum of the weights.
 
     Notes
@@ -328,6 +337,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         "alpha": [Interval(Real, 0, None, closed="left")],
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
         "epsilon": [Interval(Real, 0, None, closed="left")],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
         "fit_intercept": ["boolean"],
         "positive": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "full"})],
@@ -360,6 +370,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         alpha=0.0,
         l1_ratio=0.5,
         epsilon=0.1,
+        quantile=0.5,
         fit_intercept=True,
         positive=False,
         batch_size="auto",
@@ -388,6 +399,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.epsilon = epsilon
+        self.quantile = quantile
         self.fit_intercept = fit_intercept
         self.positive = positive
         self.batch_size = batch_size
@@ -492,7 +504,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             solver = make_solver(self, choice.name, block, objective, needs_steps=needs_steps)
             if not finite and not solver.sums_first:
                 check_finite(self, block)
-            validation = None if given is None else Validation(given, block)
+            validation = None if given is None else Validation(given, block, objective.loss)
             monitor = Monitor(self.max_iter, choice.name if self.verbose else None, validation)
             try:
                 model = train(solver, InMemory(block), monitor, start)

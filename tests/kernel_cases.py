@@ -26,7 +26,7 @@ OBJECTIVES = list(product(LOSSES, PENALTIES, MOMENTA))
 
 def objective_of(loss="squared_error", penalty="none", fit_intercept=True):
     keywords = {"alpha": 0.0} | PENALTIES[penalty]
-    return Objective(make_loss(loss, 0.3), fit_intercept=fit_intercept, **keywords)
+    return Objective(make_loss(loss, 0.3, 0.3), fit_intercept=fit_intercept, **keywords)
 
 
 def csr_of(X, index_dtype=np.int32):

@@ -20,6 +20,7 @@ from .helpers import SOLVERS
         ({"batch_size": 10}, "numba"),
         ({"warm_start": True}, "numba"),
         ({"loss": "huber"}, "numba"),
+        ({"loss": "quantile", "quantile": 0.9}, "numba"),
         ({"penalty": "l1", "alpha": 0.1}, "normal_equation"),
         ({"penalty": "l2", "alpha": 0.1}, "normal_equation"),
         ({"device": "cpu"}, "normal_equation"),

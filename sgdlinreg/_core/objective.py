@@ -15,12 +15,12 @@ or, where that is 0 or jumps, the curvature of a parabola above the loss.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from sgdlinreg._core.arrays import EPS, times
-from sgdlinreg._core.blocks import Block, mean_over_rows, panels
+from sgdlinreg._core.blocks import Block, mean_over_rows, panels, quantile_over_rows
 
 CONSTANT_ROWS = 1 << 14
 """Rows of y whose losses are copied at a time: they stay in the cache."""
@@ -70,6 +70,11 @@ class EpsilonInsensitive(NamedTuple):
 
     epsilon: float
 
+    @property
+    def quantile(self):
+        """Which quantile of y the constant model predicts."""
+        return 0.5
+
     def value(self, residual):
         """Return the loss of one prediction."""
         return (abs(residual) - self.epsilon) * (abs(residual) > self.epsilon)
@@ -87,35 +92,62 @@ class EpsilonInsensitive(NamedTuple):
 
     def rounded(self, width):
         """Return a smooth loss above this one."""
-        return RoundedEpsilonInsensitive(self.epsilon, width)
+        return Rounded(self.epsilon, 1.0, 1.0, width)
 
 
-class RoundedEpsilonInsensitive(NamedTuple):
-    """`EpsilonInsensitive` with a parabola over ``width`` on both sides of each kink: for the finish, not for users.
+class Quantile(NamedTuple):
+    """``quantile * max(0, -residual) + (1 - quantile) * max(0, residual)``: a quantile of y (Koenker, Bassett 1978)."""
 
-    The sum of a rounded hinge for residuals above epsilon and one for those below -epsilon. It is above that loss by at
-    most its value at the kink.
+    quantile: float
+
+    def value(self, residual):
+        """Return the loss of one prediction."""
+        return (1.0 - self.quantile) * residual * (residual > 0.0) - self.quantile * residual * (residual < 0.0)
+
+    def slope(self, residual):
+        """Return a subgradient of the loss by the prediction: 0 at the kink."""
+        sign = residual / (abs(residual) + (residual == 0.0))
+        return 0.5 * sign + (0.5 - self.quantile) * sign * sign
+
+    def curvature(self, residual, weight):
+        """Return that of half the absolute residual: the loss is that and a line (Hunter, Lange 2000)."""
+        return 0.5 * EpsilonInsensitive(0.0).curvature(residual, weight)
+
+    def rounded(self, width):
+        """Return a smooth loss above this one."""
+        return Rounded(0.0, 1.0 - self.quantile, self.quantile, width)
+
+
+class Rounded(NamedTuple):
+    """A loss with kinks, whose kinks are parabolas over ``width`` on both sides: for the finish, not for users.
+
+    The sum of two rounded hinges: one of slope ``above`` for residuals above epsilon, one of slope ``below`` for those
+    below -epsilon. It is above the loss with kinks by at most its value at a kink.
     """
 
     epsilon: float
+    above: float
+    below: float
     width: float
 
     def value(self, residual):
         """Return the loss of one prediction."""
         over, under = residual - self.epsilon, -residual - self.epsilon
-        parabola = (over + self.width) * (over + self.width) * (abs(over) < self.width)
-        parabola = parabola + (under + self.width) * (under + self.width) * (abs(under) < self.width)
-        return over * (over >= self.width) + under * (under >= self.width) + parabola / (4.0 * self.width)
+        parabola = self.above * (over + self.width) * (over + self.width) * (abs(over) < self.width)
+        parabola = parabola + self.below * (under + self.width) * (under + self.width) * (abs(under) < self.width)
+        lines = self.above * over * (over >= self.width) + self.below * under * (under >= self.width)
+        return lines + parabola / (4.0 * self.width)
 
     def slope(self, residual):
         """Return the derivative of the loss by the prediction."""
         over, under = residual - self.epsilon, -residual - self.epsilon
-        parabola = (over + self.width) * (abs(over) < self.width) - (under + self.width) * (abs(under) < self.width)
-        return 1.0 * (over >= self.width) - 1.0 * (under >= self.width) + parabola / (2.0 * self.width)
+        above = 1.0 * (over >= self.width) + (over + self.width) * (abs(over) < self.width) / (2.0 * self.width)
+        below = 1.0 * (under >= self.width) + (under + self.width) * (abs(under) < self.width) / (2.0 * self.width)
+        return self.above * above - self.below * below
 
     def curvature(self, residual, weight):
-        """Return that of the loss whose kinks are rounded."""
-        return EpsilonInsensitive(self.epsilon).curvature(residual, weight)
+        """Return that of the loss with kinks."""
+        return 0.5 * (self.above + self.below) * EpsilonInsensitive(self.epsilon).curvature(residual, weight)
 
 
 class SquaredEpsilonInsensitive(NamedTuple):
@@ -144,13 +176,14 @@ LOSSES = {
     "huber": Huber,
     "epsilon_insensitive": EpsilonInsensitive,
     "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
+    "quantile": Quantile,
 }
 
 
-def make_loss(name: str, epsilon: float) -> Any:
-    """Make a loss; ``epsilon`` is for those that have one."""
-    cls: Any = LOSSES[name]
-    return cls(epsilon) if cls._fields else cls()
+def make_loss(name: str, epsilon: float, quantile: float = 0.5) -> Any:
+    """Make a loss; ``epsilon`` and ``quantile`` are for those that have one."""
+    numbers, cls = {"epsilon": epsilon, "quantile": quantile}, cast(Any, LOSSES[name])
+    return cls(*(numbers[field] for field in cls._fields))
 
 
 def proximal(weight, threshold, positive):
@@ -222,6 +255,8 @@ class Objective:
         Whether nothing but the loss and the l2 penalty is there: steps need no proximal operator.
     is_least_squares : bool
         Whether the loss is the squared error.
+    has_kink : bool
+        Whether the slope of the loss jumps.
     """
 
     loss: Any
@@ -233,6 +268,7 @@ class Objective:
     l2: float = field(init=False)
     is_smooth: bool = field(init=False)
     is_least_squares: bool = field(init=False)
+    has_kink: bool = field(init=False)
 
     def __post_init__(self):
         derived = {
@@ -240,6 +276,7 @@ class Objective:
             "l2": self.alpha * (1.0 - self.l1_ratio),
             "is_smooth": self.alpha * self.l1_ratio == 0.0 and not self.positive,
             "is_least_squares": isinstance(self.loss, SquaredError),
+            "has_kink": hasattr(self.loss, "rounded"),
         }
         vars(self).update(derived)
 
@@ -264,11 +301,17 @@ class Objective:
             total += weight @ self.loss.value(residual)
         return total / block.total_weight + self.penalty(coef)
 
+    def constant(self, block: Block) -> np.ndarray | float:
+        """Return what the constant model predicts, (n_targets,): the mean of y, with a kink a quantile."""
+        if not self.fit_intercept:
+            return 0.0
+        if self.has_kink:
+            return quantile_over_rows(block.y, block.sample_weight, self.loss.quantile)
+        return mean_over_rows(block.y, block.sample_weight)
+
     def constant_value(self, block: Block) -> np.ndarray:
-        """Loss of the constant model, shape (n_targets,): the mean of y, or 0 where there is no intercept."""
-        return self.value_of_constant(
-            mean_over_rows(block.y, block.sample_weight) if self.fit_intercept else 0.0, block
-        )
+        """Loss of the constant model, shape (n_targets,)."""
+        return self.value_of_constant(self.constant(block), block)
 
     def value_of_constant(self, constant: np.ndarray | float, block: Block) -> np.ndarray:
         """Compute the loss of a model that predicts ``constant`` for every row, shape (n_targets,)."""

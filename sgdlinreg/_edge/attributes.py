@@ -127,7 +127,7 @@ def warn(model: Model, validation: Validation | None = None) -> None:
         warnings.warn(" ".join(model.advice), ConvergenceWarning, stacklevel=4)
     if validation and validation.scores[-1] < -1.0 and not model.is_worse_than_constant:
         warnings.warn(
-            f"R2 on X_val is {validation.scores[-1]:.3g} although the model fits the training data"
+            f"{validation.metric} on X_val is {validation.scores[-1]:.3g} although the model fits the training data"
             f"{validation.describe_distance()}. Validation data arrive as they are given. In a Pipeline name X_val in "
             "transform_input=['X_val']; in a TransformedTargetRegressor, which transforms y only, transform y_val.",
             UserWarning,

@@ -9,7 +9,7 @@ from sgdlinreg._core.blocks import Block
 from sgdlinreg._edge.attributes import coef_of, intercept_of, model_of
 from sgdlinreg._edge.validation import check_start
 
-OF_THE_MODEL = ("loss", "penalty", "alpha", "l1_ratio", "epsilon", "fit_intercept", "positive")
+OF_THE_MODEL = ("loss", "penalty", "alpha", "l1_ratio", "epsilon", "quantile", "fit_intercept", "positive")
 """Parameters that say which model is the best one."""
 
 

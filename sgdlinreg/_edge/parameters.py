@@ -60,6 +60,8 @@ def check_parameters(estimator: Any) -> None:
         _warn(f"penalty={estimator.penalty!r} has no effect with alpha=0.0, which is least squares. Set alpha.")
     if estimator.penalty is None and estimator.alpha != 0:
         _warn(f"alpha={estimator.alpha} has no effect with penalty=None. Set penalty, or leave alpha at 0.0.")
+    if estimator.loss != "quantile" and estimator.quantile != 0.5:
+        _warn(f"quantile={estimator.quantile} has no effect with loss={estimator.loss!r}. Set loss='quantile'.")
     if estimator.solver == "normal_equation":
         refused = "early_stopping", "warm_start"
         ignored = [name for name, default in STEP_DEFAULTS.items() if getattr(estimator, name) != default]
@@ -79,7 +81,7 @@ def objective_of(estimator: Any) -> Objective:
     """Return the objective that the parameters describe."""
     l1_ratio = {"l1": 1.0, "elasticnet": estimator.l1_ratio}.get(estimator.penalty, 0.0)
     return Objective(
-        make_loss(estimator.loss, float(estimator.epsilon)),
+        make_loss(estimator.loss, float(estimator.epsilon), float(estimator.quantile)),
         0.0 if estimator.penalty is None else float(estimator.alpha),
         bool(estimator.fit_intercept),
         float(l1_ratio),

@@ -1,16 +1,16 @@
 """What is recorded after every pass: losses, gaps, scores on validation data, and a line for the user."""
 
 import time
+from typing import Any
 
 import numpy as np
 
 from sgdlinreg._core.arrays import EPS
 from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.objective import Objective, SquaredError
+from sgdlinreg._core.objective import Objective, Quantile, SquaredError
 from sgdlinreg._core.statistics import target_statistics
 
-MEAN_SQUARE = Objective(SquaredError())
-"""Half the mean squared error, for scores."""
+SQUARED = SquaredError()
 
 
 class Validation:
@@ -20,27 +20,39 @@ class Validation:
     ----------
     block, trained_on : Block
         The validation data and the training data.
+    loss : NamedTuple
+        What is minimised. The scores are R2, but for a quantile: of that they are D2, the same with its loss.
 
     Attributes
     ----------
+    metric : str
+        Name of the score.
     scores : list of float
-        R2 after each pass, mean over the targets.
+        Scores after each pass, mean over the targets.
     error : ndarray of shape (n_targets,)
-        Mean squared error of the last model.
+        Mean squared error of the last model, or mean loss.
+    of_constant : ndarray of shape (n_targets,)
+        The error of the best constant, 0 where the validation targets are constant.
     unit : ndarray of shape (n_targets,)
-        What a fall of the error is compared with: the variance of the validation targets or, where they are constant,
-        that of the training targets.
+        What a fall of the error is compared with: ``of_constant`` or, where that is 0, the same of the training data.
     last, best : ndarray of shape (n_targets,)
-        R2 of the last model and of that of the smallest error.
+        Score of the last model and of that of the smallest error.
     best_coef : ndarray of shape (n_targets, n_features + 1)
     """
 
-    def __init__(self, block: Block, trained_on: Block):
+    def __init__(self, block: Block, trained_on: Block, loss: Any = SQUARED):
         self.block = block
         with np.errstate(over="ignore"):
             self.targets, self.train_targets = target_statistics(block), target_statistics(trained_on)
             self.rounding = EPS * np.square(self.targets.mean)
-        self.unit = np.where(self.targets.variance > 0.0, self.targets.variance, self.train_targets.variance)
+        if isinstance(loss, Quantile):
+            self.metric, self.objective, self.factor = "D2", Objective(loss), 1.0
+            self.rounding = self.objective.rounding(block)
+            self.of_constant, of_trained = map(self.objective.constant_value, (block, trained_on))
+        else:
+            self.metric, self.objective, self.factor = "R2", Objective(SQUARED), 2.0
+            self.of_constant, of_trained = self.targets.variance, self.train_targets.variance
+        self.unit = np.where(self.of_constant > 0.0, self.of_constant, of_trained)
         self.scores: list[float] = []
         self.last = np.full(block.n_targets, -np.inf)
         self.best = np.full(block.n_targets, -np.inf)
@@ -48,11 +60,11 @@ class Validation:
         self.best_coef = np.zeros((block.n_targets, block.n_features + 1))
 
     def score(self, coef: np.ndarray) -> np.ndarray:
-        """Compute R2 of each target; as in scikit-learn, of constant y 1 if predicted up to rounding, else 0."""
-        self.error = error = MEAN_SQUARE.value(coef, self.block) * 2.0
-        variance, exact = self.targets.variance, error <= self.rounding
+        """Score each target; as in scikit-learn, constant y is 1 if predicted up to rounding, else 0."""
+        self.error = error = self.objective.value(coef, self.block) * self.factor
+        unit, exact = self.of_constant, error <= self.rounding
         with np.errstate(divide="ignore", invalid="ignore"):
-            score = np.where(variance > 0.0, 1.0 - error / variance, np.where(exact, 1.0, 0.0))
+            score = np.where(unit > 0.0, 1.0 - error / unit, np.where(exact, 1.0, 0.0))
         self.last = score
         self.scores.append(float(score.mean()))
         better = error < self.least_error

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg._core.blocks import CSR, Block
-from sgdlinreg._core.objective import LOSSES, Objective, make_loss, proximal
+from sgdlinreg._core.objective import LOSSES, EpsilonInsensitive, Objective, Quantile, make_loss, proximal
 
 from ..helpers import as_csr, make_problem
 
@@ -38,7 +38,7 @@ def test_gradient_is_the_slope_of_the_value(loss, fit_intercept, sparse):
     coef = np.random.default_rng(4).standard_normal((2, 8))
     if not fit_intercept:
         coef[:, -1] = 0.0
-    objective = Objective(make_loss(loss, 0.7), alpha=0.3, fit_intercept=fit_intercept)
+    objective = Objective(make_loss(loss, 0.7, 0.2), alpha=0.3, fit_intercept=fit_intercept)
     gradient = objective.gradient(coef, block)
     for t in range(2):
         for j in range(8 if fit_intercept else 7):
@@ -53,7 +53,7 @@ def test_gradient_is_the_slope_of_the_value(loss, fit_intercept, sparse):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_slope_is_the_derivative_of_the_loss(loss):
     residual = np.linspace(-3.05, 3.05, 42)
-    loss = make_loss(loss, 0.7)
+    loss = make_loss(loss, 0.7, 0.2)
     numeric = (loss.value(residual + 1e-6) - loss.value(residual - 1e-6)) / 2e-6
     np.testing.assert_allclose(loss.slope(residual), numeric, atol=1e-8)
 
@@ -65,11 +65,39 @@ def test_slope_is_the_derivative_of_the_loss(loss):
         ("huber", lambda r: 0.5 * r**2 if abs(r) <= 0.7 else 0.7 * (abs(r) - 0.35)),
         ("epsilon_insensitive", lambda r: max(0.0, abs(r) - 0.7)),
         ("squared_epsilon_insensitive", lambda r: max(0.0, abs(r) - 0.7) ** 2),
+        ("quantile", lambda r: 0.2 * max(-r, 0.0) + 0.8 * max(r, 0.0)),
     ],
 )
 def test_losses_by_their_definition(name, theirs):
     residual = np.array([-1e6, -3.0, -0.7, -0.1, 0.0, 0.5, 0.7, 0.71, 2.0, 1e150])
-    np.testing.assert_allclose(make_loss(name, 0.7).value(residual), [theirs(r) for r in residual.tolist()])
+    np.testing.assert_allclose(make_loss(name, 0.7, 0.2).value(residual), [theirs(r) for r in residual.tolist()])
+
+
+@pytest.mark.parametrize("loss", [Quantile(0.2), EpsilonInsensitive(0.0), EpsilonInsensitive(0.7)])
+@pytest.mark.parametrize("width", [0.3, 1e-3])
+def test_rounded_kinks(loss, width):
+    residual = np.linspace(-3.05, 3.05, 1001)
+    rounded = loss.rounded(width)
+    numeric = (rounded.value(residual + 1e-7) - rounded.value(residual - 1e-7)) / 2e-7
+    np.testing.assert_allclose(rounded.slope(residual), numeric, atol=1e-4)
+    excess = rounded.value(residual) - loss.value(residual)
+    assert excess.min() > -1e-15
+    assert excess.max() <= rounded.value(rounded.epsilon) * (1.0 + 1e-15)
+    far = np.abs(np.abs(residual) - rounded.epsilon) > width
+    np.testing.assert_allclose(excess[far], 0.0, atol=1e-15)
+
+
+@pytest.mark.parametrize("quantile", [0.01, 0.2, 0.5, 0.99])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_constant_of_a_quantile_has_the_smallest_loss(weighted, quantile):
+    _, y, weight = make_problem(5, n_rows=41, n_targets=2, weighted=weighted)
+    block = block_of(np.zeros((41, 1)), y, weight)
+    objective = Objective(make_loss("quantile", 0.0, quantile))
+    others = np.array([objective.value_of_constant(value, block) for value in y])
+    np.testing.assert_allclose(objective.constant_value(block), others.min(axis=0), rtol=1e-12)
+    expected = np.quantile(y, quantile, axis=0, weights=weight, method="inverted_cdf")
+    np.testing.assert_array_equal(objective.constant(block), expected)
+    assert Objective(make_loss("quantile", 0.0, quantile), fit_intercept=False).constant(block) == 0.0
 
 
 @pytest.mark.parametrize("positive", [0.0, 1.0])

@@ -127,6 +127,9 @@ def test_wrong_data(solver, wrong):
         {"alpha": "1"},
         {"l1_ratio": 1.5},
         {"epsilon": -0.1},
+        {"quantile": 0},
+        {"quantile": 1},
+        {"quantile": "a"},
         {"fit_intercept": "yes"},
         {"positive": 2},
         {"batch_size": 0},
@@ -172,6 +175,7 @@ def test_wrong_parameters(parameters):
     ("parameters", "message"),
     [
         ({"solver": "normal_equation", "loss": "huber"}, "cannot minimise loss='huber'; use solver='numba'"),
+        ({"solver": "normal_equation", "loss": "quantile"}, "cannot minimise loss='quantile'; use solver='numba'"),
         ({"solver": "normal_equation", "early_stopping": True}, "has no epochs.*need solver='numba'"),
         ({"learning_rate": "optimal"}, "alpha must be > 0 since learning_rate is 'optimal'"),
         (

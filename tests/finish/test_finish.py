@@ -653,7 +653,7 @@ def test_last_pass_over_a_kink_is_over_the_loss_as_it_is():
     assert model.loss_curve_[-1] == pytest.approx(value_of(model, objective, X, y, weight), rel=1e-10)
 
 
-@pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
+@pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile"])
 def test_exact_fit_of_other_losses(loss):
     X, _, _ = make_problem(27, n_rows=6000)
     y = X @ np.arange(7.0) + 1.0

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, mean_pinball_loss, r2_score
 
 from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.objective import Quantile
 from sgdlinreg._loop.monitor import Validation
 
 from ..helpers import as_csr, make_problem
@@ -35,6 +36,24 @@ def test_scores_are_those_of_scikit_learn(weighted, sparse):
     assert len(set(best)) > 1
     np.testing.assert_allclose(validation.best, np.max(expected, axis=0), rtol=1e-9)
     np.testing.assert_array_equal(validation.best_coef, models[best, range(3)])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_of_a_quantile_are_d2(weighted):
+    X, y, weight = make_problem(0, n_targets=2, weighted=weighted)
+    validation = Validation(Block(X, y, weight), Block(X, y, weight), Quantile(0.2))
+    coef = np.random.default_rng(1).standard_normal((2, 8))
+    theirs = {"sample_weight": weight, "alpha": 0.2, "multioutput": "raw_values"}
+    prediction = X @ coef[:, :-1].T + coef[:, -1]
+    np.testing.assert_allclose(validation.score(coef), d2_pinball_score(y, prediction, **theirs), rtol=1e-6)
+    constant = Validation(Block(X, np.full((301, 1), 0.1)), Block(X, y[:, :1]), Quantile(0.2))
+    assert constant.score(np.append(np.zeros(7), 0.1)[None])[0] == 1.0
+    assert constant.score(np.append(np.zeros(7), 0.2)[None])[0] == 0.0
+    assert constant.unit[0] == pytest.approx(loss_of_constant(y[:, 0], 0.2))
+
+
+def loss_of_constant(y, quantile):
+    return mean_pinball_loss(y, np.full(len(y), np.quantile(y, quantile)), alpha=quantile)
 
 
 def test_constant_targets_are_scored_up_to_rounding_and_the_least_error_is_the_best():

@@ -178,7 +178,14 @@ def test_crossed_levels_in_few_passes(solver):
         assert np.mean((model.predict(X) - y) ** 2) - least < 3e-4 * np.var(y)
 
 
-FITS = [{}, {"eta0": 0.01}, {"loss": "huber"}, {"loss": "epsilon_insensitive"}, {"penalty": "l1", "alpha": 0.01}]
+FITS = [
+    {},
+    {"eta0": 0.01},
+    {"loss": "huber"},
+    {"loss": "epsilon_insensitive"},
+    {"loss": "quantile", "quantile": 0.9},
+    {"penalty": "l1", "alpha": 0.01},
+]
 FITS += [{"early_stopping": True}, {"tol": None}]
 
 

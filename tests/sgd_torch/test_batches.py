@@ -66,7 +66,7 @@ def test_rows_without_any_value():
 
 def test_a_plan_is_that_of_its_block_and_objective():
     blocks = [block_of(), block_of()]
-    equal = [Objective(make_loss(loss, 0.3)) for loss in ("huber", "epsilon_insensitive")]
+    equal = [Objective(make_loss(loss, 0.3)) for loss in ("huber", "squared_epsilon_insensitive")]
     assert equal[0] == equal[1]  # as tuples are
     kernel, plans = sgd_torch.TorchKernel(), []
     for block, objective in ((blocks[0], equal[0]), (blocks[1], equal[0]), (blocks[1], equal[1])):

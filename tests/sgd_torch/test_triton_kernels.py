@@ -57,7 +57,7 @@ def test_objectives(kernel, loss, penalty, momentum):
 @runs
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
+@pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile"])
 def test_losses_in_both_dtypes(kernel, dtype, loss):
     assert_same_path(kernel(DEVICE), block_of(dtype), objective_of(loss))
 

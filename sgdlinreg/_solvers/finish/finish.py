@@ -13,7 +13,7 @@ import numpy as np
 from sgdlinreg._core.contract import Kernel
 from sgdlinreg._core.coordinates import scaled_coordinates
 from sgdlinreg._core.measurement import Measurement
-from sgdlinreg._core.objective import EpsilonInsensitive, Objective
+from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.sampling import Sample
 from sgdlinreg._solvers.finish.conjugate_gradients import conjugate_gradients
 from sgdlinreg._solvers.finish.full_gradients import FullGradients
@@ -88,7 +88,7 @@ class Finish:
             return self._least_squares(coef, record, at_least)
         if len(coef) > 1:
             return self._each_target(coef, record)
-        if isinstance(self.objective.loss, EpsilonInsensitive):
+        if self.objective.has_kink:
             return self._with_a_kink(coef, record)
         return self._smooth(self.objective, coef, record)[:2]
 
@@ -153,7 +153,7 @@ class Finish:
 
         while go_on and not converged and width > NARROWEST * unit:
             loss = self.objective.loss.rounded(width)
-            left = loss.value(self.objective.loss.epsilon) / unit
+            left = loss.value(loss.epsilon) / unit
             coef, _, gap = self._smooth(replace(self.objective, loss=loss), coef, record_and_ask, left)
             gained, width = gap.total_fall, width * NARROWER
             converged = bool(gained.max() <= GAINED * self.tol and (gap.gap + LEFT * gained).max() <= self.tol)

@@ -44,8 +44,10 @@ def interrupted(loss: float, gap: float, n_passes: int) -> str:
 def diverged(solver: Any, block: Block, what: str) -> ValueError:
     """Return the error of a fit that diverged, with what to do about it."""
     if solver.options.eta0 == "auto":
-        other = "solver='normal_equation'" if solver.objective.is_least_squares else "a larger epsilon"
-        return ValueError(f"SGD diverged: {what}. Use {other}, or rescale X or y.")
+        closed, tube = "Use solver='normal_equation', or rescale", "Use a larger epsilon, or rescale"
+        has_epsilon = "epsilon" in solver.objective.loss._fields
+        what_to_do = closed if solver.objective.is_least_squares else tube if has_epsilon else "Rescale"
+        return ValueError(f"SGD diverged: {what}. {what_to_do} X or y.")
     return ValueError(f"SGD diverged: {what}. {stable_range(solver, block)}")
 
 

@@ -52,9 +52,9 @@ class SGD:
 
     Notes
     -----
-    With eta0="auto" columns are scaled and centred, the step is the safe one, the intercept starts at the mean of y
-    and, for squared error, the model's intercept is closed, ``b = mean y - w @ mean x``. With a float eta0 the data
-    stay as they are and every step is ``eta0`` times the gradient: no centring, no closing.
+    With eta0="auto" columns are scaled and centred, the step is the safe one, the intercept starts at the constant
+    model and, for squared error, the model's intercept is closed, ``b = mean y - w @ mean x``. With a float eta0 the
+    data stay as they are and every step is ``eta0`` times the gradient: no centring, no closing.
     """
 
     one_pass: ClassVar[bool] = False
@@ -123,7 +123,7 @@ class SGD:
             streams=data.once,
             n_steps=self.n_steps,
             start=start,
-            starts_at_mean=start is None and automatic and self.objective.fit_intercept,
+            starts_at_constant=start is None and automatic and self.objective.fit_intercept,
             seen=Reservoir(*SEEN_ROWS) if data.once else None,
         )
 
@@ -156,7 +156,7 @@ class SGD:
             go_on = monitor.record(coef, losses)
             # steps that did no better than the constant model are no start
             better = (losses <= state.constant_loss) & np.isfinite(coef).all(axis=1)
-            coef = np.where(better[:, None], coef, self._constant_model(state))
+            coef = np.where(better[:, None], coef, self._constant_model(state, state.judged_on))
             return self._finish(state, data, coef, monitor, go_on), data, True
         state, done = state.judge.after_epoch(state, losses, monitor)
         if done:
@@ -211,13 +211,12 @@ class SGD:
             np.any((size > SINGLE_RANGE) | ((size < 1.0 / SINGLE_RANGE) & (size > 0.0))) for size in products
         )
         coef = state.coef
-        if state.starts_at_mean:
-            coef = coef.copy()
-            coef[:, -1] = state.measured.targets.mean
+        if state.starts_at_constant:
+            coef = self._constant_model(state, sample.as_block())
         return replace(
             state,
             coef=coef,
-            starts_at_mean=False,
+            starts_at_constant=False,
             sample=sample,
             coordinates=coordinates,
             batch_size=batch_size,
@@ -282,11 +281,12 @@ class SGD:
         mean = 0.0 if self.objective.fit_intercept else targets.mean
         return 0.5 * (targets.variance + mean**2)
 
-    def _constant_model(self, state: State) -> np.ndarray:
-        """Return the coefficients of the constant model, (n_targets, n_features + 1)."""
+    def _constant_model(self, state: State, block: Block) -> np.ndarray:
+        """Return the coefficients of the constant model, (n_targets, n_features + 1); for a kink that of some rows."""
         coef = np.zeros_like(state.coef)
         if self.objective.fit_intercept:
-            coef[:, -1] = state.measured.targets.mean
+            mean = state.measured.targets.mean
+            coef[:, -1] = self.objective.constant(block) if self.objective.has_kink else mean
         return coef
 
     def batch_size(self, n_rows: int) -> int:

@@ -27,8 +27,8 @@ class State:
         Whether rows come once, as in partial_fit: a block is measured and stepped over at once.
     start : ndarray of shape (n_targets, n_features + 1) or None
         Where the user wants to start.
-    starts_at_mean : bool
-        Whether the intercept is still to be set to the mean of y.
+    starts_at_constant : bool
+        Whether the intercept is still to be set to that of the constant model.
     marks : list of Mark
         Earlier iterates and sums.
     average_start : Mark or None
@@ -69,7 +69,7 @@ class State:
     weight_exponent: int | None = None
     streams: bool = False
     start: np.ndarray | None = None
-    starts_at_mean: bool = False
+    starts_at_constant: bool = False
     marks: list[Mark] = field(default_factory=list)
     average_start: Mark | None = None
     n_steps: int = 0

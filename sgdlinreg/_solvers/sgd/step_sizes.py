@@ -7,7 +7,7 @@ import numpy as np
 
 from sgdlinreg._core.contract import Options
 from sgdlinreg._core.coordinates import penalty_in
-from sgdlinreg._core.objective import EpsilonInsensitive, Objective
+from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.sampling import Sample
 from sgdlinreg._solvers.sgd.schedules import ADAPTIVE_DIVISOR, SMALLEST_STEP, is_constant, step_shape
 from sgdlinreg._solvers.sgd.state import State
@@ -37,7 +37,7 @@ class StepSizes:
     def accelerates(self, state: State) -> bool:
         """Return whether the steps are full batches with a momentum of ours."""
         full_batch = state.batch_size >= state.measured.n_rows
-        smooth = not isinstance(self.objective.loss, EpsilonInsensitive)
+        smooth = not self.objective.has_kink
         return self.is_automatic and full_batch and smooth and self.options.learning_rate == "constant"
 
     def momentum(self, state: State) -> tuple[float, bool]:
@@ -95,8 +95,7 @@ class StepSizes:
         if not self.is_automatic or self.options.learning_rate != "constant":
             return None
         if state.batch_size >= state.measured.n_rows:
-            kink = isinstance(self.objective.loss, EpsilonInsensitive)
-            return Slowing(2.0, SMALLEST_STEP) if kink else None
+            return Slowing(2.0, SMALLEST_STEP) if self.objective.has_kink else None
         return None if self.objective.is_smooth else Slowing(ADAPTIVE_DIVISOR, SMALLEST_STEP)
 
     def slow_down(self, state: State, targets: np.ndarray) -> tuple[State, np.ndarray]:

@@ -20,7 +20,7 @@ losses : pointer, (n_targets,)
 coordinates : pointer, (2, n_features)
     Centre and 1 / scale of each column.
 scalars : pointer, (6,)
-    epsilon, l1, l2, momentum, positive and fit_intercept: Triton passes a Python float as float32.
+    The number of the loss, l1, l2, momentum, positive and fit_intercept: Triton passes a Python float as float32.
 progress : pointer, (n_targets,), int64
     Number of the next batch: read from memory, as ``extent`` is, so that the same launch can be replayed.
 extent : pointer, (2,), int64
@@ -30,7 +30,7 @@ partial : pointer, (n_targets, n_programs, n_features + 2)
 n_features, n_targets, batch_size, n_positions, n_batches, n_programs : int
     n_programs is the number of programs that share a batch.
 VALUE, SLOPE : constexpr
-    Value and slope of the loss, functions of an `Epsilon` and the residual.
+    Value and slope of the loss, functions of a `LossNumber` and the residual.
 PROXIMAL : constexpr
     `objective.proximal`, or None for a smooth objective.
 NESTEROV, HAS_WEIGHT : constexpr, bool
@@ -46,7 +46,7 @@ data, sizes : tuples
     (X, y, weight) and (n_features, n_targets, batch_size, n_positions).
 x, labels, weights : (ROWS, COLUMNS) in the dtype of X, (ROWS,) and (ROWS,)
     Rows of a tile, their y, and their weights, 0 where there is no row.
-epsilon : Epsilon
+parameter : LossNumber
 coef, velocity, folded : tuples of (vector, scalar)
     Of the features and of the intercept; folded are the coefficients on x.
 sums : tuple of (vector, scalar)
@@ -62,10 +62,11 @@ import triton
 import triton.language as tl
 
 
-class Epsilon(NamedTuple):
-    """What value and slope of a loss read of it inside a kernel."""
+class LossNumber(NamedTuple):
+    """What value and slope of a loss read of it inside a kernel: its number, by the names that it may have."""
 
     epsilon: float
+    quantile: float
 
 
 @triton.jit
@@ -112,12 +113,12 @@ def load_tile(data, order, number, tile, target, columns, sizes, HAS_WEIGHT: tl.
 
 
 @triton.jit
-def sum_tile(x, labels, weights, folded, epsilon, VALUE: tl.constexpr, SLOPE: tl.constexpr):
+def sum_tile(x, labels, weights, folded, parameter, VALUE: tl.constexpr, SLOPE: tl.constexpr):
     """Sum up, over the rows of a tile, the rows times their slopes, the slopes, and the losses."""
     residual = tl.sum(x * folded[0].to(x.dtype)[None, :], axis=1).to(tl.float64) + folded[1] - labels
-    slope = weights * SLOPE(epsilon, residual)
+    slope = weights * SLOPE(parameter, residual)
     features = tl.sum(x * slope.to(x.dtype)[:, None], axis=0).to(tl.float64)
-    return features, tl.sum(slope, axis=0), tl.sum(weights * VALUE(epsilon, residual), axis=0)
+    return features, tl.sum(slope, axis=0), tl.sum(weights * VALUE(parameter, residual), axis=0)
 
 
 @triton.jit
@@ -184,7 +185,7 @@ def walk(
     coef = iterate + target * (n_features + 1)
     coef_sum = coef + n_targets * (n_features + 1)
     velocity = coef_sum + n_targets * (n_features + 1)
-    epsilon = Epsilon(tl.load(scalars))
+    parameter = LossNumber(tl.load(scalars), tl.load(scalars))
     scaling = load_vector(coordinates, columns, n_features), load_vector(coordinates + n_features, columns, n_features)
     w, b = load_coef(coef, columns, n_features)
     v, u = load_coef(velocity, columns, n_features)
@@ -200,7 +201,7 @@ def walk(
         next_x, next_labels, next_weights = load_tile(
             data, order, following // TILES, following % TILES, target, columns, sizes, HAS_WEIGHT, ROWS
         )
-        tile_sums = sum_tile(x, labels, weights, (folded, intercept), epsilon, VALUE, SLOPE)
+        tile_sums = sum_tile(x, labels, weights, (folded, intercept), parameter, VALUE, SLOPE)
         features, slope_sum, loss_sum = features + tile_sums[0], slope_sum + tile_sums[1], loss_sum + tile_sums[2]
         if now % TILES == TILES - 1:
             number = now // TILES
@@ -249,14 +250,14 @@ def sum_up(
     number, n_positions = tl.load(progress + target), tl.load(extent + 1)
     data, sizes = (X, y, weight), (n_features, n_targets, batch_size, n_positions)
     partial += (target * n_programs + program) * (n_features + 2)
-    epsilon = Epsilon(tl.load(scalars))
+    parameter = LossNumber(tl.load(scalars), tl.load(scalars))
     coef = load_coef(iterate + target * (n_features + 1), columns, n_features)
     scaling = load_vector(coordinates, columns, n_features), load_vector(coordinates + n_features, columns, n_features)
     folded = fold(coef, scaling)
     features, slope_sum, loss_sum = tl.zeros_like(coef[0]), tl.zeros_like(coef[1]), tl.zeros_like(coef[1])
     for tile in range(program, TILES, n_programs):
         x, labels, weights = load_tile(data, order, number, tile, target, columns, sizes, HAS_WEIGHT, ROWS)
-        tile_sums = sum_tile(x, labels, weights, folded, epsilon, VALUE, SLOPE)
+        tile_sums = sum_tile(x, labels, weights, folded, parameter, VALUE, SLOPE)
         features, slope_sum, loss_sum = features + tile_sums[0], slope_sum + tile_sums[1], loss_sum + tile_sums[2]
     store_coef(partial, (features, slope_sum), columns, n_features)
     tl.store(partial + n_features + 1, loss_sum)

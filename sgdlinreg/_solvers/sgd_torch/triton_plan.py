@@ -94,8 +94,8 @@ class TritonPlan(Plan):
         self.of_sums = constants_of_sums(objective.loss, weight is not None, self.tile)
         self.data = block.X, block.y, block.y if weight is None else weight
         self.sizes = block.n_features, n_targets, batch_size
-        epsilon = getattr(objective.loss, "epsilon", 0.0)
-        scalars = [epsilon, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept]
+        number = objective.loss[0] if objective.loss else 0.0
+        scalars = [number, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept]
         self.scalars = torch.tensor(scalars, dtype=torch.float64, device=self.device)
         self.is_shared = batch_size * block.n_features * block.dtype.itemsize >= SHARED_BYTES
         if self.is_shared:  # replayed launches always see the same memory
