@@ -8,6 +8,9 @@ Parts:
 - random: N random problems with weights, targets and penalties. How often `optimality_gap_` is right, how many fits are
   more than tol away without a warning, and the ten worst.
 - losses: other losses than the squared error, and l2; epsilon is a tenth of y's standard deviation.
+- quantile: the quantiles 0.1, 0.5 and 0.9. Largest relative distance of the loss from that of the linear programme,
+  which HiGHS solves, what `optimality_gap_` said there in the same unit, and how far the fraction of rows at or below
+  the predictions is from the quantile; for up to 5000 rows also the distance and seconds of QuantileRegressor.
 - dependent: the closed form on N random problems with columns that depend on each other, exactly or up to rounding. How
   often training R2 by predict is below that of LinearRegression, and of scipy's lstsq on scaled columns, by more than
   1e-6, in float32 1e-5, and by how much at most.
@@ -26,9 +29,10 @@ from contenders import CONTENDERS, usable
 from measuring import CUTOFF, Timing, best_r2, choose, fit_clock, in_turn, make_parser, r2_of, run_parts
 from scipy import sparse
 from scipy.linalg import lstsq
-from scipy.optimize import minimize
+from scipy.optimize import linprog, minimize
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, QuantileRegressor
+from sklearn.metrics import mean_pinball_loss
 
 from sgdlinreg import MiniBatchSGDRegressor
 
@@ -39,6 +43,9 @@ SLOW = 60.0  # seconds: of a contender that takes longer, one seed is fitted
 VISIBLE = 1e-10  # gaps below it are not compared: rounding has a part in them
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the rounded kink, in standard deviations of y
 BATCHES = (1, 8, 32, 256, 4096, "full")
+QUANTILES = (0.1, 0.5, 0.9)
+ROWS = (4_000, 10_000, None)  # of the part quantile; None: all
+PROGRAMME_ROWS = 5_000  # up to so many rows QuantileRegressor is fitted, too
 EPOCHS = 8  # of fits by steps alone that compare two orders of the rows
 
 
@@ -242,6 +249,44 @@ def losses(args):
                 yield row | {"relative_gap": max(value(one.predict(X), one.coef_) for one in fits) / best - 1.0}
 
 
+def quantile(args):
+    """Compare quantiles with the optimum of the linear programme."""
+    for name in problems.chosen(args, ("growing noise", "diabetes", "california_housing")):
+        X, y = problems.draw(name, most_rows=args.most_rows)
+        for n_rows in sorted({min(n or len(y), len(y)) for n in ROWS}):
+            for share in QUANTILES:
+                about = {"problem": name, "n_rows": n_rows, "quantile": share}
+                yield from (about | row for row in quantile_rows(args, X[:n_rows], y[:n_rows], share))
+
+
+def quantile_rows(args, X, y, share):
+    """Give a row for each contender."""
+    best = smallest_pinball_loss(X, y, share)
+    unit = mean_pinball_loss(y, np.full(len(y), np.quantile(y, share)), alpha=share)
+    about = {"loss": "quantile", "quantile": share}
+    makers = {
+        (solver, seed): ours(args, solver, seed, **about) for solver in args.solvers for seed in range(args.seeds)
+    }
+    if len(y) <= PROGRAMME_ROWS:
+        makers["QuantileRegressor", 0] = partial(QuantileRegressor, quantile=share, alpha=0.0, solver="highs")
+    fits = in_turn({who: fit_clock(make, X, y) for who, make in makers.items()}, 1)
+    for who in dict.fromkeys(who for who, _ in fits):
+        found = [one for (whose, _), one in fits.items() if whose == who]
+        predictions = [one.result.model.predict(X) for one in found]
+        gaps = [mean_pinball_loss(y, one, alpha=share) / best - 1.0 for one in predictions]
+        said = getattr(found[int(np.argmax(gaps))].result.model, "optimality_gap_", math.nan) * unit / best
+        row = {"solver": who, "relative_gap": max(gaps), "said": said}
+        row["coverage_error"] = max(abs(np.mean(y <= one) - share) for one in predictions)
+        row["n_iter"] = max(one.result.n_iter or 0 for one in found)
+        yield row | {"seconds": median(one.median for one in found)}
+
+
+def smallest_pinball_loss(X, y, share):
+    """Return the smallest mean pinball loss: the optimum of the dual linear programme, by HiGHS."""
+    Z = np.column_stack([(X - X.mean(axis=0)) / X.std(axis=0), np.ones(len(y))])
+    return -linprog(-y / len(y), A_eq=Z.T, b_eq=np.zeros(Z.shape[1]), bounds=(share - 1.0, share), method="highs").fun
+
+
 def invariance(args):
     """Fit what must not matter: R2 that is missing, or the change of predictions in standard deviations of y."""
     for name in problems.chosen(args, [*problems.REAL, "curve"]):
@@ -316,7 +361,7 @@ def predictions_of_lstsq(X, y):
 PARTS = {
     "real": lambda args: compare(args, problems.REAL, args.others, ("dense",)),
     "hard": lambda args: compare(args, problems.HARD, (), args.forms),
-    **{part.__name__: part for part in (random, losses, dependent, invariance)},
+    **{part.__name__: part for part in (random, losses, quantile, dependent, invariance)},
 }
 
 

@@ -77,12 +77,20 @@ def curve(rng, n_rows):
     return X, X[:, 0] + 0.03 * X[:, 0] ** 2 + rng.standard_normal(n_rows)
 
 
+def growing_noise(rng, n_rows):
+    """Draw 20 columns and noise whose deviation grows with the first: lines for different quantiles spread."""
+    X = rng.standard_normal((n_rows, 20))
+    signal = 1.0 + X @ np.random.default_rng(99).standard_normal(20)
+    return X, signal + (0.5 + np.abs(X[:, 0])) * rng.standard_normal(n_rows)
+
+
 SYNTHETIC = {  # what draws a problem, of a generator and a number of rows, and how many these are
     "textbook": (lambda rng, n_rows: datasets.make_linear(n_rows, random_state=rng), 100_000),
     "sensor": (lambda rng, n_rows: datasets.make_sensor_readings(n_rows, random_state=rng)[:2], 1_000_000),
     "sparse-onehot": (one_hot, 100_000),
     "tfidf": (tfidf, 23_000),
     "curve": (curve, 1_000_000),
+    "growing noise": (growing_noise, 100_000),
 }
 
 
