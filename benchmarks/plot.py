@@ -2,7 +2,7 @@
 
 docs/images/epochs.png, cost.png and suboptimality.png are drawn from the results of the parts of `speed.py` with these
 names: nanoseconds a row in an epoch against features, those of whole fits against rows, and R2 that is missing against
-seconds.
+seconds. docs/images/quantiles.png is drawn from the example in docs/quantile.rst.
 """
 
 import argparse
@@ -12,6 +12,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from sgdlinreg import MiniBatchSGDRegressor
 
 RESULTS = Path(__file__).parent / "results"
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -115,6 +117,22 @@ def cost(rows):
     return figure
 
 
+def quantiles():
+    """Draw lines for three quantiles of data whose noise grows."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 10, 2000)
+    y = 2 + x + (0.5 + 0.5 * x) * rng.standard_normal(2000)
+    figure, one = plt.subplots(figsize=(6, 4), layout="constrained")
+    one.plot(x, y, ".", color="0.7", markersize=3, zorder=0)
+    for quantile, color, line in ((0.9, "#D55E00", "--"), (0.5, "#000000", "-"), (0.1, "#0072B2", "-.")):
+        model = MiniBatchSGDRegressor(loss="quantile", quantile=quantile, random_state=0).fit(x[:, None], y)
+        ends = np.array([0.0, 10.0])
+        one.plot(ends, model.predict(ends[:, None]), line, color=color, linewidth=2, label=f"quantile={quantile}")
+    one.set(xlabel="x", ylabel="y")
+    one.legend(loc="upper left")
+    return figure
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of CSV files (default: results)")
@@ -122,9 +140,12 @@ def main():
     args = parser.parse_args()
     plt.switch_backend("Agg")
     args.images.mkdir(parents=True, exist_ok=True)
-    for draw in (epochs, suboptimality, cost):
-        with (args.results / f"{draw.__name__}.csv").open(newline="") as file:
-            figure = draw(list(csv.DictReader(file)))
+    for draw in (epochs, suboptimality, cost, quantiles):
+        if draw is quantiles:
+            figure = draw()
+        else:
+            with (args.results / f"{draw.__name__}.csv").open(newline="") as file:
+                figure = draw(list(csv.DictReader(file)))
         figure.savefig(args.images / f"{draw.__name__}.png", dpi=110, metadata={"Software": None})
         print(args.images / f"{draw.__name__}.png")
 
