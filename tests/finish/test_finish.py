@@ -353,8 +353,8 @@ def test_start_better_than_the_constant_model_goes_straight_to_the_finish(solver
         {"tol": None, "max_iter": 3},
         {"eta0": 0.01},
         {"early_stopping": True},
-        {"penalty": "l1", "alpha": 1e-3},
-        {"positive": True},
+        {"early_stopping": True, "penalty": "l1", "alpha": 1e-3},
+        {"early_stopping": True, "positive": True},
     ],
     ids=str,
 )

@@ -18,8 +18,9 @@ from sgdlinreg._core.sampling import Sample
 from sgdlinreg._solvers.finish.conjugate_gradients import conjugate_gradients
 from sgdlinreg._solvers.finish.full_gradients import FullGradients
 from sgdlinreg._solvers.finish.gap import GAINED, Gap, Record
-from sgdlinreg._solvers.finish.lbfgs import limited_memory_bfgs
-from sgdlinreg._solvers.finish.preconditioner import IDENTITY, make_preconditioner
+from sgdlinreg._solvers.finish.lbfgs import Preconditioned, limited_memory_bfgs
+from sgdlinreg._solvers.finish.preconditioner import IDENTITY, MAX_COLUMNS, make_preconditioner
+from sgdlinreg._solvers.finish.proximal import Parts
 
 FIRST_WIDTH, NARROWER = 0.1, 1.0 / 3.0
 """A kink is rounded over this fraction of the loss of the constant model first, then over a third as much each time."""
@@ -84,7 +85,7 @@ class Finish:
         coef : ndarray of shape (n_targets, n_features + 1)
         converged : bool
         """
-        if self.objective.is_least_squares:
+        if self.objective.is_least_squares and self.objective.is_smooth:
             return self._least_squares(coef, record, at_least)
         if len(coef) > 1:
             return self._each_target(coef, record)
@@ -107,7 +108,7 @@ class Finish:
     def _each_target(self, coef, record):
         """Minimise each target for itself, as curvatures and scales of other losses than the squared error differ."""
         coef = coef.copy()
-        losses, _ = self._gradients(self.objective).full_gradient(self.coordinates.to_scaled(coef))
+        losses = self._losses(coef)
         gaps = np.divide(losses, self.unit, out=np.zeros_like(losses), where=self.unit > 0.0)  # at most that
         go_on, converged = record(coef, losses, gaps), True
         for t in range(len(coef)):
@@ -131,12 +132,13 @@ class Finish:
         return Finish(data, self.kernel, self.objective, self.measured, sample, self.unit[t : t + 1], self.tol)
 
     def _smooth(self, objective, coef, record, left=0.0) -> tuple[np.ndarray, bool, Gap]:
-        """Minimise a smooth objective, to whose gap ``left`` is added; return also the gap."""
-        gradients, preconditioner = self._gradients(objective), self._preconditioner(objective, coef)
-        gap = Gap(self.unit, self.tol, preconditioner, certifies=False)
-        start = self.coordinates.to_scaled(coef)
-        record = self._on_the_data(record, left)
-        found, converged = limited_memory_bfgs(gradients, preconditioner, start, gap, record)
+        """Minimise an objective whose loss is smooth, to whose gap ``left`` is added; return also the gap."""
+        preconditioner = self._preconditioner(objective, coef)
+        make_variables = Preconditioned if objective.is_smooth else Parts
+        variables = make_variables(self._gradients(objective), preconditioner, self.coordinates.to_scaled(coef))
+        tol = self.tol if objective.is_smooth or variables.certifies else GAINED * self.tol  # it says less at bounds
+        gap = Gap(self.unit, tol, preconditioner, variables.certifies)
+        found, converged = limited_memory_bfgs(variables, gap, self._on_the_data(record, left))
         return self.coordinates.to_raw(found), converged, gap
 
     def _with_a_kink(self, coef, record):
@@ -156,12 +158,16 @@ class Finish:
             left = loss.value(loss.epsilon) / unit
             coef, _, gap = self._smooth(replace(self.objective, loss=loss), coef, record_and_ask, left)
             gained, width = gap.total_fall, width * NARROWER
-            converged = bool(gained.max() <= GAINED * self.tol and (gap.gap + LEFT * gained).max() <= self.tol)
+            converged = bool(gained.max() <= GAINED * gap.tol and (gap.gap + LEFT * gained).max() <= gap.tol)
         if not go_on:
             return coef, False
-        losses, _ = self._gradients(self.objective).full_gradient(self.coordinates.to_scaled(coef))
-        record(coef, losses, gap.gap + LEFT * gained)
+        record(coef, self._losses(coef), gap.gap + LEFT * gained)
         return coef, converged
+
+    def _losses(self, coef) -> np.ndarray:
+        """Return the objective at some coefficients, (n_targets,), by a pass."""
+        losses, _ = self._gradients(self.objective).full_gradient(self.coordinates.to_scaled(coef))
+        return losses + self.objective.l1 * np.abs(coef[:, :-1]).sum(axis=1)
 
     def _gradients(self, objective) -> FullGradients:
         varies = ~(self.measured.columns.constant & self.objective.fit_intercept)
@@ -169,6 +175,8 @@ class Finish:
 
     def _preconditioner(self, objective, coef):
         if not self.unit.any():  # there is nothing to gain, and curvatures of residuals next to 0 overflow
+            return IDENTITY
+        if not objective.is_smooth and len(self.measured.columns.mean) > MAX_COLUMNS:  # it says nothing beyond them
             return IDENTITY
         return make_preconditioner(self.sample, self.measured.columns, self.coordinates, objective, coef)
 

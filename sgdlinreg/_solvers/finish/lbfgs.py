@@ -1,4 +1,6 @@
-"""Smooth losses by SciPy's L-BFGS-B in preconditioned coordinates."""
+"""Losses without a kink by SciPy's L-BFGS-B."""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -11,43 +13,84 @@ CORRECTIONS = 20
 """Earlier gradients that L-BFGS-B keeps."""
 
 
+class Evaluated(NamedTuple):
+    """An objective at some variables, after a pass.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (1, n_features + 1)
+        Scaled coefficients.
+    losses, decrement : ndarray of shape (1,)
+        The objective, and twice what the gradient says that is missing.
+    slope : ndarray
+        The gradient by the variables.
+    """
+
+    coef: np.ndarray
+    losses: np.ndarray
+    decrement: np.ndarray
+    slope: np.ndarray
+
+
+class Preconditioned:
+    """Variables of a smooth objective of one target: from the start, in units of the root of the preconditioner."""
+
+    bounds, certifies = None, False
+
+    def __init__(self, gradients: FullGradients, preconditioner: Preconditioner, start: np.ndarray):
+        self.gradients, self.preconditioner, self.start = gradients, preconditioner, start
+        self.first = np.zeros(start.size)
+
+    def evaluate(self, variables: np.ndarray) -> Evaluated:
+        """Return the objective at some variables, by a pass."""
+        coef = self.start + self.preconditioner.apply(variables[None], power=1)
+        losses, gradient = self.gradients.full_gradient(coef)
+        slope = self.preconditioner.apply(gradient, power=1)[0]
+        return Evaluated(coef, losses, self.preconditioner.along(gradient)[1], slope)
+
+
 class _Done(Exception):
     """Ends a minimisation by SciPy."""
 
 
-def limited_memory_bfgs(
-    gradients: FullGradients, preconditioner: Preconditioner, coef: np.ndarray, gap: Gap, record: Record
-) -> tuple[np.ndarray, bool]:
-    """Minimise a smooth objective of one target; each evaluation is a pass.
+def limited_memory_bfgs(variables: Any, gap: Gap, record: Record) -> tuple[np.ndarray, bool]:
+    """Minimise an objective of one target; each evaluation is a pass.
 
-    Parameters and what is returned are those of `conjugate_gradients`, with n_targets 1.
+    Parameters
+    ----------
+    variables : Preconditioned or Parts
+    gap : Gap
+    record : callable
+
+    Returns
+    -------
+    coef : ndarray of shape (1, n_features + 1)
+    converged : bool
     """
-    start, best, lowest, converged = coef, coef, np.full(1, np.inf), False
+    best: Any = None
+    lowest, converged = np.full(1, np.inf), False
 
-    def objective(variables):
+    def objective(values):
         nonlocal best, lowest, converged
-        here = start + preconditioner.apply(variables[None], power=1)
-        losses, gradient = gradients.full_gradient(here)
-        decrement = preconditioner.along(gradient)[1]
-        if lowest == np.inf:
-            gap.at(decrement)
-        elif losses < lowest:
-            gap.after(lowest - losses, decrement)
-        if losses < lowest:
-            best, lowest = here, losses
-        go_on = record(best, lowest, gap.gap)
+        here = variables.evaluate(values)
+        if best is None:
+            gap.at(here.decrement)
+        elif here.losses < lowest:
+            gap.after(lowest - here.losses, here.decrement)
+        if best is None or here.losses < lowest:
+            best, lowest = (values.copy(), here.coef), here.losses
+        go_on = record(best[1], lowest, gap.gap)
         converged = gap.is_small
         if converged or not go_on or gap.is_exhausted:
             raise _Done
-        slope = preconditioner.apply(gradient, power=1)[0]
-        return losses[0] * gap.inverse_unit[0], slope * gap.inverse_unit[0]
+        return here.losses[0] * gap.inverse_unit[0], here.slope * gap.inverse_unit[0]
 
     options = {"maxcor": CORRECTIONS, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
     try:
-        minimize(objective, np.zeros(coef.size), jac=True, method="L-BFGS-B", options=options)
-        losses, gradient = gradients.full_gradient(best)  # SciPy found nothing lower
-        record(best, losses, gap.at_the_end(preconditioner.along(gradient)[1]))
+        minimize(objective, variables.first, jac=True, method="L-BFGS-B", bounds=variables.bounds, options=options)
+        here = variables.evaluate(best[0])  # SciPy found nothing lower
+        record(here.coef, here.losses, gap.at_the_end(here.decrement))
         converged = bool(gap.gap.max() <= gap.tol)
     except _Done:
         pass
-    return best, converged
+    return best[1], converged

@@ -40,12 +40,15 @@ class Preconditioner:
         e, for what is orthogonal to all vectors.
     blind : bool
         Whether singular values lie between rounding and the floor: directions in which much may be missing unseen.
+    is_full : bool
+        Whether there is a singular value for each column, and none was raised.
     """
 
     vectors: np.ndarray
     roots: np.ndarray
     other: float = 1.0
     blind: bool = False
+    is_full: bool = False
 
     @property
     def is_matrix(self) -> bool:
@@ -127,7 +130,8 @@ def make_preconditioner(
     raised = np.where(known_zero, largest, np.maximum(values, FLOOR * largest))
     blind = bool(np.any(small & (values > sample.eps * rounding)))
     other = np.sqrt(average) if average else largest
-    return Preconditioner(vectors, 1.0 / np.sqrt(raised**2 + average), 1.0 / other, blind)
+    is_full = len(values) == Z.shape[1] and not small.any()
+    return Preconditioner(vectors, 1.0 / np.sqrt(raised**2 + average), 1.0 / other, blind, is_full)
 
 
 def _weighted_rows(sample, columns, coordinates, objective, coef) -> tuple[np.ndarray, np.ndarray]:

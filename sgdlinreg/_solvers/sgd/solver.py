@@ -69,7 +69,7 @@ class SGD:
         self.widens = False
         self.sums_first = self.step_sizes.is_automatic
         steps_alone = not self.sums_first or options.tol is None or options.early_stopping
-        self.has_finish = objective.is_smooth and not steps_alone
+        self.has_finish = not steps_alone
 
     def place(self, block):
         """Bring X to where the kernel measures it, with weights in the unit of the first block.

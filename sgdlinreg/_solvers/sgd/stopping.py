@@ -13,8 +13,6 @@ from sgdlinreg._solvers.sgd.state import State
 
 WORSE = 1.01
 """A model is told to be worse than the constant one from here on: data without signal give a little above 1."""
-AUTOMATIC = 0.25
-"""Fraction of tol by which steps of automatic size must make progress: they are the more cautious ones."""
 
 
 class Progress:
@@ -44,11 +42,6 @@ class Progress:
         self.in_a_row = (self.in_a_row + 1) * still
         return self.in_a_row >= self.n_iter_no_change
 
-    def start_again(self, losses: np.ndarray, targets: np.ndarray) -> None:
-        """Forget the best loss of some targets: accelerated steps overshot it, and come back to it later."""
-        self.best = np.where(targets, losses, self.best)
-        self.in_a_row[targets] = 0
-
     def go_on(self, targets: np.ndarray) -> None:
         """Start counting again for some targets."""
         self.in_a_row[targets] = 0
@@ -69,13 +62,12 @@ class Judge:
         options = solver.options
         self.solver, self.block = solver, block
         self.divergence = Divergence(solver, block, start)
-        self.unit = (AUTOMATIC if solver.step_sizes.is_automatic else 1.0) * self.divergence.constant_loss
+        self.unit = self.divergence.constant_loss
         constant = solver.objective.fit_intercept & (target_statistics(block).variance == 0.0)
         self.rounding = np.where(constant, self.divergence.rounding, 0.0)  # there is no unit: steps could go on to 0
         self.progress = Progress(options.tol, options.n_iter_no_change, block.n_targets)
         self.stopped = np.zeros(block.n_targets, dtype=bool)
         self.coef = np.zeros((block.n_targets, block.n_features + 1))
-        self.before = np.full(block.n_targets, np.inf)
 
     def after_epoch(self, state: State, losses: np.ndarray, monitor: Any) -> tuple[State, bool]:
         """Return the state after an epoch, perhaps with smaller steps, and whether the fit is done.
@@ -89,22 +81,18 @@ class Judge:
         self.divergence.check(monitor.n_passes + 1, losses, model)
         self.coef, self.losses = np.where(self.stopped[:, None], self.coef, model), losses
         go_on = monitor.record(self.coef, losses)
-        stalled = self._stalled(state, losses, monitor)
+        stalled = self._stalled(losses, monitor)
         can_fall = losses > self.rounding
         state, slower = self.solver.step_sizes.slow_down(state, stalled & ~self.stopped & can_fall)
         self.progress.go_on(slower)
         self.stopped |= stalled & ~slower
         return state, not go_on or bool(self.stopped.all())
 
-    def _stalled(self, state, losses, monitor) -> np.ndarray:
+    def _stalled(self, losses, monitor) -> np.ndarray:
         at_least = np.maximum(losses, self.rounding)
         if self.solver.options.early_stopping:
             error, unit = monitor.validation.error, monitor.validation.unit
             return self.progress.has_stalled(np.where(unit > 0.0, error, at_least), unit)
-        if self.solver.step_sizes.accelerates(state):
-            rose = losses > self.before + (self.progress.tol or 0.0) * self.unit
-            self.progress.start_again(losses, rose)
-        self.before = losses
         return self.progress.has_stalled(at_least, self.unit)
 
     @property
