@@ -68,7 +68,7 @@ def limited_memory_bfgs(variables: Any, gap: Gap, record: Record) -> tuple[np.nd
     converged : bool
     """
     best: Any = None
-    lowest, converged = np.full(1, np.inf), False
+    lowest, fallen, converged = np.full(1, np.inf), -np.inf, False
 
     def objective(values):
         nonlocal best, lowest, converged
@@ -87,7 +87,10 @@ def limited_memory_bfgs(variables: Any, gap: Gap, record: Record) -> tuple[np.nd
 
     options = {"maxcor": CORRECTIONS, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
     try:
-        minimize(objective, variables.first, jac=True, method="L-BFGS-B", bounds=variables.bounds, options=options)
+        while gap.total_fall.max() > fallen:  # at bounds it may jam, and starts again
+            fallen = np.inf if variables.bounds is None else gap.total_fall.max()
+            first = variables.first if best is None else best[0]
+            minimize(objective, first, jac=True, method="L-BFGS-B", bounds=variables.bounds, options=options)
         here = variables.evaluate(best[0])  # SciPy found nothing lower
         record(here.coef, here.losses, gap.at_the_end(here.decrement))
         converged = bool(gap.gap.max() <= gap.tol)

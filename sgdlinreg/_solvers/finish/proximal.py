@@ -1,8 +1,8 @@
 """Objectives with an l1 penalty, or with coefficients >= 0: smooth ones of variables that must not be negative.
 
 The variables are the positive and the negative parts of the scaled coefficients, of which the l1 penalty is a linear
-function. L-BFGS-B keeps them at their bound exactly; proximal gradients with acceleration (FISTA) end at the same zeros,
-in two to four times as many passes.
+function. L-BFGS-B keeps them at their bound exactly. Accelerated proximal gradients (FISTA) took two to four times as
+many passes on collinear data.
 """
 
 import numpy as np
@@ -59,8 +59,8 @@ class Parts:
     def _by_curvature(self, coef, gradient) -> float:
         """Return what is missing where the curvature is the inverse of the preconditioner, at most.
 
-        For every subgradient s that holds but for ``cost``, ``F* >= F - cost - 0.5 * s @ P @ s``. Each coefficient takes
-        the cheaper one of two: that where it is, and that of 0.
+        For every subgradient s that holds but for ``cost``, ``F* >= F - cost - 0.5 * s @ P @ s``. Each coefficient
+        takes the cheaper one of two: that where it is, and that of 0.
         """
         weights, slope = coef[:-1], gradient[:-1]
         at_zero = -proximal(-slope, self.l1, self.positive)
