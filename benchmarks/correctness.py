@@ -14,6 +14,9 @@ Parts:
 - dependent: the closed form on N random problems with columns that depend on each other, exactly or up to rounding. How
   often training R2 by predict is below that of LinearRegression, and of scipy's lstsq on scaled columns, by more than
   1e-6, in float32 1e-5, and by how much at most.
+- constrained: an l1 penalty, elastic net and coefficients >= 0 for every loss on N random problems. The largest
+  distance from the optimum, in units of the loss of the constant model, fits that are more than 1e-4 away without a
+  warning, warnings, and coefficients above 1e-6 of the largest in one of both supports. Then 300 x 5000 beside Lasso.
 - invariance: what must not matter: batch size, dtype, units, offsets, the order of the rows.
 """
 
@@ -23,6 +26,7 @@ from itertools import product
 from statistics import median
 from typing import NamedTuple
 
+import constrained as bounded
 import numpy as np
 import problems
 from contenders import CONTENDERS, usable
@@ -31,7 +35,7 @@ from scipy import sparse
 from scipy.linalg import lstsq
 from scipy.optimize import linprog, minimize
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression, QuantileRegressor
+from sklearn.linear_model import Lasso, LinearRegression, QuantileRegressor
 from sklearn.metrics import mean_pinball_loss
 
 from sgdlinreg import MiniBatchSGDRegressor
@@ -46,6 +50,7 @@ BATCHES = (1, 8, 32, 256, 4096, "full")
 QUANTILES = (0.1, 0.5, 0.9)
 ROWS = (4_000, 10_000, None)  # of the part quantile; None: all
 PROGRAMME_ROWS = 5_000  # up to so many rows QuantileRegressor is fitted, too
+CLOSE = 1e-4  # distance from the optimum, in units of the loss of the constant model
 EPOCHS = 8  # of fits by steps alone that compare two orders of the rows
 
 
@@ -287,6 +292,52 @@ def smallest_pinball_loss(X, y, share):
     return -linprog(-y / len(y), A_eq=Z.T, b_eq=np.zeros(Z.shape[1]), bounds=(share - 1.0, share), method="highs").fun
 
 
+def constrained(args):
+    """Compare every loss with l1, elastic net and coefficients >= 0 with the optimum, and a wide problem with Lasso."""
+    found = {}
+    for seed in range(args.first_seed, args.first_seed + args.random):
+        problem = bounded.draw(seed)
+        coef, intercept = bounded.optimum(problem)
+        best, form = problem.value(coef, intercept), args.forms[seed // 12 % len(args.forms)]
+        scale = np.sqrt(problem.share @ (problem.X - problem.share @ problem.X) ** 2)
+        for solver in args.solvers:
+            make = ours(args, solver, seed, **problem.parameters)
+            _, fit = form_clock(make, problem.X, problem.y, problem.share, form)()
+            missing = (problem.value(fit.model.coef_, fit.model.intercept_) - best) / problem.unit
+            supports = [np.abs(it) * scale > 1e-6 * (np.abs(it) * scale).max() for it in (fit.model.coef_, coef)]
+            warned = any(issubclass(it.category, ConvergenceWarning) for it in fit.warnings)
+            row = missing, warned, (supports[0] != supports[1]).sum(), supports[1].sum(), fit.model.n_iter_
+            found.setdefault((problem.loss, problem.penalty, solver), []).append(row)
+    for (loss, penalty, solver), rows in sorted(found.items()):
+        missing, warned, differ, size, n_iter = map(np.array, zip(*rows, strict=True))
+        row = {"objective": f"{loss}, {penalty}", "solver": solver, "problems": len(rows), "missing": missing.max()}
+        row |= {"lowest": missing.min(), "silent": int((~warned & (missing > CLOSE)).sum()), "warnings": warned.sum()}
+        yield row | {"support": size.sum(), "differ": differ.sum(), "n_iter": n_iter.max()}
+    yield from wide(args)
+
+
+def wide(args, n_rows=300, n_features=5000, alpha=0.1):
+    """Compare many more columns than rows with Lasso, in turns."""
+    for seed in range(args.first_seed, args.first_seed + min(args.seeds, 3)):
+        rng = np.random.default_rng(seed)
+        X, coef = rng.standard_normal((n_rows, n_features)), np.zeros(n_features)
+        coef[:10] = 3.0 * rng.standard_normal(10)
+        y = X @ coef + rng.standard_normal(n_rows)
+        makers = {solver: ours(args, solver, seed, penalty="l1", alpha=alpha) for solver in args.solvers}
+        makers["Lasso"] = partial(Lasso, alpha)
+        turns = in_turn({name: fit_clock(make, X, y) for name, make in makers.items()}, 5)
+        best = Lasso(alpha, tol=1e-10, max_iter=100_000).fit(X, y)
+
+        def value(model, X=X, y=y):
+            return 0.5 * np.square(model.predict(X) - y).mean() + alpha * np.abs(model.coef_).sum()
+
+        for name, one in turns.items():
+            model = one.result.model
+            row = {"solver": name, "missing": (value(model) - value(best)) / (0.5 * y.var()), "n_iter": model.n_iter_}
+            row |= {"nonzero": np.count_nonzero(model.coef_), "of": np.count_nonzero(best.coef_)}
+            yield row | {"seconds": one.median, "over_lasso": one.over(turns["Lasso"])}
+
+
 def invariance(args):
     """Fit what must not matter: R2 that is missing, or the change of predictions in standard deviations of y."""
     for name in problems.chosen(args, [*problems.REAL, "curve"]):
@@ -361,7 +412,7 @@ def predictions_of_lstsq(X, y):
 PARTS = {
     "real": lambda args: compare(args, problems.REAL, args.others, ("dense",)),
     "hard": lambda args: compare(args, problems.HARD, (), args.forms),
-    **{part.__name__: part for part in (random, losses, quantile, dependent, invariance)},
+    **{part.__name__: part for part in (random, losses, quantile, dependent, constrained, invariance)},
 }
 
 
