@@ -22,13 +22,15 @@ class Evaluated(NamedTuple):
         Scaled coefficients.
     losses, decrement : ndarray of shape (1,)
         The objective, and twice what the gradient says that is missing.
+    value : float
     slope : ndarray
-        The gradient by the variables.
+        The objective of the variables, which may be above that of the coefficients, and its gradient.
     """
 
     coef: np.ndarray
     losses: np.ndarray
     decrement: np.ndarray
+    value: float
     slope: np.ndarray
 
 
@@ -46,7 +48,7 @@ class Preconditioned:
         coef = self.start + self.preconditioner.apply(variables[None], power=1)
         losses, gradient = self.gradients.full_gradient(coef)
         slope = self.preconditioner.apply(gradient, power=1)[0]
-        return Evaluated(coef, losses, self.preconditioner.along(gradient)[1], slope)
+        return Evaluated(coef, losses, self.preconditioner.along(gradient)[1], losses[0], slope)
 
 
 class _Done(Exception):
@@ -83,7 +85,7 @@ def limited_memory_bfgs(variables: Any, gap: Gap, record: Record) -> tuple[np.nd
         converged = gap.is_small
         if converged or not go_on or gap.is_exhausted:
             raise _Done
-        return here.losses[0] * gap.inverse_unit[0], here.slope * gap.inverse_unit[0]
+        return here.value * gap.inverse_unit[0], here.slope * gap.inverse_unit[0]
 
     options = {"maxcor": CORRECTIONS, "maxiter": 10**9, "maxfun": 10**9, "ftol": 0.0, "gtol": 0.0}
     try:

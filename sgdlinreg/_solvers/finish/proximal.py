@@ -47,14 +47,14 @@ class Parts:
         coef = np.append(self.signs @ parts, variables[-1])[None]
         losses, gradient = self.gradients.full_gradient(coef)
         slope = np.append(self.signs[:, None] * gradient[0, :-1] + self.l1, gradient[0, -1])
-        losses = losses + (parts @ self.l1).sum()
+        value, losses = losses[0] + (parts @ self.l1).sum(), losses + self.l1 @ np.abs(coef[0, :-1])
         bounds = []
         if self.has_dual:
             self.dual = max(self.dual, losses[0] - self._duality_gap(coef[0], losses[0], gradient[0]))
             bounds = [losses[0] - self.dual]
         if not self.has_dual or self.has_curvature:
             bounds.append(self._by_curvature(coef[0], gradient[0]))
-        return Evaluated(coef, losses, np.array([2.0 * min(bounds)]), slope)
+        return Evaluated(coef, losses, np.array([2.0 * min(bounds)]), value, slope)
 
     def _by_curvature(self, coef, gradient) -> float:
         """Return what is missing where the curvature is the inverse of the preconditioner, at most.
