@@ -116,11 +116,11 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     tol : float or None, default=1e-3
         Tolerance in units of R2, in [0, inf). With eta0="auto" a fit goes on until `optimality_gap_`, the estimated
         distance from the optimum, is at most tol / 100. Where that estimate is not certain (losses but the squared
-        error, and more than 1024 features unless X is dense with at most 1024 rows), it goes on until the last third
-        of the passes, at least four, have together gained less than tol / 10. Steps alone (a float eta0,
-        early_stopping, an l1 penalty or positive) stop where the loss has not fallen below the best by tol times the
-        loss of the constant model, with eta0="auto" by a quarter of that, for n_iter_no_change epochs. None: exactly
-        max_iter epochs of steps.
+        error, and without an l1 penalty more than 1024 features unless X is dense with at most 1024 rows), it goes on
+        until the last third of the passes, at least four, have together gained less than tol / 10, and the gap is at
+        most tol; with an l1 penalty or positive=True a tenth of both. Steps alone (a float eta0 or early_stopping)
+        stop where the loss has not fallen below the best by tol times the loss of the constant model for
+        n_iter_no_change epochs. None: exactly max_iter epochs of steps.
         SGDRegressor's tol is absolute.
 
     n_iter_no_change : int, default=5
@@ -152,9 +152,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Scale of the step size.
 
         - "auto": features are scaled and centred on the fly, and the step is the safe one for this data. After one
-          epoch, passes of full gradients lead to the optimum, so that parameters
-          of the steps do not change the model. There are steps alone with tol=None, early_stopping=True, an l1
-          penalty or positive=True; with the last two and mini-batches the step is divided by 5 where the loss stalls.
+          epoch, passes of full gradients lead to the optimum, so that parameters of the steps do not change the
+          model. There are steps alone with tol=None or early_stopping=True.
         - A float in (0, inf): steps alone, of this size on the data as they are, as in SGDRegressor.
 
     power_t : float, default=0.25
@@ -235,8 +234,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
     optimality_gap_ : float
         Estimated distance of the objective F from its smallest value F*: ``2 * (F - F*)`` over the variance of y (over
         its mean square without an intercept), which without a penalty is the R2 that is missing. For other losses
-        ``F - F*`` over the loss of the constant model. Largest over the targets; 0 for constant y and after the closed
-        form, nan after steps alone.
+        ``F - F*`` over the loss of the constant model. For the squared error with an l1 penalty it is the duality gap,
+        or less where the curvature says so: at least that distance. Largest over the targets; 0 for constant y, nan
+        after steps alone, and after the closed form 0 or, with an l1 penalty, the duality gap.
 
     optimality_gap_curve_ : list of float
         `optimality_gap_` after each pass, nan for epochs of steps.

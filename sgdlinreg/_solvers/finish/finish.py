@@ -1,8 +1,8 @@
 """The finish: from where the steps have led to the optimum, by passes of full gradients over all rows.
 
 Least squares by preconditioned conjugate gradients, other losses by L-BFGS-B in preconditioned coordinates, one with a
-kink on objectives whose kink is rounded in ever smaller widths. Every pass estimates how far the objective is from its
-smallest value.
+kink on objectives whose kink is rounded in ever smaller widths. With an l1 penalty or coefficients >= 0 all losses by
+L-BFGS-B on parts of the coefficients. Every pass estimates how far the objective is from its smallest value.
 """
 
 from dataclasses import replace
@@ -38,7 +38,6 @@ class Finish:
         The rows, in the form that the kernel wants; weights have mean one.
     kernel : Kernel
     objective : Objective
-        Smooth but for a kink of the loss.
     measured : Measurement
         Of all rows.
     sample : Sample
@@ -74,7 +73,7 @@ class Finish:
         Parameters
         ----------
         coef : ndarray of shape (n_targets, n_features + 1)
-            For the data as they are. For squared error the intercept is closed first.
+            For the data as they are. For a smooth squared error the intercept is closed first.
         record : callable
             Called after each pass with coefficients for the data as they are, see `Record`.
         at_least : int
@@ -106,7 +105,7 @@ class Finish:
         return self.coordinates.to_raw(found), converged
 
     def _each_target(self, coef, record):
-        """Minimise each target for itself, as curvatures and scales of other losses than the squared error differ."""
+        """Minimise each target for itself: curvatures, scales and bounds differ."""
         coef = coef.copy()
         losses = self._losses(coef)
         gaps = np.divide(losses, self.unit, out=np.zeros_like(losses), where=self.unit > 0.0)  # at most that
