@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from sgdlinreg._core.blocks import CSR, Block
+
 RTOL = {np.dtype(np.float32): 2e-4, np.dtype(np.float64): 1e-10}
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
@@ -74,3 +76,21 @@ def epochs_until_stop(losses, tol, n_iter_no_change, unit):
         if in_a_row >= n_iter_no_change:
             return epoch
     return None
+
+
+def block_of(X, y, weight=None, sparse=False):
+    """A block with weights of mean one."""
+    if sparse:
+        csr = as_csr(X)
+        X = CSR(csr.data, csr.indices, csr.indptr, X.shape[1])
+    weight = None if weight is None else weight / weight.mean()
+    return Block(X, np.reshape(y, (len(y), -1)).astype(float), weight)
+
+
+def fit_form(model, form, X, y, weight=None):
+    """Fit rows as an array, as CSR or in blocks."""
+    if form == "source":
+        weight = np.ones(len(y)) if weight is None else weight
+        parts = np.array_split(np.arange(len(y)), 5)
+        return model.fit_source([(X[rows], y[rows], weight[rows]) for rows in parts])
+    return model.fit(as_csr(X) if form == "csr" else X, y, weight)

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import QuantileRegressor
 
 from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg._core.blocks import CSR, Block, as_scipy
+from sgdlinreg._core.blocks import Block, as_scipy
 from sgdlinreg._core.coordinates import scaled_coordinates
 from sgdlinreg._core.measurement import Measurement
 from sgdlinreg._core.objective import LOSSES, Objective, SquaredError, make_loss
@@ -23,7 +23,7 @@ from sgdlinreg._solvers.finish.gap import Gap
 from sgdlinreg._solvers.finish.preconditioner import Preconditioner
 from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 
-from ..helpers import SGD_SOLVERS, as_csr, make_problem, missing_of, weighted_least_squares
+from ..helpers import SGD_SOLVERS, as_csr, block_of, fit_form, make_problem, missing_of, weighted_least_squares
 
 MOST_MISSING = 3e-5
 
@@ -39,14 +39,6 @@ class Recorded:
         self.losses.append(np.array(losses))
         self.gaps.append(np.array(gaps))
         return len(self.losses) < self.max_iter
-
-
-def block_of(X, y, weight=None, sparse=False):
-    if sparse:
-        csr = as_csr(X)
-        X = CSR(csr.data, csr.indices, csr.indptr, X.shape[1])
-    weight = None if weight is None else weight / weight.mean()
-    return Block(X, np.reshape(y, (len(y), -1)).astype(float), weight)
 
 
 def finish_of(block, objective, tol=1e-3, max_iter=10**6, n_random=4096, n_blocks=1):
@@ -195,15 +187,6 @@ def test_gradient_is_computed_anew_before_a_fit_is_called_converged(monkeypatch)
 def fit(X, y, weight=None, **parameters):
     parameters = {"solver": "numba", "random_state": 0} | parameters
     return MiniBatchSGDRegressor(**parameters).fit(X, y, weight)
-
-
-def fit_form(model, form, X, y, weight=None):
-    """Fit rows as an array, as CSR or in blocks."""
-    if form == "source":
-        weight = np.ones(len(y)) if weight is None else weight
-        parts = np.array_split(np.arange(len(y)), 5)
-        return model.fit_source([(X[rows], y[rows], weight[rows]) for rows in parts])
-    return model.fit(as_csr(X) if form == "csr" else X, y, weight)
 
 
 @pytest.mark.parametrize("solver", SGD_SOLVERS)

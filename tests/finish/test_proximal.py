@@ -18,8 +18,7 @@ from sgdlinreg._solvers.finish.preconditioner import IDENTITY
 from sgdlinreg._solvers.finish.proximal import Parts
 from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 
-from ..helpers import SGD_SOLVERS, as_csr, make_problem
-from .test_finish import block_of, fit_form
+from ..helpers import SGD_SOLVERS, as_csr, block_of, fit_form, make_problem
 
 NEAR = 1e-4
 """Of the loss of the constant model: what a default fit may miss."""
