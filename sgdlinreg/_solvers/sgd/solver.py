@@ -212,7 +212,7 @@ class SGD:
         )
         coef = state.coef
         if state.starts_at_constant:
-            coef = self._constant_model(state, sample.as_block())
+            coef = self._constant_model(state, sample.as_block() if self.objective.has_kink else sample.block)
         return replace(
             state,
             coef=coef,
