@@ -379,7 +379,7 @@ def dependent(args):
     """Compare R2 of predictions by the closed form with that of other solutions, in the dtype of X."""
     for kind, dtype in product(problems.DEPENDENT, (np.float64, np.float32)):
         below = {"LinearRegression": [], "scaled lstsq": []}
-        for seed in range(args.first_seed, args.first_seed + args.random // 10):
+        for seed in range(args.first_seed, args.first_seed + max(1, args.random // 10)):
             X, y = problems.draw_dependent(kind, seed)
             with np.errstate(over="ignore"):
                 X = X.astype(dtype)
@@ -394,7 +394,7 @@ def dependent(args):
         for other, gaps in below.items():
             least = 1e-6 if dtype is np.float64 else 1e-5
             row = {"kind": kind, "dtype": np.dtype(dtype).name, "other": other, "problems": len(gaps)}
-            yield row | {"below": sum(gap > least for gap in gaps), "largest": max(gaps)}
+            yield row | {"below": sum(gap > least for gap in gaps), "largest": max(gaps, default=math.nan)}
 
 
 def predictions_of_lstsq(X, y):
