@@ -1,5 +1,7 @@
 """When steps alone stop."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -56,13 +58,10 @@ STEPS = [{}, {"alpha": 0.1}, {"early_stopping": True}, {"penalty": "l1", "alpha"
 STEPS += [{"positive": True, "batch_size": "full"}, {"positive": True, "early_stopping": True}]
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("epsilon", [0.0, 0.1])
+@pytest.mark.parametrize(("loss", "epsilon"), [pair for pair in product(LOSSES, [0.0, 0.1]) if pair != ("huber", 0.0)])
 @pytest.mark.parametrize("options", STEPS, ids=str)
 @pytest.mark.parametrize("solver", SGD_SOLVERS)
 def test_constant_targets_are_found_at_once(solver, options, epsilon, loss):
-    if loss == "huber" and not epsilon:
-        pytest.skip("an error")
     X, _, weight = make_problem(0)
     model = MiniBatchSGDRegressor(loss, epsilon=epsilon, solver=solver, random_state=0, **options)
     for value in (0.0, 3.0, 0.1, -1e-300, 1e150):

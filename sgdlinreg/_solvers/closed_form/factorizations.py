@@ -6,7 +6,7 @@ the relative error of a solution and the factor by which a refinement shrinks it
 digits, else None.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import linalg
@@ -126,12 +126,12 @@ class SingularValues:
         return self._vectors @ ((self._vectors.T @ right) / np.square(self._singular))
 
 
-def factorise(gram: np.ndarray, rounding: float, n_rows: int, right: np.ndarray) -> Cholesky | PivotedCholesky:
-    """Factorise moments of unit diagonal and a relative error; with pivoting where plain Cholesky has no digits.
+def factorise(equations: Any) -> Cholesky | PivotedCholesky:
+    """Factorise the moments of `NormalEquations`; with pivoting where plain Cholesky has no digits.
 
-    There, the sums over ``n_rows`` rows are to be told from 0, and their own rounding counts. ``right``,
-    (n_features, n_targets), are products with y of unit norm.
+    There, the sums over rows are to be told from 0, and their own rounding counts.
     """
+    gram, rounding = equations.gram, equations.rounding
     if not len(gram):
         return Cholesky(gram, 1.0, 0.0)
     lower, failed = linalg.lapack.dpotrf(gram, lower=True, clean=True)
@@ -139,4 +139,6 @@ def factorise(gram: np.ndarray, rounding: float, n_rows: int, right: np.ndarray)
         rcond, _ = linalg.lapack.dpocon(lower, np.abs(gram).sum(axis=0).max(), uplo="L")
         if rcond > max(MIN_RCOND, 8.0 * rounding):
             return Cholesky(lower, float(rcond), rounding)
-    return PivotedCholesky(gram, rounding * max(1.0, min(n_rows, LONGEST_SUM) ** 0.5 / 8.0), right)
+    return PivotedCholesky(
+        gram, rounding * max(1.0, min(equations.moments.n_rows, LONGEST_SUM) ** 0.5 / 8.0), equations.unit_right
+    )

@@ -60,7 +60,7 @@ class SumMoments(Phase):
         equations = NormalEquations.of(moments, objective.l2, objective.fit_intercept)
         if not np.isfinite(equations.gram).all():
             raise ValueError(f"The closed form overflowed: alpha={objective.alpha} is too large. Use a smaller one.")
-        factor = factorise(equations.gram, equations.rounding, moments.n_rows, equations.unit_right)
+        factor = factorise(equations)
         constrained = not objective.is_smooth
         poor = factor.lower is None or factor.error > (ENOUGH if constrained else ENOUGH_SINGLE)
         if again and moments.rounded and poor:
