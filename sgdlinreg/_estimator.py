@@ -167,9 +167,9 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
         Whether momentum looks ahead, as in MLPRegressor.
 
     average : bool, int or "auto", default="auto"
-        Whether the model of the steps is a mean of iterates. "auto": over the second half of all steps, with
-        eta0="auto", a constant learning_rate, no l1 penalty, positive=False and batches smaller than the data; else
-        the last iterate. True: over all steps. An int counts samples: over the steps from there on, as in
+        Whether the model of the steps is a mean of iterates. "auto": over the last half to three quarters of all
+        steps, with eta0="auto", a constant learning_rate, no l1 penalty, positive=False and batches smaller than the
+        data; else the last iterate. True: over all steps. An int counts samples: over the steps from there on, as in
         SGDRegressor.
 
     early_stopping : bool, default=False
@@ -559,8 +559,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
         Other solvers take plain steps over the new rows, from where the last call, or fit, has led to; full gradients
         do not follow. With eta0="auto" the scales and the means are those of all rows seen by partial_fit, the step is
-        the safe one for the new rows, and the model is the mean of the iterates of the second half of all steps of
-        partial_fit. Nothing of a fit is kept for it but the coefficients. Steps forget:
+        the safe one for the new rows, and the model is the mean of the iterates of the last half to three quarters of
+        all steps of partial_fit. Nothing of a fit is kept for it but the coefficients. Steps forget:
         rows should come in random order. Only `fit` and `fit_source` read rows again, and end at the optimum.
         """
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):

@@ -81,8 +81,8 @@ class Model(NamedTuple):
 class Solver(Protocol):
     """Finds a model in passes over blocks of rows.
 
-    States are values: a method returns a new one and leaves the old one as it was. ``data`` are the rows, `InMemory` or
-    `Streamed` of `_loop.data`; ``monitor`` is a `_loop.monitor.Monitor`.
+    A state belongs to one fit, and methods may change it; what was kept of an earlier fit stays as it was. ``data``
+    are the rows, `InMemory` or `Streamed` of `_loop.data`; ``monitor`` is a `_loop.monitor.Monitor`.
     """
 
     one_pass: ClassVar[bool]

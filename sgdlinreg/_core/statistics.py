@@ -1,9 +1,8 @@
 """Means and variances of columns, in one sequential pass, merged block by block; offsets cost no digits."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -17,8 +16,7 @@ UNDERFLOW = float(np.sqrt(np.finfo(float).tiny)) / EPS
 """Deviations of columns with smaller means may have squares that are 0."""
 
 
-@dataclass(frozen=True, eq=False)
-class ColumnStatistics:
+class ColumnStatistics(NamedTuple):
     """What is known of each column of some rows.
 
     Attributes
@@ -28,24 +26,23 @@ class ColumnStatistics:
         Weighted mean and sum of squared deviations.
     complete : ndarray of shape (n_columns,) of bool
         Which columns are stored in every row: all of a dense block; of CSR those that can be centred and stay sparse.
-    variance : ndarray of shape (n_columns,)
-        Weighted variance; exactly 0 where rounding alone makes it positive.
-    constant : ndarray of shape (n_columns,) of bool
-        Which columns differ by rounding alone; not those whose squares underflow, of which nobody can tell.
     """
 
     total_weight: float
     mean: np.ndarray
     squares: np.ndarray
     complete: np.ndarray
-    variance: np.ndarray = field(init=False)
-    constant: np.ndarray = field(init=False)
 
-    def __post_init__(self):
+    @property
+    def variance(self) -> np.ndarray:
+        """Weighted variance, (n_columns,); exactly 0 where rounding alone makes it positive."""
         variance = self.squares / self.total_weight
-        size = np.abs(self.mean)
-        variance = np.where(variance > (ROUNDING * size) ** 2, variance, 0.0)
-        vars(self).update(variance=variance, constant=(variance == 0.0) & (size > UNDERFLOW))
+        return np.where(variance > (ROUNDING * self.mean) ** 2, variance, 0.0)
+
+    @property
+    def constant(self) -> np.ndarray:
+        """Which columns differ by rounding alone; not those whose squares underflow, of which nobody can tell."""
+        return (self.variance == 0.0) & (np.abs(self.mean) > UNDERFLOW)
 
     def merge(self, other: "ColumnStatistics") -> "ColumnStatistics":
         """Join the statistics of other rows (Chan, Golub, LeVeque 1983, eq. 2.1)."""

@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.contract import Iterate
 from sgdlinreg._core.measurement import Measurement
 from sgdlinreg._core.sampling import Reservoir, SampledRows
 from sgdlinreg._core.standard_errors import Inference
@@ -12,7 +13,7 @@ from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
 from sgdlinreg._solvers.closed_form.kept_rows import KeptRows
 from sgdlinreg._solvers.closed_form.moments import Moments
 from sgdlinreg._solvers.closed_form.sum_moments import SumMoments
-from sgdlinreg._solvers.sgd.averaging import Mark
+from sgdlinreg._solvers.sgd.averaging import Mark, Tail
 from sgdlinreg._solvers.sgd.state import State
 
 OBJECTS = ("_state", "_inference")
@@ -21,7 +22,7 @@ CLASSES: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
         *(Block, CSR, ColumnStatistics, DoubleDouble, Inference, KeptRows),
-        *(Mark, Measurement, Moments, Reservoir, SampledRows, State, SumMoments),
+        *(Iterate, Mark, Measurement, Moments, Reservoir, SampledRows, State, SumMoments, Tail),
     )
 }
 

@@ -45,13 +45,14 @@ class Validation:
         with np.errstate(over="ignore"):
             self.targets, self.train_targets = target_statistics(block), target_statistics(trained_on)
             self.rounding = EPS * np.square(self.targets.mean)
+            variances = self.targets.variance, self.train_targets.variance
         if isinstance(loss, Quantile):
             self.metric, self.objective, self.factor = "D2", Objective(loss), 1.0
             self.rounding = self.objective.rounding(block)
             self.of_constant, of_trained = map(self.objective.constant_value, (block, trained_on))
         else:
             self.metric, self.objective, self.factor = "R2", Objective(SQUARED), 2.0
-            self.of_constant, of_trained = self.targets.variance, self.train_targets.variance
+            self.of_constant, of_trained = variances
         self.unit = np.where(self.of_constant > 0.0, self.of_constant, of_trained)
         self.scores: list[float] = []
         self.last = np.full(block.n_targets, -np.inf)

@@ -36,12 +36,11 @@ def train(solver: Solver, data: Any, monitor: Any, start: np.ndarray | None = No
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is told by the solver
         try:
             while not done:
-                before, n_passes = state, monitor.n_passes
                 for block in data.blocks:
                     state = solver.add(state, block)
                 state, data, done = solver.end_pass(state, data, monitor)
         except KeyboardInterrupt:
             if data.once or solver.one_pass or not monitor.n_passes:
                 raise
-            state = solver.interrupted(state if monitor.n_passes > n_passes else before, monitor)
+            state = solver.interrupted(state, monitor)
     return solver.model(state)

@@ -17,7 +17,7 @@ def conjugate_gradients(
     gradients : FullGradients
     preconditioner : Preconditioner
     coef : ndarray of shape (n_targets, n_features + 1)
-        Scaled coefficients to start from.
+        Scaled coefficients to start from; they become those of the end.
     gap : Gap
     record : callable
     at_least : int
@@ -35,7 +35,8 @@ def conjugate_gradients(
     is computed anew from the coefficients, and if it says otherwise the search starts again there.
     """
     losses, gradient = gradients.full_gradient(coef)
-    direction, decrement = preconditioner.along(gradient)
+    along, decrement = preconditioner.along(gradient)
+    direction = along.copy()
     go_on = record(coef, losses, gap.at(decrement))
     if gap.is_small and not at_least:
         return coef, True
@@ -43,15 +44,18 @@ def conjugate_gradients(
         bend = gradients.curvature_along(direction)
         length = _divided(decrement, np.vecdot(direction, bend))
         fall = 0.5 * length * decrement
-        coef, losses = coef - length[:, None] * direction, losses - fall
-        gradient = gradient - length[:, None] * bend
-        before = decrement
+        coef -= length[:, None] * direction
+        gradient -= length[:, None] * bend
+        losses, before = losses - fall, decrement
+        del bend
         along, decrement = preconditioner.along(gradient)
         go_on = record(coef, losses, gap.after(fall, decrement))
-        direction = along + _divided(decrement, before)[:, None] * direction
+        direction *= _divided(decrement, before)[:, None]
+        direction += along
         if gap.is_small and go_on:
             losses, gradient = gradients.full_gradient(coef)
-            direction, decrement = preconditioner.along(gradient)
+            along, decrement = preconditioner.along(gradient)
+            direction = along.copy()
             go_on = record(coef, losses, gap.at(decrement))
             if gap.is_small:
                 return coef, True

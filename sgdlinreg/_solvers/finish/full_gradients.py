@@ -35,25 +35,34 @@ class FullGradients:
     ):
         self.data, self.kernel, self.objective, self.centre = data, kernel, objective, coordinates.centre
         self.n_rows = n_rows
-        self.units = np.append(coordinates.scale, 1.0)
-        self.varies = np.append(varies, 1.0)
-        self.penalty = np.append(penalty_in(coordinates, objective), 0.0)
+        self.scale = coordinates.scale
+        self.constant = np.flatnonzero(~varies)
+        self.penalty = penalty_in(coordinates, objective) if objective.l2 else None
 
     def full_gradient(self, coef: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compute the objective (n_targets,) and its gradient (n_targets, n_features + 1) at scaled coefficients."""
         losses, gradient = self._sums(self.objective.loss, coef, with_y=True)
-        return losses + 0.5 * np.square(coef) @ self.penalty, gradient + coef * self.penalty
+        if self.penalty is not None:
+            losses += 0.5 * np.square(coef[:, :-1]) @ self.penalty
+        return losses, gradient
 
     def curvature_along(self, direction: np.ndarray) -> np.ndarray:
         """Multiply each row of (n_targets, n_features + 1) by the second derivative of the squared error."""
-        return self._sums(SquaredError(), direction, with_y=False)[1] + direction * self.penalty
+        return self._sums(SquaredError(), direction, with_y=False)[1]
 
     def _sums(self, loss, coef, with_y):
         losses, gradient = np.zeros(len(coef)), np.zeros_like(coef)
         for block in self.data.blocks:
-            more = self.kernel.gradient_sums(block, loss, coef / self.units, self.centre, with_y)
-            losses, gradient = losses + more[0], gradient + more[1]
-        gradient *= self.varies / (self.units * self.n_rows)
+            raw = coef.copy()
+            raw[:, :-1] /= self.scale
+            more = self.kernel.gradient_sums(block, loss, raw, self.centre, with_y)
+            losses += more[0]
+            gradient += more[1]
+        gradient /= self.n_rows
+        gradient[:, :-1] /= self.scale
+        gradient[:, self.constant] = 0.0
+        if self.penalty is not None:
+            gradient[:, :-1] += coef[:, :-1] * self.penalty
         if not self.objective.fit_intercept:
             gradient[:, -1] = 0.0
         return losses / self.n_rows, gradient

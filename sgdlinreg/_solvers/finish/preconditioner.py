@@ -57,13 +57,14 @@ class Preconditioner:
 
     def apply(self, gradient: np.ndarray, power: int = 2) -> np.ndarray:
         """Multiply each row of (n_targets, n_features + 1) by the preconditioner, or by its root with power=1."""
+        if not self.is_matrix:
+            return gradient
         result = gradient.copy()
-        if self.is_matrix:
-            columns = slice(0, self.vectors.shape[1])
-            along = gradient[:, columns] @ self.vectors.T
-            other = self.other**power
-            result[:, columns] *= other
-            result[:, columns] += (along * (self.roots**power - other)) @ self.vectors
+        columns = slice(0, self.vectors.shape[1])
+        along = gradient[:, columns] @ self.vectors.T
+        other = self.other**power
+        result[:, columns] *= other
+        result[:, columns] += (along * (self.roots**power - other)) @ self.vectors
         return result
 
     def along(self, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

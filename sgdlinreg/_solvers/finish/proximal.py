@@ -32,7 +32,7 @@ class Parts:
 
     def __init__(self, gradients: FullGradients, preconditioner: Preconditioner, start: np.ndarray):
         self.gradients, self.preconditioner, objective = gradients, preconditioner, gradients.objective
-        self.l1, self.positive = objective.l1 / gradients.units[:-1], bool(objective.positive)
+        self.l1, self.positive = objective.l1 / gradients.scale, bool(objective.positive)
         self.has_dual = objective.is_least_squares and objective.l1 > 0.0
         self.has_curvature = objective.is_least_squares and preconditioner.is_full
         self.certifies, self.dual = self.has_dual or self.has_curvature, -np.inf

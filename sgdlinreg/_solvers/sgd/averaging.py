@@ -1,24 +1,50 @@
-"""Averages of iterates from cumulative sums: the tail average, and that of all steps from a given one."""
+"""Averages of iterates from running sums: the tail average, and that of all steps from a given one."""
 
-from bisect import bisect_right
-from operator import attrgetter
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-MAX_MARKS = 64
-"""Number of earlier sums kept; beyond it they are thinned out to an even spacing."""
 MIN_BATCHES_PER_MARK = 64
 """A first epoch of twice as many batches is cut in half, so that its average can start there."""
-N_STEPS = attrgetter("n_steps")
 
 
 class Mark(NamedTuple):
-    """The coefficients after some steps, and their sum over those steps, (n_targets, n_features + 1)."""
+    """The sum of the coefficients over some steps, (n_targets, n_features + 1)."""
 
     n_steps: int
-    coef: np.ndarray
     coef_sum: np.ndarray
+
+
+class Tail(NamedTuple):
+    """Two earlier sums, from which the mean over half to three quarters of all steps follows, the last ones."""
+
+    begin: Mark
+    middle: Mark
+
+    @classmethod
+    def at(cls, n_steps: int, coef_sum: np.ndarray) -> "Tail":
+        """Return the tail that starts after some steps."""
+        return cls(Mark(n_steps, coef_sum), Mark(n_steps, coef_sum))
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no steps were taken yet."""
+        return self.begin.n_steps == self.middle.n_steps
+
+    def after(self, n_steps: int, coef_sum: np.ndarray) -> "Tail":
+        """Return the tail after more steps: where they have doubled, it begins in their middle."""
+        if n_steps < 2 * self.middle.n_steps:
+            return self
+        return Tail(self.middle, Mark(n_steps, coef_sum.copy()))
+
+    def mean(self, n_steps: int, coef_sum: np.ndarray) -> np.ndarray:
+        """Return the mean of the iterates after its beginning."""
+        return (coef_sum - self.begin.coef_sum) / (n_steps - self.begin.n_steps)
+
+    def converted(self, convert: Callable[[np.ndarray], np.ndarray]) -> "Tail":
+        """Return the tail in other coordinates."""
+        return Tail(*(Mark(n_steps, convert(coef_sum)) for n_steps, coef_sum in self))
 
 
 def averages_tail(options: Any, objective: Any) -> bool:
@@ -33,7 +59,7 @@ def first_averaged(average: bool | int | str, batch_size: int) -> float:
 
 
 def cuts(state: Any, first: float, start: int, stop: int, n_batches: int) -> list[int]:
-    """Return the batches between which a mark is set, with both ends.
+    """Return the batches between which the sums are looked at, with both ends.
 
     Parameters
     ----------
@@ -46,7 +72,7 @@ def cuts(state: Any, first: float, start: int, stop: int, n_batches: int) -> lis
         Batches of the epoch.
     """
     between = []
-    if state.averaged and len(state.marks) == 1 and n_batches >= 2 * MIN_BATCHES_PER_MARK:
+    if state.averaged and state.tail.is_new and n_batches >= 2 * MIN_BATCHES_PER_MARK:
         between.append(n_batches // 2)
     first = first - 1 - state.n_steps + start
     if start < first < stop:
@@ -54,39 +80,11 @@ def cuts(state: Any, first: float, start: int, stop: int, n_batches: int) -> lis
     return [start, *sorted(cut for cut in between if start < cut < stop), stop]
 
 
-def add_mark(marks: list[Mark], mark: Mark) -> list[Mark]:
-    """Append a mark; where there are too many, keep those that keep three quarters of them evenly spaced."""
-    if len(marks) < MAX_MARKS:
-        return [*marks, mark]
-    spacing = mark.n_steps / (0.75 * MAX_MARKS)
-    kept = marks[:1]
-    for earlier in marks[1:]:
-        if earlier.n_steps - kept[-1].n_steps >= spacing:
-            kept.append(earlier)
-    return [*kept, mark]
-
-
 def model_of_steps(state: Any) -> np.ndarray:
     """Return the coefficients that steps have led to: the average that was asked for, or the last iterate."""
-    mark = state.marks[-1]
+    coef, coef_sum, _ = state.iterate
     if state.averaged:
-        return tail_mean(state.marks)
-    if state.average_start is not None and mark.n_steps > state.average_start.n_steps:
-        return mean_between(state.average_start, mark)
-    return mark.coef
-
-
-def last_before(marks: list[Mark], n_steps: float) -> int:
-    """Return the index of the last mark at or before a number of steps; 0 if there is none."""
-    return max(bisect_right(marks, n_steps, key=N_STEPS) - 1, 0)
-
-
-def mean_between(first: Mark, last: Mark) -> np.ndarray:
-    """Return the mean of the iterates after ``first``, up to ``last``."""
-    return (last.coef_sum - first.coef_sum) / (last.n_steps - first.n_steps)
-
-
-def tail_mean(marks: list[Mark]) -> np.ndarray:
-    """Return the mean of the iterates over the second half of all steps, to the precision of the marks, two or more."""
-    begin = min(last_before(marks, marks[-1].n_steps / 2), len(marks) - 2)
-    return mean_between(marks[begin], marks[-1])
+        return state.tail.mean(state.n_steps, coef_sum)
+    if state.average_start is not None and state.n_steps > state.average_start:
+        return coef_sum / (state.n_steps - state.average_start)
+    return coef

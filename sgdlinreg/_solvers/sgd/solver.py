@@ -8,7 +8,7 @@ import numpy as np
 
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block, in_double, with_weights_in
-from sgdlinreg._core.contract import Kernel, Model, Options
+from sgdlinreg._core.contract import Iterate, Kernel, Model, Options
 from sgdlinreg._core.coordinates import raw_coordinates, step_coordinates
 from sgdlinreg._core.measurement import Measurement
 from sgdlinreg._core.objective import Objective
@@ -16,7 +16,7 @@ from sgdlinreg._core.sampling import LARGEST_ROWS, Reservoir, sample_size
 from sgdlinreg._core.threads import one_thread_for
 from sgdlinreg._solvers.finish.finish import Finish
 from sgdlinreg._solvers.sgd import advice
-from sgdlinreg._solvers.sgd.averaging import Mark, averages_tail, model_of_steps
+from sgdlinreg._solvers.sgd.averaging import Tail, averages_tail, model_of_steps
 from sgdlinreg._solvers.sgd.divergence import check_step
 from sgdlinreg._solvers.sgd.epoch import Epoch
 from sgdlinreg._solvers.sgd.safe_step import safe_step_of
@@ -26,8 +26,8 @@ from sgdlinreg._solvers.sgd.stopping import WORSE, Judge
 
 MOST_UNEVEN = 1e12
 """A row of more times the weight of all others hides them from sums."""
-SINGLE_RANGE = 2.0**80
-"""Products of columns and targets that are further from 1 leave the range of float32: such rows are used in float64."""
+SINGLE_RANGE = 80
+"""Rows whose products with targets are more powers of two from 1 leave float32, and are used in float64."""
 WIDEST = 400
 """Powers of two by which the largest weights of blocks may differ."""
 JUDGING_ROWS = 2048
@@ -111,13 +111,11 @@ class SGD:
             kept = replace(kept, streams=True, measured=measured, seen=seen)
             if start is None:
                 return kept
-            mark = Mark(kept.n_steps, start, kept.coef_sum)
-            return replace(kept, coef=start, velocity=np.zeros_like(start), marks=[mark], average_start=None)
+            iterate = kept.iterate._replace(coef=start, velocity=np.zeros_like(start))
+            return replace(kept, iterate=iterate, tail=Tail.at(kept.n_steps, iterate.coef_sum), average_start=None)
         coef = np.zeros((data.n_targets, data.n_features + 1)) if start is None else np.array(start, dtype=np.float64)
         return State(
-            coef=coef,
-            coef_sum=np.zeros_like(coef),
-            velocity=np.zeros_like(coef),
+            iterate=Iterate(coef, np.zeros(coef.shape), np.zeros(coef.shape)),
             step_scale=np.ones(len(coef)),
             measured=Measurement(reservoir),
             streams=data.once,
@@ -150,13 +148,16 @@ class SGD:
     def _end_epoch(self, state: State, data, monitor) -> tuple[State, Any, bool]:
         """Go on to the finish, or judge the steps."""
         losses = state.loss_sum / state.measured.n_rows
-        state = replace(self.step_sizes.restarted(state, losses), loss_sum=0.0, losses=losses)
+        self.step_sizes.end_epoch(state, losses)
+        state.steps_after.append(state.n_steps)
         if self.has_finish:
             coef = self.coef(state)
             go_on = monitor.record(coef, losses)
             # steps that did no better than the constant model are no start
             better = (losses <= state.constant_loss) & np.isfinite(coef).all(axis=1)
-            coef = np.where(better[:, None], coef, self._constant_model(state, state.judged_on))
+            if not better.all():
+                coef[~better] = self._constant_model(state, state.judged_on)[~better]
+            state.iterate = state.tail = state.coordinates = None  # of many columns the finish wants the memory
             return self._finish(state, data, coef, monitor, go_on), data, True
         state, done = state.judge.after_epoch(state, losses, monitor)
         if done:
@@ -186,14 +187,14 @@ class SGD:
             return state, ready, False
         state.constant_loss = self._constant_loss(state)
         if state.start is not None:
-            at_start = self.objective.value(state.coef, state.judged_on)
+            at_start = self.objective.value(state.start, state.judged_on)
             if not np.any(at_start > state.constant_loss):
-                return self._finish(state, ready, state.coef, monitor), ready, True
+                return self._finish(state, ready, state.start, monitor), ready, True
         return state, ready, False
 
     def _begin(self, state: State, n_rows: int) -> State:
         """Choose coordinates, the step and where the intercept starts, for ``n_rows`` rows or blocks of that size."""
-        sample, n_features = state.measured.sample(), state.coef.shape[1] - 1
+        sample, n_features = state.measured.sample(), state.iterate.coef.shape[1] - 1
         batch_size = self.batch_size(n_rows)
         if self.step_sizes.is_automatic:
             coordinates = step_coordinates(state.measured.columns, self.objective)
@@ -205,24 +206,21 @@ class SGD:
             coordinates = raw_coordinates(n_features)
             optimal = self.options.learning_rate == "optimal"  # it has a scale of its own
             step = optimal_start(self.objective.alpha) if optimal else float(self.options.eta0)
-        spread = np.sqrt(state.measured.targets.variance)
-        products = [coordinates.scale[:, None] * spread, spread / coordinates.scale[:, None]]
-        self.widens = any(
-            np.any((size > SINGLE_RANGE) | ((size < 1.0 / SINGLE_RANGE) & (size > 0.0))) for size in products
-        )
-        coef = state.coef
+        self.widens = _leaves_float32(coordinates.scale, np.sqrt(state.measured.targets.variance))
         if state.starts_at_constant:
             coef = self._constant_model(state, sample.as_block() if self.objective.has_kink else sample.block)
+            state = replace(state, iterate=state.iterate._replace(coef=coef))
+        state = replace(state, **state.converted(coordinates.to_scaled))
+        zero = np.broadcast_to(0.0, state.iterate.coef.shape)
         return replace(
             state,
-            coef=coef,
+            tail=state.tail or Tail.at(state.n_steps, zero),
             starts_at_constant=False,
             sample=sample,
             coordinates=coordinates,
             batch_size=batch_size,
             step_size=step,
             averaged=averages_tail(self.options, self.objective) and batch_size < n_rows,
-            marks=state.marks or [Mark(state.n_steps, coef, state.coef_sum)],
         )
 
     def _ready(self, weight_factor: float, block: Block) -> Any:
@@ -241,7 +239,7 @@ class SGD:
         seen = state.seen.sample().as_block()
         limit = WORSE * self.objective.constant_value(seen) + self.objective.rounding(seen)
         messages = (advice.WORSE_THAN_CONSTANT,) if np.any(self.objective.value(coef, seen) > limit) else ()
-        state = replace(self.step_sizes.restarted(state, losses), losses=losses)
+        self.step_sizes.end_epoch(state, losses)
         return replace(state, model=self._model(state, coef, messages, self._kept(state)))
 
     def _finish(self, state: State, data, coef: np.ndarray, monitor, go_on: bool = True) -> State:
@@ -264,7 +262,9 @@ class SGD:
         coef = monitor.validation.best_coef if self.options.early_stopping else monitor.coef
         if not all_finite(coef):
             raise advice.diverged(self, state.judged_on, "the objective is not finite")
-        if state.coordinates is None:  # the finish began without an epoch
+        if state.steps_after:
+            state = replace(state, n_steps=state.steps_after[: monitor.n_passes][-1])
+        else:  # the finish began without an epoch
             state = self._begin(state, state.measured.n_rows)
         message = advice.interrupted(monitor.loss_curve[-1], monitor.gap_curve[-1], monitor.n_passes)
         model = self._model(state, coef, (message,))
@@ -283,7 +283,7 @@ class SGD:
 
     def _constant_model(self, state: State, block: Block) -> np.ndarray:
         """Return the coefficients of the constant model, (n_targets, n_features + 1); for a kink that of some rows."""
-        coef = np.zeros_like(state.coef)
+        coef = np.zeros((block.n_targets, block.n_features + 1))
         if self.objective.fit_intercept:
             mean = state.measured.targets.mean
             coef[:, -1] = self.objective.constant(block) if self.objective.has_kink else mean
@@ -305,9 +305,8 @@ class SGD:
 
     def coef(self, state: State) -> np.ndarray:
         """Return the coefficients that steps have led to, (n_targets, n_features + 1)."""
-        coef = model_of_steps(state)
+        coef = state.coordinates.to_raw(model_of_steps(state))
         if self._closes_intercept(state):
-            coef = coef.copy()
             coef[:, -1] = state.measured.targets.mean - coef[:, :-1] @ state.measured.columns.mean
         return coef
 
@@ -321,12 +320,19 @@ class SGD:
         """Return what is kept with the estimator, so that the next call of partial_fit goes on from there."""
         return replace(
             state,
+            **state.converted(state.coordinates.to_raw),
             weight_exponent=self.weight_exponent,
-            step_scale=np.ones(len(state.coef)),
+            step_scale=np.ones_like(state.step_scale),
             measured=state.measured._replace(reservoir=None),
             start=None,
             coordinates=None,
             sample=None,
             since_restart=0,
-            loss_sum=0.0,
+            steps_after=[],
         )
+
+
+def _leaves_float32(scale: np.ndarray, spread: np.ndarray) -> bool:
+    """Return whether products or quotients of the scales of columns and the spread of a target do."""
+    scale, spread = np.log2([[scale.min()], [scale.max()]]), np.log2(spread[spread > 0.0])
+    return bool(np.any(np.abs([scale + spread, scale - spread]) > SINGLE_RANGE))

@@ -1,22 +1,28 @@
 """What an SGD fit keeps between blocks and passes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from sgdlinreg._core.contract import Iterate
 from sgdlinreg._core.measurement import Measurement
-from sgdlinreg._solvers.sgd.averaging import Mark
 
 
 @dataclass
 class State:
-    """An SGD fit between two blocks, in the coordinates of the data; all arrays float64.
+    """An SGD fit between two blocks; all arrays float64.
+
+    It belongs to one fit, whose steps change its iterate in place. What is kept for the next call of partial_fit is a
+    copy, in the coordinates of the data.
 
     Attributes
     ----------
-    coef, coef_sum, velocity : ndarray of shape (n_targets, n_features + 1)
-        The iterate, the sum of all iterates so far, and the velocity of momentum.
+    iterate : Iterate or None
+        In ``coordinates``, before they are known in those of the data; None where there are no more steps.
+    tail : Tail or None
+        Earlier sums of iterates, in the same coordinates.
     step_scale : ndarray of shape (n_targets,)
         Factor on the step of each target.
     measured : Measurement
@@ -29,12 +35,12 @@ class State:
         Where the user wants to start.
     starts_at_constant : bool
         Whether the intercept is still to be set to that of the constant model.
-    marks : list of Mark
-        Earlier iterates and sums.
-    average_start : Mark or None
-        Where the average of average=True or int starts, once it is reached.
+    average_start : int or None
+        Steps before the average of average=True or int, once it has begun.
     n_steps : int
         Steps taken.
+    steps_after : list of int
+        The same after each epoch of this fit.
     since_restart : int
         Accelerated steps since the objective last rose.
     seen : Reservoir or None
@@ -61,18 +67,17 @@ class State:
         The model, once the fit is done.
     """
 
-    coef: np.ndarray
-    coef_sum: np.ndarray
-    velocity: np.ndarray
+    iterate: Any
     step_scale: np.ndarray
     measured: Measurement
     weight_exponent: int | None = None
     streams: bool = False
     start: np.ndarray | None = None
     starts_at_constant: bool = False
-    marks: list[Mark] = field(default_factory=list)
-    average_start: Mark | None = None
+    tail: Any = None
+    average_start: int | None = None
     n_steps: int = 0
+    steps_after: list[int] = field(default_factory=list)
     since_restart: int = 0
     seen: Any = None
     sample: Any = None
@@ -86,3 +91,8 @@ class State:
     judged_on: Any = None
     judge: Any = None
     model: Any = None
+
+    def converted(self, convert: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
+        """Return the iterate and the tail in other coordinates, by name; the arrays are new."""
+        tail = self.tail and self.tail.converted(convert)
+        return {"iterate": Iterate(*map(convert, self.iterate)), "tail": tail}

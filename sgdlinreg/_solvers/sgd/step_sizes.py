@@ -52,13 +52,14 @@ class StepSizes:
             return float(options.momentum), bool(options.nesterovs_momentum)
         return state.since_restart / (state.since_restart + 3.0), True
 
-    def restarted(self, state: State, losses: np.ndarray) -> State:
-        """Return the state after an accelerated step, with the objective of that step."""
-        if not self.accelerates(state):
-            return state
-        if state.losses is not None and np.any(losses > state.losses):
-            return replace(state, since_restart=0, velocity=np.zeros_like(state.velocity))
-        return replace(state, since_restart=state.since_restart + 1)
+    def end_epoch(self, state: State, losses: np.ndarray) -> None:
+        """Take note of the objective of an epoch: where it has risen, acceleration starts again."""
+        if self.accelerates(state):
+            state.since_restart += 1
+            if state.losses is not None and np.any(losses > state.losses):
+                state.since_restart = 0
+                state.iterate.velocity[:] = 0.0
+        state.losses, state.loss_sum = losses, 0.0
 
     def sizes(self, state: State, n_batches: int, n_rows: int) -> np.ndarray:
         """Return the step of every batch and target, (n_batches, n_targets)."""
@@ -66,7 +67,7 @@ class StepSizes:
         scale = state.step_size * state.step_scale
         if self.is_automatic and not self.objective.is_least_squares:
             penalty = penalty_in(state.coordinates, self.objective).max(initial=0.0)
-            scale = scale / (self._curvature(state.sample, state.coef) + penalty)
+            scale = scale / (self._curvature(state.sample, state.coordinates.to_raw(state.iterate.coef)) + penalty)
         sizes = np.empty((n_batches, len(scale)))
         sizes[:] = scale
         if not is_constant(options.learning_rate):

@@ -102,9 +102,7 @@ class NumbaKernel(CPUKernel):
         rows, loss = _rows_of(block), _of_floats(loss)
         if not with_y:
             rows = rows._replace(y=_read_only(np.zeros(block.n_targets)), y_step=0)
-        raw = coef.copy()
-        raw[:, -1] -= coef[:, :-1] @ centre
-        folded = _folded(raw, np.float64)
+        folded = Folded(np.ascontiguousarray(coef[:, :-1]), coef[:, -1] - coef[:, :-1] @ centre)
         ahead = NOT_AHEAD if block.row_bytes <= SHORT_ROW_BYTES else _ahead(block)
 
         def add_part(start, stop, sums):
