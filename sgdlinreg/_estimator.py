@@ -14,10 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from sgdlinreg._core.arrays import dtype_of
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import LOSSES
-from sgdlinreg._core.standard_errors import Inference
-from sgdlinreg._edge.attributes import beside_coef, coef_of, forget, intercept_of, keep, of_each_target, warn
+from sgdlinreg._edge.attributes import coef_of, forget, intercept_of, keep, of_each_target, warn
 from sgdlinreg._edge.conversion import to_floats
 from sgdlinreg._edge.going_on import check_model, goes_on_from, merged_state, start_of_model
+from sgdlinreg._edge.inference import InferenceMixin
 from sgdlinreg._edge.namespaces import CAN_DISPATCH, check_same_home, home_of, like, to_numpy
 from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
 from sgdlinreg._edge.parameters import (
@@ -51,7 +51,7 @@ from sgdlinreg._solvers.sgd.schedules import SCHEDULES
 from sgdlinreg.sources import IterableSource
 
 
-class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Linear regression: exact where exact is affordable, mini-batch SGD everywhere else.
 
     Minimises, by one of three solvers,
@@ -271,7 +271,7 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     residual_std_ : float or ndarray of shape (n_targets,)
         Root of the weighted sum of squared residuals over (rows - rank - 1), or (rows - rank) without an intercept: the
-        standard deviation of a row of weight 1. As the two below, after the closed form without a penalty, of full
+        standard deviation of a row of weight 1. As the three below, after the closed form without a penalty, of full
         rank and with more rows than coefficients; the AttributeError says what is missing.
 
     coef_std_error_ : ndarray of shape (n_features,) or (n_targets, n_features)
@@ -279,6 +279,10 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
 
     intercept_std_error_ : float or ndarray of shape (n_targets,)
         Standard errors of the intercepts; 0 without one.
+
+    coef_covariance_ : ndarray of shape (n_features + 1, n_features + 1) or (n_targets, n_features + 1, n_features + 1)
+        Covariance of the intercept and the coefficients. As in `summary`, and in cov_params of statsmodels after
+        add_constant, the intercept comes first; without one the shape is (n_features, n_features).
 
     n_features_in_ : int
         Number of features.
@@ -743,15 +747,13 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             standard errors, or array API dispatch is on and X is not in the namespace or on the device of the fit.
         """
         check_is_fitted(self)
-        inference = getattr(self, "_inference", "coefficients that were set have none")
-        if return_std and isinstance(inference, str):
-            raise ValueError(f"return_std=True needs standard errors, and this fit has none: {inference}.")
+        inference = self._inference_for("return_std=True") if return_std else None
         check_same_home(X, self, "predict")
         with ExplainedOutOfMemory(X, self.device):
             rows = check_columns(self, X, min_rows=0)
             check_model(self, rows.shape[1])
             predictions = like(X, predict_rows(rows, coef_of(self), intercept_of(self)))
-            if not return_std or isinstance(inference, str):
+            if inference is None:
                 return predictions
             std = of_each_target(self, inference.predict_std(rows).T).T
             return predictions, like(X, std.astype(dtype_of(rows), copy=False))
@@ -779,29 +781,8 @@ class MiniBatchSGDRegressor(SparseCoefMixin, MultiOutputMixin, RegressorMixin, B
             sample_weight = None if sample_weight is None else to_floats(to_numpy(sample_weight), "sample_weight")
         return r2_score(y, predictions, sample_weight=sample_weight)
 
-    @property
-    def residual_std_(self):
-        """Standard deviation of the residuals."""
-        return beside_coef(self, self._inferred("residual_std_").residual_std)
-
-    @property
-    def coef_std_error_(self):
-        """Standard errors of the coefficients."""
-        return beside_coef(self, self._inferred("coef_std_error_").std_errors()[0])
-
-    @property
-    def intercept_std_error_(self):
-        """Standard errors of the intercepts."""
-        return beside_coef(self, self._inferred("intercept_std_error_").std_errors()[1])
-
     def _validate_params(self):
         check_ranges(self)
-
-    def _inferred(self, attribute) -> Inference:
-        inference = self.__dict__.get("_inference", "the estimator is not fitted yet; call fit first")
-        if isinstance(inference, str):
-            raise AttributeError(f"There is no {attribute}: {inference}.")
-        return inference
 
     def __getstate__(self):
         state = super().__getstate__()

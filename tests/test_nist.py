@@ -81,6 +81,19 @@ def test_standard_errors(name):
     assert correct_digits(model.residual_std_, about["certified_residual_sd"]) >= DIGITS[name] - 2.0
 
 
+@pytest.mark.parametrize("name", DIGITS)
+def test_certified_analysis_of_variance(name):
+    about, model, _, _ = fit(name)
+    summary = model.summary()
+    rounding = 1e-11 if name == "Filip" else 1e-14  # the powers of x are rounded
+    np.testing.assert_allclose(summary.r2, about["certified_r2"], rtol=0.0, atol=rounding)
+    assert summary.df_residual == about["anova_residual"]["df"]
+    assert summary.f_df[0] == about["anova_regression"]["df"]
+    certified = float(about["anova_regression"]["F"])
+    if np.isfinite(certified):
+        assert correct_digits(summary.f_statistic, certified) >= DIGITS[name] - 2.0
+
+
 def test_the_path_that_was_taken():
     paths = {name: fit(name)[1] for name in DIGITS}
     assert {name for name, model in paths.items() if model.factorization_ == "qr"} == {"Filip"}

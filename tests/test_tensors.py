@@ -80,6 +80,19 @@ def test_the_closed_form_is_that_of_arrays(tensor, case, dtype, n_rows):
         np.testing.assert_allclose(to_host(tensors.predict(tensor(X), return_std=True)[1]), std, rtol=rtol)
 
 
+@pytest.mark.parametrize("cov_type", ["HC3", "cluster"])
+def test_summaries_and_intervals_of_tensors(tensor, cov_type):
+    X, y, weight = make_problem(9)
+    model = MiniBatchSGDRegressor().fit(tensor(X), tensor(y), tensor(weight))
+    arrays = MiniBatchSGDRegressor().fit(X, y, weight)
+    groups = np.arange(301) % 11 if cov_type == "cluster" else None
+    summary = model.summary(tensor(X), tensor(y), sample_weight=tensor(weight), cov_type=cov_type, groups=groups)
+    expected = arrays.summary(X, y, sample_weight=weight, cov_type=cov_type, groups=groups)
+    np.testing.assert_allclose(summary.std_error, expected.std_error, rtol=1e-10)
+    for found, bound in zip(model.predict_interval(tensor(X)), arrays.predict_interval(X), strict=True):
+        np.testing.assert_allclose(to_host(found), bound, rtol=1e-10)
+
+
 def test_blocks_of_tensors(tensor):
     X, y, weight = make_problem(1)
     whole = MiniBatchSGDRegressor().fit(X, y, weight)

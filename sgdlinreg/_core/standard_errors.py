@@ -1,4 +1,4 @@
-"""Standard errors of a least-squares fit, and of its predictions."""
+"""Standard errors of a least-squares fit, and of its predictions, and the covariance of the coefficients."""
 
 from typing import Any, NamedTuple
 
@@ -72,6 +72,34 @@ class Dependent(NamedTuple):
         return f"the columns {which}{intercept} are linearly dependent; leave some out{one_hot}"
 
 
+class Covariance(NamedTuple):
+    """Covariance of the intercept, which comes first if there is one, and the coefficients.
+
+    Attributes
+    ----------
+    std_errors : ndarray of shape (n_targets, n_coef)
+    correlation : ndarray of shape (n_targets, n_coef, n_coef)
+    cov_type : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"}
+        What it allows for.
+    n_groups : int or None
+        Groups of rows whose errors may be correlated.
+    wald : ndarray of shape (n_targets,) or None
+        Of a robust covariance, Wald's F statistic that all coefficients are 0; nan where it has not their rank.
+    """
+
+    std_errors: np.ndarray
+    correlation: np.ndarray
+    cov_type: str = "nonrobust"
+    n_groups: int | None = None
+    wald: np.ndarray | None = None
+
+    @property
+    @np.errstate(over="ignore", invalid="ignore")
+    def matrix(self) -> np.ndarray:
+        """The covariance matrices, (n_targets, n_coef, n_coef)."""
+        return self.std_errors[:, :, None] * self.std_errors[:, None, :] * self.correlation
+
+
 class Inference(NamedTuple):
     """What the standard errors of a fit follow from: least squares of full rank, without a penalty.
 
@@ -83,11 +111,16 @@ class Inference(NamedTuple):
         Norms of the centred columns.
     packed : ndarray of shape (n_features * (n_features + 1) / 2,)
         ``lower``, the Cholesky factor of the moments of the columns scaled to unit diagonal, without its zeros.
+    n_rows : int
     total_weight : float
-        In units of ``2**weight_exponent``.
+        In units of ``2**weight_exponent``, as all weights here.
     weight_exponent : int
+    log_weight : float
+        Sum of the logarithms of the weights.
     std : ndarray of shape (n_targets,)
         Root of the weighted sum of squared residuals over its degrees of freedom, for a row of weight 1 in these units.
+    y_norm : ndarray of shape (n_targets,)
+        Root of the weighted sum of squares of y about its mean, about 0 without an intercept.
     factors : ndarray of shape (n_features + 1,) or None
         Variances of the coefficients for scaled columns and of the intercept for weight 1 in all, for a residual
         variance of 1; None where they are left to the factor.
@@ -96,15 +129,23 @@ class Inference(NamedTuple):
     mean: np.ndarray | None
     scale: np.ndarray
     packed: np.ndarray
+    n_rows: int
     total_weight: float
     weight_exponent: int
+    log_weight: float
     std: np.ndarray
+    y_norm: np.ndarray
     factors: np.ndarray | None = None
 
     @property
     def lower(self) -> np.ndarray:
         """The Cholesky factor, (n_features, n_features)."""
         return linalg.lapack.dtpttr(len(self.scale), self.packed, uplo="L")[0]
+
+    @property
+    def df_residual(self) -> int:
+        """Degrees of freedom of the residuals."""
+        return self.n_rows - len(self.scale) - (self.mean is not None)
 
     @property
     def residual_std(self) -> np.ndarray:
@@ -121,32 +162,57 @@ class Inference(NamedTuple):
         return coef, self.std * np.sqrt(factors[-1] / self.total_weight)
 
     def _factors(self):
-        inverse, _ = linalg.lapack.dtrtri(self.lower, lower=True)
-        of_mean = 0.0
-        if self.mean is not None:
-            of_mean = self.total_weight * np.square(inverse @ (self.mean / self.scale)).sum()
-        return np.append(np.square(inverse).sum(axis=0), 1.0 + of_mean)
+        squares = np.square(self.of_zero(self.root())).sum(axis=0)
+        return np.append(squares, 0.0) if self.mean is None else np.append(squares[1:], self.total_weight * squares[0])
 
-    def predict_std(self, X) -> np.ndarray:
+    def root(self) -> np.ndarray:
+        """Return R, (n_coef, n_coef): ``R @ [1, (x - mean) / scale]`` are orthonormal, over the weighted rows.
+
+        So ``R.T @ R`` is the covariance of the intercept at the means and of the coefficients for scaled columns, for a
+        residual variance of 1. Without an intercept there is no 1.
+        """
+        inverse, _ = linalg.lapack.dtrtri(self.lower, lower=True)
+        if self.mean is None:
+            return inverse
+        root = np.zeros((len(inverse) + 1, len(inverse) + 1))
+        root[0, 0] = self.total_weight**-0.5
+        root[1:, 1:] = inverse
+        return root
+
+    def of_zero(self, root: np.ndarray) -> np.ndarray:
+        """Return a root for the intercept at zero, of one for the intercept at the means."""
+        if self.mean is None:
+            return root
+        return np.column_stack([root[:, 0] - root[:, 1:] @ (self.mean / self.scale), root[:, 1:]])
+
+    def covariance(self) -> "Covariance":
+        """Return the covariance of the intercept and the coefficients, for residuals of one variance."""
+        coef, intercept = self.std_errors()
+        root = self.of_zero(self.root())
+        root = root / np.linalg.norm(root, axis=0)
+        errors = coef if self.mean is None else np.column_stack([intercept, coef])
+        return Covariance(errors, np.stack([root.T @ root] * len(errors)))
+
+    def predict_std(self, X, of_mean: bool = False) -> np.ndarray:
         """Return the standard deviation of new observations at rows X, (n_samples, n_targets), from NumPy.
 
         ``residual_std * sqrt(1 + 1 / W + (x - mean)' G**-1 (x - mean))`` with G the moments and W the sum of the
-        weights: the noise of a row of weight 1 and what is not known of the coefficients. Costs
-        n_samples * n_features**2 operations.
+        weights: the noise of a row of weight 1 and what is not known of the coefficients, which alone counts with
+        ``of_mean``. Costs n_samples * n_features**2 operations.
         """
         out = np.empty((X.shape[0], len(self.std)))
         ops: Any = arrays_of(X)
         lower, scale = ops.put(self.lower), ops.put(self.scale)
-        of_row = np.ldexp(1.0, min(self.weight_exponent, 1023))
+        of_row = 0.0 if of_mean else np.ldexp(1.0, min(self.weight_exponent, 1023))
         step = max(1, PANELS * ops.panel_bytes // (8 * X.shape[1]))
         for start in range(0, X.shape[0], step):
             rows = X[start : start + step]
             rows = ops.in_double(rows.toarray() if sparse.issparse(rows) else rows)
-            of_mean = 0.0
+            of_intercept = 0.0
             if self.mean is not None:
                 rows = rows - ops.put(self.mean)
-                of_mean = 1.0 / self.total_weight
+                of_intercept = 1.0 / self.total_weight
             whitened = ops.solve_lower(lower, (rows / scale).T)
-            factor = np.sqrt(of_row + of_mean + ops.take((whitened * whitened).sum(axis=0)))
+            factor = np.sqrt(of_row + of_intercept + ops.take((whitened * whitened).sum(axis=0)))
             out[start : start + step] = factor[:, None] * self.std
         return out

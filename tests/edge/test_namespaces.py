@@ -76,7 +76,7 @@ def test_all_attributes_follow_x(dispatch, solver, kind, n_targets):
     model.fit(there(X), there(y), there(weight))
     names = ["coef_", "intercept_"]
     if solver == "normal_equation":
-        names += ["residual_std_", "coef_std_error_", "intercept_std_error_"]
+        names += ["residual_std_", "coef_std_error_", "intercept_std_error_", "coef_covariance_"]
     for name in names:
         assert_like(getattr(model, name), there(X))
         np.testing.assert_array_equal(to_numpy(getattr(model, name)), getattr(expected, name))
@@ -86,6 +86,24 @@ def test_all_attributes_follow_x(dispatch, solver, kind, n_targets):
         ):
             assert_like(found, there(X))
             np.testing.assert_array_equal(to_numpy(found), of_arrays)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_intervals_follow_x_and_summaries_are_of_numpy(dispatch, kind):
+    X, y, weight = make_problem(3)
+    there, groups = make_array(kind), np.arange(301) % 9
+    model, expected = (
+        MiniBatchSGDRegressor().fit(*rows) for rows in ((there(X), there(y), there(weight)), (X, y, weight))
+    )
+    for found, bound in zip(model.predict_interval(there(X)), expected.predict_interval(X), strict=True):
+        assert_like(found, there(X))
+        np.testing.assert_allclose(to_numpy(found), bound, rtol=1e-14)
+    summary = model.summary(
+        there(X), there(y), sample_weight=there(weight), cov_type="cluster", groups=there(groups * 1.0)
+    )
+    of_arrays = expected.summary(X, y, sample_weight=weight, cov_type="cluster", groups=groups)
+    assert isinstance(summary.coef, np.ndarray)
+    np.testing.assert_allclose(summary.std_error, of_arrays.std_error, rtol=1e-14)
 
 
 @needs_torch

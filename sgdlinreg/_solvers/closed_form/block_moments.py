@@ -189,6 +189,7 @@ def _moments(block, weight, shift, rest, unit, products, rounded=False) -> Momen
         total_weight=float(weight),
         weight_exponent=block.weight_exponent,
         least_weight=1.0 if block.sample_weight is None else float(block.sample_weight.min()),
+        log_weight=0.0 if block.sample_weight is None else float(np.log(block.sample_weight).sum()),
         mean=mean,
         unit=unit,
         spread=np.sqrt(np.maximum(squares / weight, 0.0)) * unit,

@@ -20,9 +20,11 @@ class Moments(NamedTuple):
     n_features : int
     n_rows : int
     total_weight : float
-        In units of ``2**weight_exponent``, as the products.
+        In units of ``2**weight_exponent``, as all weights and the products.
     weight_exponent : int
     least_weight : float
+    log_weight : float
+        Sum of the logarithms of the weights, in these units.
     mean : DoubleDouble of shape (n_features + n_targets,)
         Weighted mean of each column. Of columns with an offset its low part matters.
     unit : ndarray of shape (n_features + n_targets,)
@@ -44,6 +46,7 @@ class Moments(NamedTuple):
     total_weight: float
     weight_exponent: int
     least_weight: float
+    log_weight: float
     mean: DoubleDouble
     unit: np.ndarray
     spread: np.ndarray
@@ -74,6 +77,7 @@ class Moments(NamedTuple):
         products += other.products * np.outer(theirs, theirs) * other_factor
         products += np.outer(step, step) * (weight * part)
         n_rows = self.n_rows + other.n_rows
+        to_unit = self.n_rows * (self.weight_exponent - exponent) + other.n_rows * (other.weight_exponent - exponent)
         rows_part = other.n_rows / n_rows
         spread = np.hypot(self.spread * np.sqrt(1.0 - rows_part), other.spread * np.sqrt(rows_part))
         return Moments(
@@ -82,6 +86,7 @@ class Moments(NamedTuple):
             total_weight=weight + other_weight,
             weight_exponent=exponent,
             least_weight=min(self.least_weight * factor, other.least_weight * other_factor),
+            log_weight=self.log_weight + other.log_weight + np.log(2.0) * to_unit,
             mean=self.mean.add(delta * part),
             unit=unit,
             spread=np.hypot(spread, delta * np.sqrt(rows_part * (1.0 - rows_part))),

@@ -118,9 +118,19 @@ def _inference(solution: Solution) -> Inference | Dependent | str:
         factors = np.append(inverse.diagonal()[:d] * equations.scale, 0.0)
         if fit_intercept:
             factors[d] = inverse[d, d] * np.sqrt(moments.total_weight)
-    std = np.sqrt(solution.squares / freedom) * equations.y_unit
     packed, _ = linalg.lapack.dtrttp(factor.lower, uplo="L")
-    return Inference(mean, equations.scale, packed, moments.total_weight, moments.weight_exponent, std, factors)
+    return Inference(
+        mean=mean,
+        scale=equations.scale,
+        packed=packed,
+        n_rows=moments.n_rows,
+        total_weight=moments.total_weight,
+        weight_exponent=moments.weight_exponent,
+        log_weight=moments.log_weight,
+        std=np.sqrt(solution.squares / freedom) * equations.y_unit,
+        y_norm=np.sqrt(equations.y_squares) * equations.y_unit,
+        factors=factors,
+    )
 
 
 def _lost_digits(solution: Solution) -> str | None:
