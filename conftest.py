@@ -2,4 +2,5 @@
 
 import importlib.util
 
-collect_ignore_glob = [] if importlib.util.find_spec("triton") else ["sgdlinreg/_solvers/sgd_torch/triton_*"]
+MODULES = {"triton": "sgdlinreg/_solvers/sgd_torch/triton_*", "matplotlib": "sgdlinreg/displays/*"}
+collect_ignore_glob = [modules for library, modules in MODULES.items() if not importlib.util.find_spec(library)]
