@@ -10,6 +10,7 @@ copyright = author
 version = release = sgdlinreg.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.doctest", "numpydoc"]
+extensions += ["matplotlib.sphinxext.plot_directive"]
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "literal"
@@ -22,6 +23,10 @@ numpydoc_show_class_members = False
 # Not asked for: extended summaries, See Also sections and examples everywhere, and descriptions where name
 # and type say it all, as in "self".
 numpydoc_validation_checks = {"all", "ES01", "SA01", "EX01", "PR07", "RT02", "RT03"}
+
+plot_include_source = True
+plot_html_show_formats = plot_html_show_source_link = False
+plot_formats = [("png", 100)]
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
