@@ -20,6 +20,7 @@ toc_object_entries_show_parents = "hide"
 autosummary_generate = True
 
 numpydoc_show_class_members = False
+autodoc_typehints = "none"  # the docstrings have them
 # Not asked for: extended summaries, See Also sections and examples everywhere, and descriptions where name
 # and type say it all, as in "self".
 numpydoc_validation_checks = {"all", "ES01", "SA01", "EX01", "PR07", "RT02", "RT03"}

@@ -5,26 +5,32 @@ import importlib.resources
 import importlib.util
 import time
 import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression, SGDRegressor
 
 from sgdlinreg import MiniBatchSGDRegressor, __version__
 from sgdlinreg.datasets import make_linear, make_sensor_readings
 
+Array = NDArray[np.float64]
+
 SLOW_ROWS = 100_000
 SLOW_EPOCHS = 10
 """SGDRegressor gets this many epochs on more than SLOW_ROWS rows: on unscaled data it would use all 1000."""
 
 
-def least_squares(X, y):
+def least_squares(X: Array, y: Array) -> Array:
     """Least-squares coefficients by an orthogonal factorisation of the standardised columns."""
     centre, scale = X.mean(axis=0), X.std(axis=0)
-    return np.linalg.lstsq((X - centre) / scale, y - y.mean(), rcond=None)[0] / scale
+    coef: Array = np.linalg.lstsq((X - centre) / scale, y - y.mean(), rcond=None)[0] / scale
+    return coef
 
 
-def birthdays():
+def birthdays() -> tuple[Array, Array]:
     """Births per US state and day, 1969 to 1988: 372,864 rows, one-hot columns beside an uncentred year."""
     import pandas as pd
 
@@ -36,7 +42,7 @@ def birthdays():
     return pd.get_dummies(table, columns=categories, drop_first=True).to_numpy(np.float64), y
 
 
-def problems():
+def problems() -> Iterator[tuple[str, Array, Array, Array, str]]:
     """Yield the title, X, y and the coefficients to compare with."""
     X, y = make_linear(random_state=0)
     yield "textbook: y = 2 x1 - 3.4 x2 + 4.2 + noise", X, y, np.array([2.0, -3.4]), "true"
@@ -49,7 +55,7 @@ def problems():
     yield "sensor readings, raw units (synthetic)", X, y, coef, "true"
 
 
-def contenders(n_rows):
+def contenders(n_rows: int) -> Iterator[tuple[str, Any]]:
     """Pairs of a name and an unfitted estimator."""
     yield "sgdlinreg, defaults", MiniBatchSGDRegressor()
     yield "sgdlinreg, numba", MiniBatchSGDRegressor(solver="numba", random_state=0)
@@ -62,7 +68,7 @@ def contenders(n_rows):
         yield "SGDRegressor, defaults", SGDRegressor(random_state=0)
 
 
-def what_ran(model):
+def what_ran(model: Any) -> str:
     """Say what an estimator chose, and why."""
     if not isinstance(model, MiniBatchSGDRegressor):
         return f"{model.n_iter_} epochs" if hasattr(model, "n_iter_") else ""
@@ -71,7 +77,7 @@ def what_ran(model):
     return f"{model.solver_}: batch {model.batch_size_}, step {model.step_size_:.2g}, {model.n_iter_} passes"
 
 
-def fit_and_print(title, X, y, coef, kind):
+def fit_and_print(title: str, X: Array, y: Array, coef: Array, kind: str) -> None:
     """Fit every contender to one problem and print a row for each."""
     print(f"\n{title}: {X.shape[0]:,} rows, {X.shape[1]} features")
     print(f"  {'':24s} {'R2':>11s} {'coef error':>11s} {'seconds':>9s}  what ran, and why")
@@ -89,7 +95,7 @@ def fit_and_print(title, X, y, coef, kind):
     print(f"  coef error: largest difference from the {kind} coefficients, in standard deviations of y and x.")
 
 
-def draw(path):
+def draw(path: str) -> None:
     """Draw data with the fitted line, and the loss by epoch."""
     import matplotlib
 
@@ -105,10 +111,11 @@ def draw(path):
     left.set(xlabel="x", ylabel="y", title="Data and fitted line")
     left.legend()
     X, y = make_linear(random_state=0)
-    for label, step in (("eta0=0.03", {"eta0": 0.03}), ('eta0="auto"', {})):
-        model = MiniBatchSGDRegressor(solver="numba", batch_size=10, max_iter=8, tol=None, random_state=0, **step).fit(
-            X, y
-        )
+    steps: list[tuple[str, float | Literal["auto"]]] = [("eta0=0.03", 0.03), ('eta0="auto"', "auto")]
+    for label, eta0 in steps:
+        model = MiniBatchSGDRegressor(
+            solver="numba", batch_size=10, max_iter=8, tol=None, eta0=eta0, random_state=0
+        ).fit(X, y)
         right.semilogy(np.arange(1, model.n_iter_ + 1), model.loss_curve_, "o-", label=label)
     right.axhline(0.5 * 0.01**2, color="grey", linestyle=":", label="noise")
     right.set(xlabel="epoch", ylabel="loss_curve_ (mean over the epoch)", title="Loss by epoch, textbook problem")
@@ -117,7 +124,7 @@ def draw(path):
     plt.close(figure)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the demonstration."""
     parser = argparse.ArgumentParser(prog="python -m sgdlinreg", description=__doc__)
     parser.add_argument("--picture", default="sgdlinreg-demo.png", help="where to write the picture")

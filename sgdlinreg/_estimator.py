@@ -1,11 +1,12 @@
 """The estimator."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
 import numpy as np
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context, clone
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -14,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sgdlinreg._core.arrays import dtype_of
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import LOSSES
+from sgdlinreg._core.typing import BlockLike, Floats, Loss, MatrixLike, Penalty, Request, Schedule, Seed, Solver
 from sgdlinreg._edge.attributes import coef_of, forget, intercept_of, keep, of_each_target, warn
 from sgdlinreg._edge.conversion import to_floats
 from sgdlinreg._edge.going_on import check_model, goes_on_from, merged_state, start_of_model
@@ -28,6 +30,7 @@ from sgdlinreg._edge.parameters import (
     make_solver,
     objective_of,
     solver_that_goes_on,
+    validated,
 )
 from sgdlinreg._edge.plain import OBJECTS, from_plain, to_plain
 from sgdlinreg._edge.prediction import predict_rows
@@ -334,7 +337,28 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
     (array([ 2. , -3.4]), True)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    coef_: Floats
+    intercept_: Any  # a float, or an array of one for each target: a union of the two could hardly be used
+    solver_: str
+    n_iter_: int
+    t_: int
+    n_samples_seen_: int
+    batch_size_: int
+    step_size_: float
+    loss_curve_: list[float]
+    optimality_gap_: float
+    optimality_gap_curve_: list[float]
+    best_loss_: float
+    validation_scores_: list[float]
+    best_validation_score_: float
+    rank_: int
+    condition_number_: float
+    factorization_: str
+    n_refinements_: int
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "loss": [StrOptions(set(LOSSES))],
         "solver": [StrOptions({"auto", *NAMES})],
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
@@ -367,36 +391,36 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
 
     def __init__(
         self,
-        loss="squared_error",
+        loss: Loss = "squared_error",
         *,
-        solver="auto",
-        penalty="l2",
-        alpha=0.0,
-        l1_ratio=0.5,
-        epsilon=0.1,
-        quantile=0.5,
-        fit_intercept=True,
-        positive=False,
-        batch_size="auto",
-        max_iter=1000,
-        tol=1e-3,
-        n_iter_no_change=5,
-        shuffle=True,
-        drop_last=False,
-        learning_rate="constant",
-        eta0="auto",
-        power_t=0.25,
-        momentum=0.0,
-        nesterovs_momentum=False,
-        average="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        warm_start=False,
-        device="auto",
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        solver: Solver = "auto",
+        penalty: Penalty | None = "l2",
+        alpha: float = 0.0,
+        l1_ratio: float | None = 0.5,
+        epsilon: float = 0.1,
+        quantile: float = 0.5,
+        fit_intercept: bool = True,
+        positive: bool = False,
+        batch_size: int | Literal["auto", "full"] = "auto",
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        n_iter_no_change: int = 5,
+        shuffle: bool | Literal["blocks"] = True,
+        drop_last: bool = False,
+        learning_rate: Schedule = "constant",
+        eta0: float | Literal["auto"] = "auto",
+        power_t: float = 0.25,
+        momentum: float = 0.0,
+        nesterovs_momentum: bool = False,
+        average: bool | int | Literal["auto"] = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Seed | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.loss = loss
         self.solver = solver
         self.penalty = penalty
@@ -426,19 +450,19 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @validated
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        coef_init=None,
-        intercept_init=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model from scratch.
 
         Parameters
@@ -520,8 +544,8 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
             warn(model, None if X_val is None else validation)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    @validated
+    def partial_fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Take in more rows: one pass over them in batches; the closed form stays exact.
 
         It may follow fit or other calls of partial_fit, and coefficients that were set by hand, from which steps go on.
@@ -590,8 +614,8 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
             warn(model)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit_source(self, source):
+    @validated
+    def fit_source(self, source: Iterable[BlockLike]) -> Self:
         """Fit the model from scratch on blocks of rows, which may together be larger than memory.
 
         Parameters
@@ -646,11 +670,12 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
             model = train(solver, Streamed(blocks, first, source.once), monitor)
             forget(self)
             keep(self, model, monitor, choice, first, explained.X)
+            assert blocks.n_rows is not None, "a pass has ended"
             self.n_samples_seen_ = blocks.n_rows
             warn(model)
         return self
 
-    def _blocks_of(self, source, n_targets) -> Iterator[Block]:
+    def _blocks_of(self, source: IterableSource, n_targets: int) -> Iterator[Block]:
         """Check the blocks of a source, one after the other."""
         for number, (X, y, sample_weight) in enumerate(source):
             with named(f"Block {number} of the source"):
@@ -662,7 +687,7 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
             yield block
 
     @classmethod
-    def merge(cls, models):
+    def merge(cls, models: Iterable[Self]) -> Self:
         """Join closed-form models of different rows: return the model of all their rows.
 
         Each may have been fitted on another machine, by partial_fit or, on up to 256 columns, by fit.
@@ -704,7 +729,7 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         first = models[0]
         dtype = np.result_type(*(coef_of(model) for model in models))
         none = Block(np.empty((0, first.n_features_in_), dtype), np.empty((0, intercept_of(first).size)))
-        merged = clone(first)
+        merged: Self = clone(first)
         merged._y_ndim = first._y_ndim
         forget(merged)
         choice = Choice("normal_equation", "merged models")
@@ -720,7 +745,13 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         warn(model)
         return merged
 
-    def predict(self, X, return_std=False):
+    @overload
+    def predict(self, X: MatrixLike, return_std: Literal[False] = False) -> Floats: ...
+    @overload
+    def predict(self, X: MatrixLike, return_std: Literal[True]) -> tuple[Floats, Floats]: ...
+    @overload
+    def predict(self, X: MatrixLike, return_std: bool) -> Floats | tuple[Floats, Floats]: ...
+    def predict(self, X: MatrixLike, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
         """Predict.
 
         Parameters
@@ -752,13 +783,13 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         with ExplainedOutOfMemory(X, self.device):
             rows = check_columns(self, X, min_rows=0)
             check_model(self, rows.shape[1])
-            predictions = like(X, predict_rows(rows, coef_of(self), intercept_of(self)))
+            predictions: Floats = like(X, predict_rows(rows, coef_of(self), intercept_of(self)))
             if inference is None:
                 return predictions
             std = of_each_target(self, inference.predict_std(rows).T).T
             return predictions, like(X, std.astype(dtype_of(rows), copy=False))
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R2 of the predictions, the mean over the targets.
 
         Parameters
@@ -779,28 +810,44 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         if home_of(X) is None:
             y, predictions = check_targets(self, y), to_numpy(predictions)
             sample_weight = None if sample_weight is None else to_floats(to_numpy(sample_weight), "sample_weight")
-        return r2_score(y, predictions, sample_weight=sample_weight)
+        return float(r2_score(y, predictions, sample_weight=sample_weight))
 
-    def _validate_params(self):
+    if TYPE_CHECKING:  # scikit-learn makes these for metadata routing
+
+        def set_fit_request(
+            self,
+            *,
+            sample_weight: Request = ...,
+            coef_init: Request = ...,
+            intercept_init: Request = ...,
+            X_val: Request = ...,
+            y_val: Request = ...,
+            sample_weight_val: Request = ...,
+        ) -> Self: ...
+        def set_partial_fit_request(self, *, sample_weight: Request = ...) -> Self: ...
+        def set_predict_request(self, *, return_std: Request = ...) -> Self: ...
+        def set_score_request(self, *, sample_weight: Request = ...) -> Self: ...
+
+    def _validate_params(self) -> None:
         check_ranges(self)
 
-    def __getstate__(self):
-        state = super().__getstate__()
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
         return state | {name: to_plain(state[name]) for name in OBJECTS if name in state}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state | {name: from_plain(state[name]) for name in OBJECTS if name in state})
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.array_api_support = CAN_DISPATCH and self.solver != "numba"
         return tags
 
-    def __sklearn_array_api_convert__(self, converter):
+    def __sklearn_array_api_convert__(self, converter: Callable[[Any], Any]) -> Self:
         """Return a copy whose coefficients the converter moved: what scikit-learn's move_estimator_to calls."""
-        moved = clone(self)
-        vars(moved).update(vars(self))
+        moved: Self = clone(self)
+        moved.__dict__.update(vars(self))
         if hasattr(self, "coef_"):
             moved.coef_ = converter(self.coef_)
             intercept = converter(np.asarray(self.intercept_) if np.isscalar(self.intercept_) else self.intercept_)

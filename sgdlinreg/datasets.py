@@ -1,9 +1,17 @@
 """Synthetic problems with a known solution."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
-def make_linear(n_samples=1000, *, coef=(2.0, -3.4), intercept=4.2, noise=0.01, random_state=None):
+def make_linear(
+    n_samples: int = 1000,
+    *,
+    coef: ArrayLike = (2.0, -3.4),
+    intercept: float = 4.2,
+    noise: float = 0.01,
+    random_state: int | np.random.Generator | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw the classic problem of the textbooks: ``y = X @ coef + intercept + noise``.
 
     Parameters
@@ -39,7 +47,9 @@ def make_linear(n_samples=1000, *, coef=(2.0, -3.4), intercept=4.2, noise=0.01, 
     return X, X @ coef + intercept + noise * rng.standard_normal(n_samples)
 
 
-def make_sensor_readings(n_samples=1_000_000, *, random_state=None):
+def make_sensor_readings(
+    n_samples: int = 1_000_000, *, random_state: int | np.random.Generator | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
     """Draw readings in raw units: a large problem with a known solution on which unscaled SGD diverges.
 
     Eight columns whose standard deviations differ by eleven orders of magnitude: a Unix time in seconds, a pressure

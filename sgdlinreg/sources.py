@@ -1,8 +1,10 @@
 """Sources of blocks for `MiniBatchSGDRegressor.fit_source`."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from sgdlinreg._core.typing import BlockLike
 
 
 class IterableSource:
@@ -32,7 +34,7 @@ class IterableSource:
     2
     """
 
-    def __init__(self, iterable):
+    def __init__(self, iterable: Iterable[BlockLike]) -> None:
         try:
             iterator = iter(iterable)
         except TypeError as error:
@@ -40,9 +42,9 @@ class IterableSource:
                 f"source should be an iterable of (X, y) or (X, y, sample_weight), got {type(iterable).__name__}."
             ) from error
         self.once = iterator is iterable
-        self._iterable: Any = iterable
+        self._iterable = iterable
 
-    def first(self) -> tuple:
+    def first(self) -> tuple[Any, Any, Any]:
         """Return the first block; a later pass gives it again."""
         iterator = iter(self._iterable)
         for item in iterator:
@@ -51,12 +53,12 @@ class IterableSource:
             return self._checked(0, item)
         raise ValueError("The source gave no blocks. It should give at least one (X, y) in every pass over it.")
 
-    def __iter__(self) -> Iterator[tuple]:
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
         for number, item in enumerate(self._iterable):
             yield self._checked(number, item)
 
     @staticmethod
-    def _checked(number, item) -> tuple:
+    def _checked(number: int, item: Any) -> tuple[Any, Any, Any]:
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
             length = f" of length {len(item)}" if isinstance(item, tuple | list) else ""
             raise ValueError(

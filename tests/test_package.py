@@ -3,14 +3,18 @@
 import ast
 import graphlib
 import importlib.metadata
+import inspect
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import types
+import typing
 
 import numpy as np
 import pytest
+from sklearn.utils._param_validation import StrOptions
 
 import sgdlinreg
 from sgdlinreg import MiniBatchSGDRegressor
@@ -196,6 +200,32 @@ def test_public_names_and_version():
     changelog = (ROOT.parent / "CHANGELOG.md").read_text()
     released = re.findall(r"^## \[(.+?)\]", changelog, flags=re.MULTILINE)
     assert released[0] == ("Unreleased" if ".dev" in sgdlinreg.__version__ else sgdlinreg.__version__)
+
+
+def test_the_script_that_type_checkers_read_runs():
+    pytest.importorskip("matplotlib")
+    done = subprocess.run([sys.executable, pathlib.Path(__file__).parent / "typing_script.py"], capture_output=True)
+    assert not done.returncode, done.stderr.decode()
+    assert (ROOT / "py.typed").exists()
+
+
+def test_choices_in_types_are_those_that_are_checked():
+    constraints, hints = MiniBatchSGDRegressor._parameter_constraints, inspect.signature(MiniBatchSGDRegressor)
+    for name, allowed in constraints.items():
+        options = set().union(*(one.options for one in allowed if isinstance(one, StrOptions)))
+        hint = hints.parameters[name].annotation
+        unions = [one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is typing.Literal]
+        assert {value for one in unions for value in typing.get_args(one)} == options, name
+        assert (None in allowed) == (types.NoneType in typing.get_args(hint)) or name == "random_state", name
+
+
+def test_every_documented_attribute_has_a_type():
+    attributes = MiniBatchSGDRegressor.__doc__.split("    Attributes\n")[1].split("    See Also\n")[0]
+    names = re.findall(r"^    (\w+) : ", attributes, flags=re.MULTILINE)
+    assert len(names) > 20
+    for name in names:
+        found = getattr(MiniBatchSGDRegressor, name, None)
+        assert name in MiniBatchSGDRegressor.__annotations__ or "return" in found.fget.__annotations__, name
 
 
 def test_runs_without_compilation():

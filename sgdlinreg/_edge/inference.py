@@ -1,9 +1,12 @@
 """What an estimator tells of its coefficients after least squares: standard errors, tests and intervals."""
 
+from __future__ import annotations
+
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
@@ -11,6 +14,7 @@ from sgdlinreg._core.arrays import arrays_of, dtype_of
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.robust_covariance import LEVERAGE_POWERS, robust_covariance
 from sgdlinreg._core.standard_errors import Covariance, Inference
+from sgdlinreg._core.typing import CovarianceType, Floats, MatrixLike
 from sgdlinreg._edge.attributes import beside_coef, coef_of, intercept_of, of_each_target
 from sgdlinreg._edge.conversion import to_floats
 from sgdlinreg._edge.going_on import check_model, has_changed
@@ -37,34 +41,34 @@ class InferenceMixin:
     device: str
 
     @property
-    def residual_std_(self):
+    def residual_std_(self) -> Any:
         """Standard deviation of the residuals."""
         return beside_coef(self, self._inferred("residual_std_").residual_std)
 
     @property
-    def coef_std_error_(self):
+    def coef_std_error_(self) -> Floats:
         """Standard errors of the coefficients."""
         return beside_coef(self, self._inferred("coef_std_error_").std_errors()[0])
 
     @property
-    def intercept_std_error_(self):
+    def intercept_std_error_(self) -> Any:
         """Standard errors of the intercepts."""
         return beside_coef(self, self._inferred("intercept_std_error_").std_errors()[1])
 
     @property
-    def coef_covariance_(self):
+    def coef_covariance_(self) -> Floats:
         """Covariance of the intercept, which comes first, and the coefficients."""
         return beside_coef(self, self._inferred("coef_covariance_").covariance().matrix)
 
     def summary(
         self,
-        X=None,
-        y=None,
+        X: MatrixLike | None = None,
+        y: ArrayLike | None = None,
         *,
-        sample_weight=None,
-        cov_type="nonrobust",
-        groups=None,
-        confidence_level=0.95,
+        sample_weight: ArrayLike | None = None,
+        cov_type: CovarianceType = "nonrobust",
+        groups: ArrayLike | None = None,
+        confidence_level: float = 0.95,
     ) -> Summary:
         """Summarise the fit: coefficients with standard errors, tests and intervals, R2, F, log-likelihood.
 
@@ -151,7 +155,9 @@ class InferenceMixin:
             single=np.ndim(intercept_of(self)) == 0,
         )
 
-    def predict_interval(self, X, confidence_level=0.95, kind="prediction"):
+    def predict_interval(
+        self, X: MatrixLike, confidence_level: float = 0.95, kind: Literal["prediction", "mean"] = "prediction"
+    ) -> tuple[Floats, Floats]:
         """Predict intervals: for new observations, or for the mean of y.
 
         After the closed form without a penalty only, by Student's t distribution, as statsmodels' get_prediction.
@@ -199,7 +205,8 @@ class InferenceMixin:
             mean = arrays_of(rows).take(predict_rows(rows, coef_of(self), intercept_of(self))).astype(np.float64)
             std = of_each_target(self, inference.predict_std(rows, of_mean=kind == "mean").T).T
             half = two_sided(confidence_level, inference.df_residual) * std
-            return tuple(like(X, bound.astype(dtype_of(rows), copy=False)) for bound in (mean - half, mean + half))
+            lower, upper = (like(X, bound.astype(dtype_of(rows), copy=False)) for bound in (mean - half, mean + half))
+            return lower, upper
 
     def _inferred(self, attribute) -> Inference:
         inference = self.__dict__.get("_inference", "the estimator is not fitted yet; call fit first")

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import validate_parameter_constraints
 
@@ -24,12 +25,20 @@ STEP_DEFAULTS |= {"validation_fraction": 0.1, "warm_start": False}
 MAX_EXACT = 2000
 """solver="auto" takes the closed form up to this many features, or rows."""
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
 
 class Choice(NamedTuple):
     """A solver by name, and why it was chosen."""
 
     name: str
     reason: str
+
+
+def validated(method: Method) -> Method:
+    """Have scikit-learn check the parameters before a method that fits; type checkers keep the method's own type."""
+    checked: Method = _fit_context(prefer_skip_nested_validation=True)(method)
+    return checked
 
 
 @cache

@@ -107,12 +107,12 @@ class Summary:
             return labels | columns
         return pandas.DataFrame(labels | columns).set_index(list(labels))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return as_text(self)
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return as_html(self)
 
 

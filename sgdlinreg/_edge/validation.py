@@ -98,7 +98,7 @@ def check_targets(estimator, y, name="y", min_rows=1) -> np.ndarray:
     return check_array(to_floats(y, name), estimator=estimator, **known)
 
 
-def check_columns(estimator, X, name="X", *, reset=False, finite=True, min_rows=1):
+def check_columns(estimator, X, name="X", *, reset=False, finite=True, min_rows=1) -> Any:
     """Check X alone, by default new rows to predict on; columns must be those of fit unless they are set by ``reset``.
 
     Returns
