@@ -1,5 +1,8 @@
 """Configuration of Sphinx. Build with ``python -m sphinx -W --keep-going -b html docs docs/_build/html``."""
 
+import pathlib
+import tomllib
+
 from docutils import nodes
 
 import sgdlinreg
@@ -21,9 +24,8 @@ autosummary_generate = True
 
 numpydoc_show_class_members = False
 autodoc_typehints = "none"  # the docstrings have them
-# Not asked for: extended summaries, See Also sections and examples everywhere, and descriptions where name
-# and type say it all, as in "self".
-numpydoc_validation_checks = {"all", "ES01", "SA01", "EX01", "PR07", "RT02", "RT03"}
+pyproject = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())
+numpydoc_validation_checks = set(pyproject["tool"]["numpydoc_validation"]["checks"])
 
 plot_include_source = True
 plot_html_show_formats = plot_html_show_source_link = False

@@ -45,7 +45,22 @@ class IterableSource:
         self._iterable = iterable
 
     def first(self) -> tuple[Any, Any, Any]:
-        """Return the first block; a later pass gives it again."""
+        """Return the first block; a later pass gives it again.
+
+        Returns
+        -------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), float or None
+            Their weights.
+
+        Raises
+        ------
+        ValueError
+            If there is no block, or it is not such a tuple.
+        """
         iterator = iter(self._iterable)
         for item in iterator:
             if self.once:
