@@ -18,6 +18,7 @@ from sgdlinreg._core.objective import LOSSES
 from sgdlinreg._core.typing import BlockLike, Floats, Loss, MatrixLike, Penalty, Request, Schedule, Seed, Solver
 from sgdlinreg._edge.attributes import coef_of, forget, intercept_of, keep, of_each_target, warn
 from sgdlinreg._edge.conversion import to_floats
+from sgdlinreg._edge.documentation import page_template
 from sgdlinreg._edge.going_on import check_model, goes_on_from, merged_state, start_of_model
 from sgdlinreg._edge.inference import InferenceMixin
 from sgdlinreg._edge.namespaces import CAN_DISPATCH, check_same_home, home_of, like, to_numpy
@@ -357,6 +358,8 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
     n_refinements_: int
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+
+    _doc_link_module = "sgdlinreg"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "loss": [StrOptions(set(LOSSES))],
@@ -827,6 +830,10 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         def set_partial_fit_request(self, *, sample_weight: Request = ...) -> Self: ...
         def set_predict_request(self, *, return_std: Request = ...) -> Self: ...
         def set_score_request(self, *, sample_weight: Request = ...) -> Self: ...
+
+    @property
+    def _doc_link_template(self) -> str:
+        return page_template()
 
     def _validate_params(self) -> None:
         check_ranges(self)
