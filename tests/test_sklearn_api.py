@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import StackingRegressor
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.linear_model.tests import test_base, test_ridge, test_sgd
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
-from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import (
@@ -68,22 +65,6 @@ def test_pipeline_and_cross_validation(solver):
     model = make_pipeline(StandardScaler(), MiniBatchSGDRegressor(solver=solver, random_state=0))
     expected = cross_val_score(LinearRegression(), X, y, cv=KFold(5))
     np.testing.assert_allclose(cross_val_score(model, X, y, cv=KFold(5)), expected, atol=2e-3)
-
-
-@pytest.mark.parametrize("solver", ALL_SOLVERS)
-def test_meta_estimators(solver):
-    X, y, _ = make_problem(2, n_targets=3)
-    base = MiniBatchSGDRegressor(solver=solver, random_state=0)
-    columns = MultiOutputRegressor(base).fit(X, y)
-    reference = LinearRegression().fit(X, y)
-    assert columns.score(X, y) == pytest.approx(reference.score(X, y), abs=1e-3)
-    logged = TransformedTargetRegressor(base, func=np.exp, inverse_func=np.log, check_inverse=False)
-    scaled = y[:, 0] / 20
-    assert logged.fit(X, scaled).score(X, scaled) > 0.5
-    stack = StackingRegressor([("ours", base), ("theirs", LinearRegression())], final_estimator=base)
-    assert stack.fit(X, y[:, 0]).score(X, y[:, 0]) == pytest.approx(
-        LinearRegression().fit(X, y[:, 0]).score(X, y[:, 0]), abs=5e-3
-    )
 
 
 @pytest.mark.parametrize("solver", SGD_SOLVERS)
