@@ -1,5 +1,7 @@
 """The estimator."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload

@@ -1,5 +1,7 @@
 """Synthetic problems with a known solution."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

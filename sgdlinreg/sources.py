@@ -1,5 +1,7 @@
 """Sources of blocks for `MiniBatchSGDRegressor.fit_source`."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any

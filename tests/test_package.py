@@ -3,7 +3,6 @@
 import ast
 import graphlib
 import importlib.metadata
-import inspect
 import os
 import pathlib
 import re
@@ -210,10 +209,13 @@ def test_the_script_that_type_checkers_read_runs():
 
 
 def test_choices_in_types_are_those_that_are_checked():
-    constraints, hints = MiniBatchSGDRegressor._parameter_constraints, inspect.signature(MiniBatchSGDRegressor)
+    constraints, hints = (
+        MiniBatchSGDRegressor._parameter_constraints,
+        typing.get_type_hints(MiniBatchSGDRegressor.__init__),
+    )
     for name, allowed in constraints.items():
         options = set().union(*(one.options for one in allowed if isinstance(one, StrOptions)))
-        hint = hints.parameters[name].annotation
+        hint = hints[name]
         unions = [one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is typing.Literal]
         assert {value for one in unions for value in typing.get_args(one)} == options, name
         assert (None in allowed) == (types.NoneType in typing.get_args(hint)) or name == "random_state", name
