@@ -209,11 +209,8 @@ def test_the_script_that_type_checkers_read_runs():
 
 
 def test_choices_in_types_are_those_that_are_checked():
-    constraints, hints = (
-        MiniBatchSGDRegressor._parameter_constraints,
-        typing.get_type_hints(MiniBatchSGDRegressor.__init__),
-    )
-    for name, allowed in constraints.items():
+    hints = typing.get_type_hints(MiniBatchSGDRegressor.__init__)
+    for name, allowed in MiniBatchSGDRegressor._parameter_constraints.items():
         options = set().union(*(one.options for one in allowed if isinstance(one, StrOptions)))
         hint = hints[name]
         unions = [one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is typing.Literal]

@@ -151,6 +151,18 @@ def test_html_representation_shows_the_parameters():
     assert "solver" in MiniBatchSGDRegressor().fit(X, y)._repr_html_()
 
 
+@pytest.mark.parametrize("method", ["fit", "predict"])
+def test_a_series_in_the_place_of_a_frame_has_the_error_of_scikit_learn(method):
+    series = pytest.importorskip("pandas").Series([1.0, 2.0, 3.0])
+    messages = []
+    for model in (MiniBatchSGDRegressor(), LinearRegression()):
+        model.fit([[1.0], [2.0]], [1.0, 2.0])
+        with pytest.raises(ValueError, match="2") as caught:
+            model.fit(series, series) if method == "fit" else model.predict(series)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
 def test_feature_names():
     pandas = pytest.importorskip("pandas")
     X, y, _ = make_problem(9)

@@ -114,8 +114,9 @@ def check_columns(estimator, X, name="X", *, reset=False, finite=True, min_rows=
         rows = _check_tensor(estimator, rows, finite and len(rows), min_rows)
     elif not plain:
         known: Any = {"accept_sparse": "csr", "dtype": FLOATS, "ensure_all_finite": finite, "input_name": name}
-        rows = to_floats(rows, name, accept_sparse=True)
-        rows = check_array(rows, estimator=estimator, ensure_min_samples=min_rows, **known)
+        floats = to_floats(rows, name, accept_sparse=True)
+        flat = isinstance(floats, np.ndarray) and floats.ndim == 1  # of a Series scikit-learn's error tells more
+        rows = check_array(rows if flat else floats, estimator=estimator, ensure_min_samples=min_rows, **known)
     _check_n_features(estimator, rows, reset=reset)
     return rows
 
