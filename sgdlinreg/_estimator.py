@@ -241,7 +241,8 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         Estimated distance of the objective F from its smallest value F*: ``2 * (F - F*)`` over the variance of y (over
         its mean square without an intercept), which without a penalty is the R2 that is missing. For other losses
         ``F - F*`` over the loss of the constant model. For the squared error with an l1 penalty it is the duality gap,
-        or less where the curvature says so: at least that distance. Largest over the targets; 0 for constant y, nan
+        or less where the curvature says so: at least that distance. So it is with loss="quantile" or
+        "epsilon_insensitive", no l1 penalty and up to 180 features. Largest over the targets; 0 for constant y, nan
         after steps alone, and after the closed form 0 or, with an l1 penalty, the duality gap.
 
     optimality_gap_curve_ : list of float

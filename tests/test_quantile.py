@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import QuantileRegressor
 from sklearn.metrics import d2_pinball_score, mean_pinball_loss
 
 from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.objective import Objective, make_loss
 
-from .helpers import SGD_SOLVERS, as_csr, make_problem
+from .helpers import SGD_SOLVERS, as_csr, fit_form, make_problem
 
 QUANTILES = [0.1, 0.5, 0.9]
 
@@ -170,6 +173,56 @@ def test_quantile_without_its_loss_is_warned_about():
 
 
 def test_max_iter_is_said():
-    X, y, _ = make_problem(8)
+    X, y, _ = make_problem(8, n_rows=6000)
     with pytest.warns(ConvergenceWarning, match="max_iter=3"):
         fit(X, y, quantile=0.3, max_iter=3)
+
+
+def best_by_linear_programme(X, y, weight, quantile):
+    """The smallest mean loss, by the dual linear programme on standardised columns."""
+    scale, share = X.std(axis=0), np.full(len(y), 1.0) if weight is None else weight / weight.mean()
+    Z = np.column_stack([(X - X.mean(axis=0)) / np.where(scale > 0.0, scale, 1.0), np.ones(len(y))])
+    about = {"A_eq": (Z * share[:, None]).T, "b_eq": np.zeros(Z.shape[1]), "bounds": (quantile - 1.0, quantile)}
+    return -linprog(-y * share, **about, method="highs").fun / len(y)
+
+
+def draw_hard(kind, n_rows, rng):
+    n_features = int(rng.integers(1, 26))
+    X, noise = rng.standard_normal((n_rows, n_features)), rng.standard_normal(n_rows)
+    if kind == "heavy tails":
+        X, noise = rng.standard_t(1.5, X.shape), rng.standard_t(2, n_rows)
+    elif kind == "levels":
+        X = np.eye(n_features + 1)[rng.integers(0, n_features + 1, n_rows)]
+    y = X @ rng.standard_normal(X.shape[1]) + noise
+    return (X, np.round(y)) if kind == "integers" else (X, y)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("form", ["dense", "csr", "source"])
+@pytest.mark.parametrize("kind", ["normal", "heavy tails", "levels", "integers"])
+def test_small_data_end_at_the_optimum(kind, form, solver):
+    rng = np.random.default_rng(1)
+    for quantile in (0.001, 0.1, 0.5, 0.999):
+        for n_rows in (20, 27, 300):
+            X, y = draw_hard(kind, n_rows, rng)
+            weight = rng.uniform(0.2, 3.0, n_rows) if n_rows > 20 else None
+            model = MiniBatchSGDRegressor("quantile", quantile=quantile, solver=solver, random_state=0)
+            fit_form(model, form, X, y, weight)
+            best = best_by_linear_programme(X, y, weight, quantile)
+            unit = loss_of(fit(np.zeros((n_rows, 1)), y, weight, quantile=quantile), X[:, :1], y, quantile, weight)
+            assert loss_of(model, X, y, quantile, weight) - best < 1e-7 * unit
+            assert model.optimality_gap_ < 1e-7
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize("quantile", [0.001, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("kind", ["normal", "heavy tails", "levels", "integers"])
+@pytest.mark.parametrize("form", ["dense", "csr", "source"])
+def test_gap_is_a_bound(form, kind, quantile, solver):
+    X, y = draw_hard(kind, 9000, np.random.default_rng(2))  # more rows than a sample
+    model = MiniBatchSGDRegressor("quantile", quantile=quantile, solver=solver, random_state=0)
+    fit_form(model, form, X, y, None)
+    unit = Objective(make_loss("quantile", 0.0, quantile)).constant_value(Block(X, y[:, None]))[0]
+    missing = (loss_of(model, X, y, quantile) - best_by_linear_programme(X, y, None, quantile)) / unit
+    assert missing < model.optimality_gap_ + 1e-8
+    assert model.optimality_gap_ <= 1e-4

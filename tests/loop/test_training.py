@@ -273,7 +273,7 @@ def test_the_model_of_the_last_finished_pass_is_kept(monkeypatch, options, solve
             assert ("its loss is" in told) == np.isnan(model.optimality_gap_)
         else:
             assert model.n_iter_ == whole.n_iter_  # fewer calls than that
-    assert {0, 1, 2, 3} <= seen
+    assert set(range(min(whole.n_iter_, 3) + 1)) <= seen
 
 
 @pytest.mark.parametrize("solver", SGD_SOLVERS)

@@ -135,18 +135,25 @@ def make_preconditioner(
     return Preconditioner(vectors, 1.0 / np.sqrt(raised**2 + average), 1.0 / other, blind, is_full)
 
 
-def _weighted_rows(sample, columns, coordinates, objective, coef) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows whose second moment is the curvature, and the variance that they lack of each column."""
-    X = sample.rows.toarray() if sample.block.is_sparse else sample.rows
-    Z = coordinates.features(X)
+def scaled_rows(
+    sample: Sample, columns: ColumnStatistics, coordinates: Coordinates, objective: Objective
+) -> np.ndarray:
+    """Return the rows of a sample in scaled coordinates, dense."""
+    Z = coordinates.features(sample.rows.toarray() if sample.block.is_sparse else sample.rows)
     if objective.fit_intercept:
         Z[:, columns.constant] = 0.0  # what is left is rounding
+    return Z
+
+
+def _weighted_rows(sample, columns, coordinates, objective, coef) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows whose second moment is the curvature, and the variance that they lack of each column."""
+    Z = scaled_rows(sample, columns, coordinates, objective)
     if objective.is_least_squares:
         Z *= np.sqrt(sample.importance)[:, None]
         variance = columns.variance if objective.fit_intercept else columns.variance + columns.mean**2
         variance, known = variance / coordinates.scale**2, np.einsum("ij,ij->j", Z, Z)
         return Z, np.where(known < RARE * variance, variance - known, 0.0)
-    residual = X @ coef[0, :-1] + coef[0, -1] - sample.block.y[:, 0]
+    residual = sample.rows @ coef[0, :-1] + coef[0, -1] - sample.block.y[:, 0]
     curvature = objective.loss.curvature(residual, sample.importance)
     Z = np.column_stack([Z, np.ones(len(Z))]) if objective.fit_intercept else Z
     Z *= np.sqrt(sample.importance * curvature)[:, None]
