@@ -9,8 +9,9 @@ Parts:
   more than tol away without a warning, and the ten worst.
 - losses: other losses than the squared error, and l2; epsilon is a tenth of y's standard deviation.
 - quantile: the quantiles 0.1, 0.5 and 0.9. Largest relative distance of the loss from that of the linear programme,
-  which HiGHS solves, what `optimality_gap_` said there in the same unit, and how far the fraction of rows at or below
-  the predictions is from the quantile; for up to 5000 rows also the distance and seconds of QuantileRegressor.
+  which HiGHS solves, what `optimality_gap_` said there in the same unit and how far beyond it the distance is, and how
+  far the fraction of rows at or below the predictions is from the quantile; for up to 5000 rows also the distance and
+  seconds of QuantileRegressor. At last N random small problems, in units of the loss of the constant model.
 - dependent: the closed form on N random problems with columns that depend on each other, exactly or up to rounding. How
   often training R2 by predict is below that of LinearRegression, and of scipy's lstsq on scaled columns, by more than
   1e-6, in float32 1e-5, and by how much at most.
@@ -48,6 +49,7 @@ VISIBLE = 1e-10  # gaps below it are not compared: rounding has a part in them
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # of the rounded kink, in standard deviations of y
 BATCHES = (1, 8, 32, 256, 4096, "full")
 QUANTILES = (0.1, 0.5, 0.9)
+HARD_QUANTILES = (0.001, 0.1, 0.5, 0.99)  # of small problems
 ROWS = (4_000, 10_000, None)  # of the part quantile; None: all
 PROGRAMME_ROWS = 5_000  # up to so many rows QuantileRegressor is fitted, too
 CLOSE = 1e-4  # distance from the optimum, in units of the loss of the constant model
@@ -262,6 +264,31 @@ def quantile(args):
             for share in QUANTILES:
                 about = {"problem": name, "n_rows": n_rows, "quantile": share}
                 yield from (about | row for row in quantile_rows(args, X[:n_rows], y[:n_rows], share))
+    for solver in args.solvers:
+        yield small_quantiles(args, solver)
+
+
+def small_quantiles(args, solver):
+    """Compare quantiles of random small problems: many ties, levels, heavy tails."""
+    found = []
+    for seed in range(args.first_seed, args.first_seed + args.random):
+        rng = np.random.default_rng(seed)
+        n_rows, n_features = int(20 * 150 ** rng.uniform()), int(rng.integers(1, 31))
+        X = rng.standard_t(rng.choice([1.5, 30.0]), (n_rows, n_features))
+        if rng.uniform() < 0.3:
+            X = np.eye(n_features + 1)[rng.integers(0, n_features + 1, n_rows)]
+        y = X @ rng.standard_normal(X.shape[1]) + rng.standard_t(2, n_rows)
+        y, share = np.round(y) if rng.uniform() < 0.3 else y, float(rng.choice(HARD_QUANTILES))
+        unit = mean_pinball_loss(y, np.full(n_rows, np.quantile(y, share, method="inverted_cdf")), alpha=share)
+        make = ours(args, solver, seed, loss="quantile", quantile=share)
+        _, fit = form_clock(make, X, y, None, args.forms[seed % len(args.forms)])()
+        missing = mean_pinball_loss(y, fit.model.predict(X), alpha=share) - smallest_pinball_loss(X, y, share)
+        warned = any(issubclass(it.category, ConvergenceWarning) for it in fit.warnings)
+        found.append((missing / unit, fit.model.optimality_gap_, warned, fit.model.n_iter_))
+    missing, said, warned, n_iter = map(np.array, zip(*found, strict=True))
+    row = {"problem": f"{len(found)} small ones", "solver": solver, "missing": missing.max(), "n_iter": n_iter.max()}
+    row |= {"beyond_said": (missing - said).max(), "warnings": warned.sum()}
+    return row | {"silent": int((~warned & (missing > args.tol)).sum())}
 
 
 def quantile_rows(args, X, y, share):
@@ -280,7 +307,7 @@ def quantile_rows(args, X, y, share):
         predictions = [one.result.model.predict(X) for one in found]
         gaps = [mean_pinball_loss(y, one, alpha=share) / best - 1.0 for one in predictions]
         said = getattr(found[int(np.argmax(gaps))].result.model, "optimality_gap_", math.nan) * unit / best
-        row = {"solver": who, "relative_gap": max(gaps), "said": said}
+        row = {"solver": who, "relative_gap": max(gaps), "said": said, "beyond_said": max(gaps) - said}
         row["coverage_error"] = max(abs(np.mean(y <= one) - share) for one in predictions)
         row["n_iter"] = max(one.result.n_iter or 0 for one in found)
         yield row | {"seconds": median(one.median for one in found)}
@@ -288,7 +315,8 @@ def quantile_rows(args, X, y, share):
 
 def smallest_pinball_loss(X, y, share):
     """Return the smallest mean pinball loss: the optimum of the dual linear programme, by HiGHS."""
-    Z = np.column_stack([(X - X.mean(axis=0)) / X.std(axis=0), np.ones(len(y))])
+    scale = X.std(axis=0)
+    Z = np.column_stack([(X - X.mean(axis=0)) / np.where(scale > 0.0, scale, 1.0), np.ones(len(y))])
     return -linprog(-y / len(y), A_eq=Z.T, b_eq=np.zeros(Z.shape[1]), bounds=(share - 1.0, share), method="highs").fun
 
 
