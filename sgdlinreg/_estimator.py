@@ -203,7 +203,9 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         reproducible results.
 
     verbose : int, default=0
-        1 prints a line for each pass.
+        1 prints a line for each pass: its number, seconds since the fit began, `loss_curve_`, the score of validation
+        data and `optimality_gap_curve_`, the last two where they are known. A last line says why the fit has ended, and
+        one before kernels are compiled that this takes some seconds.
 
     Attributes
     ----------
@@ -539,13 +541,14 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
             if not finite and not solver.sums_first:
                 check_finite(self, block)
             validation = None if given is None else Validation(given, block, objective.loss)
-            monitor = Monitor(self.max_iter, choice.name if self.verbose else None, validation)
+            forget(self)
+            name = choice.name if self.verbose else None
+            monitor = Monitor(self.max_iter, name, validation, keeps_best=self.early_stopping)
             try:
                 model = train(solver, InMemory(block), monitor, start)
             except ValueError:
                 check_finite(self, block)  # of NaN scikit-learn's error tells more
                 raise
-            forget(self)
             keep(self, model, monitor, choice, block, X)
             warn(model, None if X_val is None else validation)
         return self
@@ -672,9 +675,9 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
                     "be passed over once. Give a list or an object with __iter__, or use partial_fit."
                 )
             blocks = SameRows(lambda: self._blocks_of(source, first.n_targets))
+            forget(self)
             monitor = Monitor(self.max_iter, choice.name if self.verbose else None)
             model = train(solver, Streamed(blocks, first, source.once), monitor)
-            forget(self)
             keep(self, model, monitor, choice, first, explained.X)
             assert blocks.n_rows is not None, "a pass has ended"
             self.n_samples_seen_ = blocks.n_rows

@@ -245,9 +245,13 @@ def test_without_an_intercept(solver):
 def test_verbose_prints_a_line_a_pass(solver, capsys):
     X, y, _ = make_problem(14)
     model = MiniBatchSGDRegressor(solver=solver, verbose=1, random_state=0).fit(X, y)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == model.n_iter_
-    assert lines[-1].startswith(f"{model.solver_}: pass {model.n_iter_}, loss {model.loss_curve_[-1]:.6g}")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "compiling" not in line]
+    assert len(lines) == model.n_iter_ + 1
+    words = lines[-2].split()
+    assert words[:3] == [f"{model.solver_}:", "pass", str(model.n_iter_)]
+    assert words[5:7] == ["loss", f"{model.loss_curve_[-1]:.6g}"]
+    assert words[7:] == ["gap", f"{model.optimality_gap_:.1e}"]
+    assert lines[-1].startswith(f"{model.solver_}: ended after pass {model.n_iter_}: ")
 
 
 @pytest.mark.parametrize("solver", ALL_SOLVERS)

@@ -168,5 +168,6 @@ def test_verbose_counts_the_calls(solver, capsys):
     model = MiniBatchSGDRegressor(solver=solver, verbose=1, random_state=0)
     for _ in range(3):
         model.partial_fit(X, y)
-    passes = [line.split(", ")[0].split()[-1] for line in capsys.readouterr().out.splitlines()]
-    assert passes == ["1", "2", "3"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines if ": pass" in line] == ["1", "2", "3"]
+    assert sum("ended after pass" in line for line in lines) == 3

@@ -66,6 +66,8 @@ class Model(NamedTuple):
         What to tell the user where the fit has not converged.
     is_worse_than_constant : bool
         Whether the last model is worse than the constant one; ``coef`` may be an earlier one, by validation data.
+    reason : str
+        Why the fit has ended.
     """
 
     coef: np.ndarray
@@ -76,6 +78,7 @@ class Model(NamedTuple):
     lost_digits: str | None = None
     advice: tuple[str, ...] = ()
     is_worse_than_constant: bool = False
+    reason: str = ""
 
 
 class Solver(Protocol):

@@ -5,11 +5,12 @@ Importing this module imports numba, so it is imported where it is needed.
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.core import event
 from numba.core.caching import FunctionCache
 
 FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}  # no "nnan": it would make isfinite(nan) true
@@ -72,6 +73,26 @@ class _Cache(FunctionCache):
             "compiled anew, which takes seconds. If this comes again, delete that folder.",
             stacklevel=3,
         )
+
+
+class _BeforeCompilation(event.Listener):
+    """Calls a function before the first compilation, and never again."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def on_start(self, event):
+        function, self.function = self.function, None
+        if function is not None:
+            function()
+
+    def on_end(self, event):
+        pass
+
+
+def before_compilation(function: Callable[[], None]) -> AbstractContextManager:
+    """Return a context in which a function is called before numba compiles anything that its cache does not have."""
+    return event.install_listener("numba:compile", _BeforeCompilation(function))
 
 
 def panel_rows(row_bytes: float) -> int:

@@ -1,6 +1,9 @@
 """What is recorded after every pass: losses, gaps, scores on validation data, and a line for the user."""
 
+import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -94,22 +97,40 @@ class Monitor:
     validation : Validation or None
     n_before : int
         Passes of earlier calls of partial_fit.
+    keeps_best : bool
+        Whether the model is the best one by validation data instead of the last one.
+    watch : callable(Monitor) -> bool, or None
+        Called after each pass that is recorded; True ends the fit.
 
     Attributes
     ----------
     n_passes : int
+    is_stopped : bool
+        Whether ``watch`` has ended the fit.
     coef : ndarray of shape (n_targets, n_features + 1) or None
         The model after the last pass, None before the first one.
     loss_curve : list of float
         Objective of each pass, mean over the targets.
     gap_curve : list of float
         Estimated distance from the optimum after each pass, largest over the targets; nan after steps.
+    column_means : ndarray of shape (n_features,) or None
+        Means that the intercept is tied to, if it is.
     """
 
-    def __init__(self, max_iter: int, name: str | None = None, validation: Validation | None = None, n_before: int = 0):
+    def __init__(
+        self,
+        max_iter: int,
+        name: str | None = None,
+        validation: Validation | None = None,
+        n_before: int = 0,
+        keeps_best: bool = False,
+        watch: Callable[["Monitor"], bool] | None = None,
+    ):
         self.max_iter, self.name, self.validation, self.n_before = max_iter, name, validation, n_before
-        self.n_passes = 0
+        self.keeps_best, self.watch = keeps_best, watch
+        self.n_passes, self.is_stopped = 0, False
         self.coef: np.ndarray | None = None
+        self.column_means: np.ndarray | None = None
         self.loss_curve: list[float] = []
         self.gap_curve: list[float] = []
         self.began = time.perf_counter()
@@ -132,6 +153,35 @@ class Monitor:
         # all or nothing: Python handles no Ctrl-C in here
         self.n_passes, self.coef, (self.loss_curve, self.gap_curve) = n_passes, coef, curves
         if self.name is not None:
-            seconds = time.perf_counter() - self.began
-            print(f"{self.name}: pass {self.n_before + self.n_passes}, loss {self.loss_curve[-1]:.6g}, {seconds:.2f} s")
-        return self.n_passes < self.max_iter
+            print(f"{self.name}: {self._describe_pass()}", flush=True)
+        if self.watch is not None:
+            self.is_stopped = bool(self.watch(self))
+        return self.n_passes < self.max_iter and not self.is_stopped
+
+    @property
+    def model(self) -> Any:
+        """Coefficients that the fit ends with if this was its last pass, (n_targets, n_features + 1)."""
+        return self.validation.best_coef if self.keeps_best and self.validation else self.coef
+
+    def _describe_pass(self) -> str:
+        seconds, gap = time.perf_counter() - self.began, self.gap_curve[-1]
+        words = [f"pass {self.n_before + self.n_passes:4}", f"{seconds:7.2f} s", f"loss {self.loss_curve[-1]:<11.6g}"]
+        if self.validation:
+            words.append(f"validation {self.validation.metric} {self.validation.scores[-1]:8.5f}")
+        if not np.isnan(gap):
+            words.append(f"gap {gap:.1e}")
+        return "  ".join(words).rstrip()
+
+    def end(self, reason: str) -> None:
+        """Print why the fit has ended."""
+        if self.name is not None:
+            print(f"{self.name}: ended after pass {self.n_before + self.n_passes}: {reason}", flush=True)
+
+    def telling_of_compilation(self) -> AbstractContextManager:
+        """Return a context in which numba's first compilation is told before it begins."""
+        if self.name is None or "numba" not in sys.modules:
+            return nullcontext()
+        from sgdlinreg._core.numba_loops import before_compilation
+
+        message = f"{self.name}: compiling kernels, once for this kind of data, takes some seconds"
+        return before_compilation(lambda: print(message, flush=True))

@@ -33,7 +33,8 @@ def train(solver: Solver, data: Any, monitor: Any, start: np.ndarray | None = No
     """
     state, done = solver.init(data, start, kept), False
     data = data.map(solver.place)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is told by the solver
+    known = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite is told by the solver
+    with known, monitor.telling_of_compilation():
         try:
             while not done:
                 for block in data.blocks:
@@ -43,4 +44,6 @@ def train(solver: Solver, data: Any, monitor: Any, start: np.ndarray | None = No
             if data.once or solver.one_pass or not monitor.n_passes:
                 raise
             state = solver.interrupted(state, monitor)
-    return solver.model(state)
+    model = solver.model(state)
+    monitor.end(model.reason)
+    return model

@@ -33,9 +33,11 @@ def test_every_pass_is_told_and_kept(options, capsys):
     X, y, _ = make_problem(0, n_rows=6000)
     _, monitor = trained(InMemory(Block(X, y[:, None])), **options)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(monitor.loss_curve) == len(monitor.gap_curve) == monitor.n_passes
-    for number, (line, loss) in enumerate(zip(lines, monitor.loss_curve, strict=True), 1):
-        assert line.startswith(f"reference: pass {number}, loss {loss:.6g}, ")
+    assert len(lines) - 1 == len(monitor.loss_curve) == len(monitor.gap_curve) == monitor.n_passes
+    for number, (line, loss) in enumerate(zip(lines[:-1], monitor.loss_curve, strict=True), 1):
+        assert line.split()[:3] == ["reference:", "pass", str(number)]
+        assert f"  loss {loss:.6g}" in line
+    assert lines[-1].startswith(f"reference: ended after pass {monitor.n_passes}: ")
     assert monitor.n_passes == 4 or not options
     assert np.isnan(monitor.gap_curve).all() == bool(options)
 

@@ -74,4 +74,4 @@ class NormalEquation:
 
     def model(self, state: Any) -> Model:
         """Return the model of the solved phase."""
-        return state.model
+        return state.model._replace(reason=f"solved, factorization {state.model.attributes['factorization_']}")

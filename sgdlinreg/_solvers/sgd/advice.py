@@ -32,6 +32,15 @@ def not_converged(options: Options, gap: float, n_passes: int) -> str:
     )
 
 
+def why_ended(monitor: Any, rule_met: str) -> str:
+    """Return why a fit has ended; ``rule_met`` says how its stopping rule was met, and is empty where it was not."""
+    if rule_met:
+        return rule_met
+    if monitor.is_stopped:
+        return "stopped by a callback"
+    return f"max_iter={monitor.max_iter}" if monitor.n_passes >= monitor.max_iter else "the objective falls no more"
+
+
 def interrupted(loss: float, gap: float, n_passes: int) -> str:
     """Return how far an interrupted fit is; ``gap`` is nan after steps alone."""
     distance = f"its loss is {loss:.3g}" if np.isnan(gap) else f"optimality_gap_ is {gap:.2g}"

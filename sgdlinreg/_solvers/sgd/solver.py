@@ -152,17 +152,17 @@ class SGD:
         state.steps_after.append(state.n_steps)
         if self.has_finish:
             coef = self.coef(state)
-            go_on = monitor.record(coef, losses)
             # steps that did no better than the constant model are no start
             better = (losses <= state.constant_loss) & np.isfinite(coef).all(axis=1)
             if not better.all():
                 coef[~better] = self._constant_model(state, state.judged_on)[~better]
+            go_on = monitor.record(coef, losses)
             state.iterate = state.tail = state.coordinates = None  # of many columns the finish wants the memory
             return self._finish(state, data, coef, monitor, go_on), data, True
         state, done = state.judge.after_epoch(state, losses, monitor)
         if done:
-            coef, messages = state.judge.result(monitor)
-            model = self._model(state, coef, messages)
+            coef, messages, reason = state.judge.result(monitor)
+            model = self._model(state, coef, messages, reason)
             state = replace(state, model=model._replace(is_worse_than_constant=state.judge.is_worse_than_constant))
         return state, data, done
 
@@ -180,6 +180,7 @@ class SGD:
         if data.in_memory:
             check_step(self, data.block)
         state = self._begin(state, state.measured.n_rows)
+        monitor.column_means = self._column_means(state)
         state.judged_on = data.block if data.in_memory else state.sample.as_block()
         ready = data.map(partial(self._ready, state.measured.n_rows / state.measured.total_weight))
         if not self.has_finish:
@@ -240,7 +241,7 @@ class SGD:
         limit = WORSE * self.objective.constant_value(seen) + self.objective.rounding(seen)
         messages = (advice.WORSE_THAN_CONSTANT,) if np.any(self.objective.value(coef, seen) > limit) else ()
         self.step_sizes.end_epoch(state, losses)
-        return replace(state, model=self._model(state, coef, messages, self._kept(state)))
+        return replace(state, model=self._model(state, coef, messages, "rows come once", self._kept(state)))
 
     def _finish(self, state: State, data, coef: np.ndarray, monitor, go_on: bool = True) -> State:
         """Go on from some coefficients to the optimum."""
@@ -253,13 +254,16 @@ class SGD:
             blind = finish.blind
         if not all_finite(coef):
             raise advice.diverged(self, state.judged_on, "the objective is not finite")
-        messages = [] if converged else [advice.not_converged(self.options, monitor.gap_curve[-1], monitor.n_passes)]
+        gap, messages = monitor.gap_curve[-1], []
+        if not (converged or monitor.is_stopped):
+            messages.append(advice.not_converged(self.options, gap, monitor.n_passes))
         messages += [advice.COLLINEAR] if blind else []
-        return replace(state, model=self._model(state, coef, tuple(messages)))
+        reason = advice.why_ended(monitor, f"converged, gap {gap:.1e} with tol={self.options.tol}" if converged else "")
+        return replace(state, model=self._model(state, coef, tuple(messages), reason))
 
     def interrupted(self, state, monitor):
         """Return the state with the model of the last finished pass; with early stopping, the best."""
-        coef = monitor.validation.best_coef if self.options.early_stopping else monitor.coef
+        coef = monitor.model
         if not all_finite(coef):
             raise advice.diverged(self, state.judged_on, "the objective is not finite")
         if state.steps_after:
@@ -267,7 +271,7 @@ class SGD:
         else:  # the finish began without an epoch
             state = self._begin(state, state.measured.n_rows)
         message = advice.interrupted(monitor.loss_curve[-1], monitor.gap_curve[-1], monitor.n_passes)
-        model = self._model(state, coef, (message,))
+        model = self._model(state, coef, (message,), "interrupted")
         worse = state.judge is not None and state.judge.is_worse_than_constant
         return replace(state, model=model._replace(is_worse_than_constant=worse))
 
@@ -310,11 +314,22 @@ class SGD:
             coef[:, -1] = state.measured.targets.mean - coef[:, :-1] @ state.measured.columns.mean
         return coef
 
-    def _model(self, state: State, coef: np.ndarray, messages: tuple[str, ...], kept: State | None = None) -> Model:
+    def _column_means(self, state: State) -> np.ndarray | None:
+        return state.measured.columns.mean if self._closes_intercept(state) else None
+
+    def _model(
+        self, state: State, coef: np.ndarray, messages: tuple[str, ...], reason: str, kept: State | None = None
+    ) -> Model:
         attributes = {"t_": state.n_steps + 1, "batch_size_": state.batch_size, "step_size_": state.step_size}
-        means = state.measured.columns.mean if self._closes_intercept(state) else None
-        worse = advice.WORSE_THAN_CONSTANT in messages
-        return Model(coef, attributes, kept, column_means=means, advice=messages, is_worse_than_constant=worse)
+        return Model(
+            coef,
+            attributes,
+            kept,
+            column_means=self._column_means(state),
+            advice=messages,
+            is_worse_than_constant=advice.WORSE_THAN_CONSTANT in messages,
+            reason=reason,
+        )
 
     def _kept(self, state: State) -> State:
         """Return what is kept with the estimator, so that the next call of partial_fit goes on from there."""

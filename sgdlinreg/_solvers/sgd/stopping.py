@@ -103,8 +103,8 @@ class Judge:
     def _is_worse(self, losses: np.ndarray) -> bool:
         return bool(np.any(losses > WORSE * self.divergence.constant_loss + self.divergence.rounding))
 
-    def result(self, monitor: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Return the coefficients (n_targets, n_features + 1) in the end, and what to tell the user.
+    def result(self, monitor: Any) -> tuple[np.ndarray, tuple[str, ...], str]:
+        """Return the coefficients (n_targets, n_features + 1) in the end, what to tell the user, and why it ended.
 
         Raises
         ------
@@ -114,12 +114,14 @@ class Judge:
         solver, divergence, n_passes = self.solver, self.divergence, monitor.n_passes
         if not all_finite(self.coef):
             raise divergence.error(n_passes, "is not finite")
-        coef = monitor.validation.best_coef if solver.options.early_stopping else self.coef
+        coef = monitor.model
         losses = solver.objective.value(coef, self.block)
         divergence.check_model(n_passes, losses)
-        messages = []
-        if not self.stopped.all() and self.progress.tol is not None:
-            messages.append(advice.not_converged(solver.options, np.nan, n_passes))
+        messages, has_stalled, options = [], bool(self.stopped.all()), solver.options
+        if not (has_stalled or monitor.is_stopped) and self.progress.tol is not None:
+            messages.append(advice.not_converged(options, np.nan, n_passes))
         if self._is_worse(losses):
             messages.append(advice.WORSE_THAN_CONSTANT)
-        return coef, tuple(messages)
+        rule = "early stopping, no better score" if options.early_stopping else "no progress"
+        rule_met = f"{rule} for {options.n_iter_no_change} epochs" if has_stalled else ""
+        return coef, tuple(messages), advice.why_ended(monitor, rule_met)
