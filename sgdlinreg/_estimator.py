@@ -19,6 +19,7 @@ from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import LOSSES
 from sgdlinreg._core.typing import BlockLike, Floats, Loss, MatrixLike, Penalty, Request, Schedule, Seed, Solver
 from sgdlinreg._edge.attributes import coef_of, forget, intercept_of, keep, of_each_target, warn
+from sgdlinreg._edge.callbacks import CallbackSupportMixin, Tasks
 from sgdlinreg._edge.conversion import to_floats
 from sgdlinreg._edge.documentation import page_template
 from sgdlinreg._edge.going_on import check_model, goes_on_from, merged_state, start_of_model
@@ -57,7 +58,9 @@ from sgdlinreg._solvers.sgd.schedules import SCHEDULES
 from sgdlinreg.sources import IterableSource
 
 
-class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class MiniBatchSGDRegressor(
+    CallbackSupportMixin, InferenceMixin, SparseCoefMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+):
     """Linear regression: exact where exact is affordable, mini-batch SGD everywhere else.
 
     Minimises, by one of three solvers,
@@ -518,10 +521,11 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         ConvergenceWarning
             If max_iter passes were not enough for tol, columns are too collinear for SGD to be sure of the optimum,
             steps alone end worse than the best constant model, or the user interrupted SGD (Ctrl-C): then the model of
-            the last finished pass is kept.
+            the last finished pass is kept. A callback that ends the fit is no reason.
         LinAlgWarning
             If the closed form could not give all digits of the coefficients.
         """
+        tasks = Tasks(self, X, y, sample_weight)
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
             check_parameters(self)
             objective = objective_of(self)
@@ -542,8 +546,8 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
                 check_finite(self, block)
             validation = None if given is None else Validation(given, block, objective.loss)
             forget(self)
-            name = choice.name if self.verbose else None
-            monitor = Monitor(self.max_iter, name, validation, keeps_best=self.early_stopping)
+            watch, name = tasks.watch(choice, block, X), choice.name if self.verbose else None
+            monitor = Monitor(self.max_iter, name, validation, keeps_best=self.early_stopping, watch=watch)
             try:
                 model = train(solver, InMemory(block), monitor, start)
             except ValueError:
@@ -551,6 +555,7 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
                 raise
             keep(self, model, monitor, choice, block, X)
             warn(model, None if X_val is None else validation)
+            tasks.end()
         return self
 
     @validated
@@ -657,6 +662,7 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
         not cross blocks, and a block shorter than a batch is a batch, so blocks should be much larger than a batch.
         Full gradients do not depend on how the rows are cut. Up to three blocks are in memory at a time.
         """
+        tasks = Tasks(self)
         with all_or_nothing(self), ExplainedOutOfMemory(source, self.device) as explained:
             check_parameters(self)
             if self.early_stopping:
@@ -676,12 +682,14 @@ class MiniBatchSGDRegressor(InferenceMixin, SparseCoefMixin, MultiOutputMixin, R
                 )
             blocks = SameRows(lambda: self._blocks_of(source, first.n_targets))
             forget(self)
-            monitor = Monitor(self.max_iter, choice.name if self.verbose else None)
+            watch, name = tasks.watch(choice, first, X), choice.name if self.verbose else None
+            monitor = Monitor(self.max_iter, name, watch=watch)
             model = train(solver, Streamed(blocks, first, source.once), monitor)
             keep(self, model, monitor, choice, first, explained.X)
             assert blocks.n_rows is not None, "a pass has ended"
             self.n_samples_seen_ = blocks.n_rows
             warn(model)
+            tasks.end()
         return self
 
     def _blocks_of(self, source: IterableSource, n_targets: int) -> Iterator[Block]:
