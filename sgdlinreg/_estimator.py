@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
+from sklearn.linear_model import LinearRegression
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -22,6 +23,7 @@ from sgdlinreg._edge.attributes import coef_of, forget, intercept_of, keep, of_e
 from sgdlinreg._edge.callbacks import CallbackSupportMixin, Tasks
 from sgdlinreg._edge.conversion import to_floats
 from sgdlinreg._edge.documentation import page_template
+from sgdlinreg._edge.export import linear_regression_of
 from sgdlinreg._edge.going_on import check_model, goes_on_from, merged_state, start_of_model
 from sgdlinreg._edge.inference import InferenceMixin
 from sgdlinreg._edge.namespaces import CAN_DISPATCH, check_same_home, home_of, like, to_numpy
@@ -844,6 +846,41 @@ class MiniBatchSGDRegressor(
         def set_partial_fit_request(self, *, sample_weight: Request = ...) -> Self: ...
         def set_predict_request(self, *, return_std: Request = ...) -> Self: ...
         def set_score_request(self, *, sample_weight: Request = ...) -> Self: ...
+
+    def to_sklearn(self) -> LinearRegression:
+        """Return the model as a fitted LinearRegression, which loads and predicts where sgdlinreg is not installed.
+
+        Returns
+        -------
+        model : LinearRegression
+            A plain estimator of scikit-learn with `coef_`, `intercept_`, `n_features_in_` and, if there are,
+            `feature_names_in_`. They are copies, NumPy arrays of float64, wherever and in whatever dtype the fit was:
+            so predictions are those of `predict`, in float64 also for X in float32.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `coef_` or `intercept_` was set to None.
+
+        Notes
+        -----
+        Of the parameters it has fit_intercept and positive. Its own fit would be least squares, whatever the loss and
+        the penalty were here.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sgdlinreg import MiniBatchSGDRegressor
+        >>> from sgdlinreg.datasets import make_linear
+        >>> X, y = make_linear(n_samples=1000, random_state=0)
+        >>> model = MiniBatchSGDRegressor(loss="huber", random_state=0).fit(X, y)
+        >>> plain = model.to_sklearn()
+        >>> plain, np.allclose(plain.predict(X), model.predict(X), rtol=1e-12)
+        (LinearRegression(), True)
+        """
+        return linear_regression_of(self)
 
     @property
     def _doc_link_template(self) -> str:

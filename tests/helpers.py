@@ -1,6 +1,8 @@
 """What several test modules share: the solvers that are installed, problems, and plain second ways of computing."""
 
 import importlib.util
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -94,3 +96,18 @@ def fit_form(model, form, X, y, weight=None):
         parts = np.array_split(np.arange(len(y)), 5)
         return model.fit_source([(X[rows], y[rows], weight[rows]) for rows in parts])
     return model.fit(as_csr(X) if form == "csr" else X, y, weight)
+
+
+def run_without(libraries, code, **kwargs):
+    """Run a program where these libraries cannot be imported, and return what it prints."""
+    blocker = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {tuple(libraries)!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+    done = subprocess.run([sys.executable, "-c", blocker + code], capture_output=True, text=True, **kwargs)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

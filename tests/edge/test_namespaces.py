@@ -171,6 +171,19 @@ def test_a_model_moves_to_numpy_and_back(dispatch, solver, kind):
     assert not hasattr(_array_api.move_estimator_to(clone(model), np, "cpu"), "coef_")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_a_linear_regression_of_the_model_is_of_numpy(dispatch, kind, n_targets):
+    X, y, _ = make_problem(9, n_targets=n_targets)
+    there = make_array(kind)
+    model = MiniBatchSGDRegressor().fit(there(X), there(y))
+    plain = model.to_sklearn()
+    assert_like(model.coef_, there(X))
+    assert type(plain.coef_) is np.ndarray
+    assert type(plain.intercept_) is (np.float64 if n_targets == 1 else np.ndarray)
+    np.testing.assert_allclose(plain.predict(X), to_numpy(model.predict(there(X))), rtol=1e-12)
+
+
 def test_a_model_of_a_data_frame_moves(dispatch):
     pandas = pytest.importorskip("pandas")
     X, y, _ = make_problem(4)
