@@ -2,5 +2,9 @@
 
 import importlib.util
 
-MODULES = {"triton": "sgdlinreg/_solvers/sgd_torch/triton_*", "matplotlib": "sgdlinreg/displays/*"}
+MODULES = {
+    "triton": "sgdlinreg/_solvers/sgd_torch/triton_*",
+    "matplotlib": "sgdlinreg/displays/*",
+    "skl2onnx": "sgdlinreg/onnx.py",
+}
 collect_ignore_glob = [modules for library, modules in MODULES.items() if not importlib.util.find_spec(library)]

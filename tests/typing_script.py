@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sgdlinreg
+import sgdlinreg.onnx
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg.datasets import make_linear, make_sensor_readings
 from sgdlinreg.displays import CoefficientDisplay, LossCurveDisplay, RegressionLineDisplay
@@ -136,6 +137,7 @@ def main() -> None:
     assert_type(RegressionLineDisplay.from_estimator(model, X, y), RegressionLineDisplay)
 
     # scikit-learn around it
+    print(model.to_sklearn().predict(X), sgdlinreg.onnx.register)
     search = GridSearchCV(make_pipeline(StandardScaler(), model), {"minibatchsgdregressor__alpha": [0.0, 0.1]}, cv=3)
     print(search.fit(X, y).best_params_)
     with sklearn.config_context(enable_metadata_routing=True):
