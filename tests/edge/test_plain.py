@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 
@@ -62,17 +63,46 @@ def test_a_fitted_model_is_small(solver, n_rows, n_features, n_targets):
     assert len(pickle.dumps(model)) <= bound
 
 
+def set_by_hand(model):
+    model.coef_ = np.array(model.coef_) + 1.0
+    return model
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_skops_asks_to_trust_the_estimator_alone(solver):
+@pytest.mark.parametrize("n_targets", [0, 1, 3])
+@pytest.mark.parametrize("kind", ["fit", "partial_fit", "partial_fit of few rows", "fit of CSR", "set by hand"])
+def test_skops_asks_to_trust_the_estimator_alone(solver, n_targets, kind):
     io = pytest.importorskip("skops.io")
-    X, y, _ = make_problem(2)
-    for rows, method in ((slice(None), "fit"), (slice(None), "partial_fit"), (slice(4), "partial_fit")):
-        model = getattr(MiniBatchSGDRegressor(solver=solver, random_state=0), method)(X[rows], y[rows])
-        data = io.dumps(model)
-        unknown = io.get_untrusted_types(data=data)
-        assert unknown == ["sgdlinreg._estimator.MiniBatchSGDRegressor"]
-        back = io.loads(data, trusted=unknown)
+    X, y, _ = make_problem(2, n_targets=3)
+    y = y[:, :n_targets] if n_targets else y[:, 0]
+    rows = slice(4) if "few rows" in kind else slice(None)
+    method = "partial_fit" if "partial_fit" in kind else "fit"
+    X = as_csr(X) if "CSR" in kind else X
+    model = getattr(MiniBatchSGDRegressor(solver=solver, random_state=0), method)(X[rows], y[rows])
+    model = set_by_hand(model) if kind == "set by hand" else model
+    data = io.dumps(model)
+    unknown = io.get_untrusted_types(data=data)
+    assert unknown == ["sgdlinreg._estimator.MiniBatchSGDRegressor"]
+    back = io.loads(data, trusted=unknown)
+    np.testing.assert_array_equal(back.predict(X), model.predict(X))
+    assert back.predict(X).shape == y.shape
+    assert back.get_params() == model.get_params()
+    if method == "partial_fit":
+        np.testing.assert_array_equal(back.partial_fit(X, y).coef_, model.partial_fit(X, y).coef_)
+    elif solver == "normal_equation":
+        np.testing.assert_array_equal(back.coef_std_error_, model.coef_std_error_)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_joblib_files_come_back_memory_mapped_too(solver, tmp_path):
+    X, y, _ = make_problem(4, n_targets=2)
+    model = MiniBatchSGDRegressor(solver=solver, random_state=0).partial_fit(X, y)
+    expected = copy.deepcopy(model).partial_fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    for mmap_mode in (None, "r"):
+        back = joblib.load(tmp_path / "model.joblib", mmap_mode=mmap_mode)
         np.testing.assert_array_equal(back.predict(X), model.predict(X))
+        np.testing.assert_array_equal(back.partial_fit(X, y).coef_, expected.coef_)
 
 
 def test_models_of_steps_load_without_numba_and_torch(tmp_path):
