@@ -511,7 +511,7 @@ class MiniBatchSGDRegressor(
         ValueError
             If an argument or parameter is invalid, or the steps diverge. The estimator is then as it was before.
         ImportError
-            If solver="torch" and torch is not installed.
+            If the solver is "torch" or "numba" and that library cannot be imported.
         MemoryError
             If a device runs out of memory. The estimator is then as it was before.
         KeyboardInterrupt

@@ -5,6 +5,7 @@ import graphlib
 import importlib.metadata
 import os
 import pathlib
+import pickle
 import re
 import subprocess
 import sys
@@ -13,13 +14,14 @@ import typing
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 from sklearn.utils._param_validation import StrOptions
 
 import sgdlinreg
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._core.optional import import_optional
 
-from .helpers import make_problem, needs_torch
+from .helpers import make_problem, needs_torch, run_without
 
 ROOT = pathlib.Path(sgdlinreg.__file__).parent
 LAZY = {"torch", "triton", "dask", "pyarrow", "matplotlib", "pandas", "numba", "llvmlite", "skl2onnx"}
@@ -151,6 +153,58 @@ def test_torch_is_optional(monkeypatch):
         MiniBatchSGDRegressor(solver="torch").fit(X, y)
     assert MiniBatchSGDRegressor().fit(X, y).solver_ == "normal_equation"
     assert MiniBatchSGDRegressor(solver="numba").fit(X, y).solver_ == "numba"
+
+
+def test_without_numba_all_but_its_solver_works(tmp_path):
+    X, y, _ = make_problem(0, n_rows=20_000)
+    fitted = MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(fitted))
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    program = f"""
+import pickle, numpy as np
+from sgdlinreg import MiniBatchSGDRegressor
+folder, shown = {str(tmp_path)!r}, dict()
+data = np.load(folder + "/data.npz")
+X, y = data["X"], data["y"]
+for solver in ("auto", "normal_equation"):
+    model = MiniBatchSGDRegressor(solver=solver).fit(X, y)
+    assert model.solver_ == "normal_equation"
+    shown[solver] = model.predict(X)
+    shown["partial_" + solver] = MiniBatchSGDRegressor(solver=solver).partial_fit(X, y).predict(X)
+    shown["small_" + solver] = MiniBatchSGDRegressor(solver=solver).fit(X[:20], y[:20]).predict(X)
+with open(folder + "/model.pkl", "rb") as file:
+    shown["numba"] = pickle.load(file).predict(X)
+np.savez(folder + "/shown.npz", **shown)
+for name, model in (("numba", MiniBatchSGDRegressor(solver="numba")), ("auto", MiniBatchSGDRegressor(loss="huber"))):
+    try:
+        model.fit(X, y)
+    except ImportError as error:
+        print(error, "coef_" in vars(model))
+"""
+    told = run_without(["numba", "llvmlite"], program).splitlines()
+    assert len(told) == 2
+    assert all(
+        re.search("solver='numba' needs numba.*Use solver='normal_equation' or 'torch'.* False", t) for t in told
+    )
+    shown = np.load(tmp_path / "shown.npz")
+    exact, few = LinearRegression().fit(X, y).predict(X), LinearRegression().fit(X[:20], y[:20]).predict(X)
+    for name in shown:
+        expected = fitted.predict(X) if name == "numba" else few if "small" in name else exact
+        np.testing.assert_allclose(shown[name], expected, rtol=1e-9, err_msg=name)
+
+
+@needs_torch
+def test_torch_steps_without_numba_end_at_the_same_optimum():
+    program = """
+import numpy as np
+from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg.datasets import make_linear
+X, y = make_linear(3000, coef=[2.0, -3.4, 0.5], random_state=0)
+for shuffle in (True, "blocks", False):
+    model = MiniBatchSGDRegressor(solver="torch", shuffle=shuffle, tol=1e-8, random_state=0).fit(X, y)
+    print(np.abs(model.coef_ - MiniBatchSGDRegressor().fit(X, y).coef_).max() < 1e-7)
+"""
+    assert run_without(["numba", "llvmlite"], program).split() == ["True"] * 3
 
 
 def test_a_broken_optional_library_tells_its_own_error(tmp_path, monkeypatch):

@@ -11,10 +11,21 @@ NAMES = ("normal_equation", "numba", "torch")
 
 
 def kernel_class(name: str) -> type[Kernel]:
-    """Return the class of a kernel; imports numba only for the kernel that needs it."""
-    if name == "numba":
-        from sgdlinreg._solvers.sgd_numba.kernel import NumbaKernel
+    """Return the class of a kernel; imports numba only for the kernel that needs it.
 
+    Raises
+    ------
+    ImportError
+        If numba cannot be imported and the kernel needs it.
+    """
+    if name == "numba":
+        try:
+            from sgdlinreg._solvers.sgd_numba.kernel import NumbaKernel
+        except ImportError as error:  # also where numba is too old for Python or NumPy
+            raise ImportError(
+                f"solver='numba' needs numba, which cannot be imported: {error}. Use solver='normal_equation' or "
+                "'torch', or install a numba for this Python and NumPy: pip install --upgrade numba"
+            ) from error
         return NumbaKernel
     if name == "torch":
         from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel
