@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.linear_model import LinearRegression
 from sklearn.linear_model._base import SparseCoefMixin
 from sklearn.metrics import r2_score
+from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -828,7 +829,9 @@ class MiniBatchSGDRegressor(
         predictions = self.predict(X)
         if home_of(X) is None:
             y, predictions = check_targets(self, y), to_numpy(predictions)
-            sample_weight = None if sample_weight is None else to_floats(to_numpy(sample_weight), "sample_weight")
+            if sample_weight is not None:
+                sample_weight = to_floats(to_numpy(sample_weight), "sample_weight")
+                assert_all_finite(sample_weight, input_name="sample_weight")  # r2_score does from 1.7 on
         return float(r2_score(y, predictions, sample_weight=sample_weight))
 
     if TYPE_CHECKING:  # scikit-learn makes these for metadata routing

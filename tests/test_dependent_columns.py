@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 from scipy import linalg
 from sklearn.linear_model import LinearRegression
 
@@ -42,6 +43,9 @@ def times(rng, n_rows):
 def polynomial(rng, n_rows):
     return rng.uniform(-1.0, 1.0, n_rows)[:, None] ** np.arange(1, int(rng.integers(3, 13)))
 
+
+CUTS_OFF = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
+"""Whether LinearRegression leaves out directions that may be rounding of X; older ones fit them."""
 
 KINDS = [dummies, interactions, duplicates, times, polynomial]
 
@@ -88,7 +92,7 @@ def test_predictions_are_as_good_as_those_of_other_solutions(kind, dtype):
         found = r2_of(X, y, model.coef_, model.intercept_)
         assert found == pytest.approx(model.score(X, y), abs=tol)
         assert found >= r2_of(X, y, *least_squares(X, y)) - tol, seed
-        if dtype == np.float64:  # in float32 it solves in float32
+        if dtype == np.float64 and CUTS_OFF:  # in float32 it solves in float32
             assert found >= r2_of(X, y, other.coef_, other.intercept_) - tol, seed
 
 

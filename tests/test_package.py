@@ -9,6 +9,7 @@ import pickle
 import re
 import subprocess
 import sys
+import tomllib
 import types
 import typing
 
@@ -279,6 +280,20 @@ def test_every_documented_attribute_has_a_type():
     for name in names:
         found = getattr(MiniBatchSGDRegressor, name, None)
         assert name in MiniBatchSGDRegressor.__annotations__ or "return" in found.fget.__annotations__, name
+
+
+def test_the_oldest_versions_are_the_minimums():
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    required = [*project["dependencies"], *extras["plot"], *extras["onnx"], *extras["test"]]
+    minimums = dict(requirement.partition(";")[0].strip().split(">=") for requirement in required)
+    minimums.pop("triton")  # comes with torch
+    lines = (ROOT.parent / "constraints-oldest.txt").read_text().splitlines()
+    oldest = dict(line.split("==") for line in lines if "==" in line)
+    assert oldest.keys() == minimums.keys()
+    for name, minimum in minimums.items():
+        assert (oldest[name] + ".0").startswith(minimum + "."), name
+        assert not oldest[name].removeprefix(minimum).strip(".0"), name
 
 
 def test_runs_without_compilation():
