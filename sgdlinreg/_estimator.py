@@ -58,7 +58,7 @@ from sgdlinreg._loop.monitor import Monitor, Validation
 from sgdlinreg._loop.training import train
 from sgdlinreg._solvers import NAMES
 from sgdlinreg._solvers.sgd.schedules import SCHEDULES
-from sgdlinreg.sources import IterableSource
+from sgdlinreg.sources.iterable import as_source
 
 
 class MiniBatchSGDRegressor(
@@ -637,10 +637,11 @@ class MiniBatchSGDRegressor(
 
         Parameters
         ----------
-        source : iterable of tuples
-            Gives ``(X, y)`` or ``(X, y, sample_weight)`` as `fit` takes them, in the same order in every pass. SGD
-            passes over it up to max_iter + 1 times, so it must be re-iterable: a list or an object with ``__iter__``,
-            not a generator. The closed form passes once, and again where it wants more digits.
+        source : source of `sgdlinreg.sources`, or iterable of tuples
+            Files, memory maps, queries or a DataLoader by `from_files`, `from_arrays`, `from_sql`, `from_loader`; or
+            anything that gives ``(X, y)`` or ``(X, y, sample_weight)`` as `fit` takes them, the same rows in every
+            pass. SGD passes over it up to max_iter + 1 times, so it must be re-iterable: a list or an object with
+            ``__iter__``, not a generator. The closed form passes once, and again where it wants more digits.
 
         Returns
         -------
@@ -661,19 +662,20 @@ class MiniBatchSGDRegressor(
         Notes
         -----
         With SGD a first pass measures the rows and draws the sample; epochs of steps and passes of full gradients
-        follow, as in `fit`. Rows are shuffled inside their block, and blocks come as the source gives them. Batches do
-        not cross blocks, and a block shorter than a batch is a batch, so blocks should be much larger than a batch.
-        Full gradients do not depend on how the rows are cut. Up to three blocks are in memory at a time.
+        follow, as in `fit`. Rows are shuffled inside their block, and blocks come as the source gives them. Small
+        blocks of arrays or CSR are joined to blocks of 16 MiB. Batches do not cross blocks, and a block shorter than a
+        batch is a batch, so other blocks should be much larger than a batch. Full gradients do not depend on how the
+        rows are cut. Up to three blocks are in memory at a time; of files up to four, as a thread reads ahead.
         """
         tasks = Tasks(self)
         with all_or_nothing(self), ExplainedOutOfMemory(source, self.device) as explained:
             check_parameters(self)
             if self.early_stopping:
                 raise ValueError("early_stopping should be False with fit_source: there is no validation data.")
-            source = IterableSource(source)
+            source = as_source(source)
             X, y, sample_weight = source.first()
             explained.X = X
-            with named("Block 0 of the source"):
+            with named(source.where):
                 first = check_rows(self, X, y, sample_weight, reset=True)
             objective = objective_of(self)
             choice = choose_solver(self, first, objective, False)
@@ -691,19 +693,19 @@ class MiniBatchSGDRegressor(
             keep(self, model, monitor, choice, first, explained.X)
             assert blocks.n_rows is not None, "a pass has ended"
             self.n_samples_seen_ = blocks.n_rows
+            if source.feature_names is not None:
+                self.feature_names_in_ = np.array(source.feature_names, dtype=object)
             warn(model)
             tasks.end()
         return self
 
     def _blocks_of(self, source: IterableSource, n_targets: int) -> Iterator[Block]:
         """Check the blocks of a source, one after the other."""
-        for number, (X, y, sample_weight) in enumerate(source):
-            with named(f"Block {number} of the source"):
-                block = check_rows(self, X, y, sample_weight, reset=False)
+        for X, y, sample_weight in source:
+            with named(source.where):
+                block = check_rows(self, X, y, sample_weight, reset=False, finite=not source.is_finite)
             if block.n_targets != n_targets:
-                raise ValueError(
-                    f"Block {number} of the source has {block.n_targets} targets, the first one {n_targets}."
-                )
+                raise ValueError(f"{source.where} has {block.n_targets} targets, the first one {n_targets}.")
             yield block
 
     @classmethod

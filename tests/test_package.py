@@ -33,6 +33,7 @@ FLOORS = [
     {"_solvers.sgd"},
     {"_solvers"},
     {"_edge"},
+    {"sources"},
     {"", "displays"},
 ]
 """Folders by floor, the lowest first: a module imports from its own folder and from lower floors."""

@@ -26,6 +26,7 @@ class Reiterable:
         yield from self.blocks
 
 
+@pytest.mark.filterwarnings("ignore:The source gives 301 blocks")
 @pytest.mark.parametrize("convert", [lambda X: X, as_csr])
 @pytest.mark.parametrize("n_blocks", [1, 7, 301])
 def test_the_closed_form_is_exact(n_blocks, convert):

@@ -1,0 +1,179 @@
+"""Files of Parquet, Arrow, Feather and CSV, and datasets of Arrow."""
+
+from collections.abc import Generator, Iterator
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from sgdlinreg._core.optional import import_optional
+from sgdlinreg.sources.ahead import read_ahead
+from sgdlinreg.sources.arrow import Frames, Numbers, blocks_of, check_types
+from sgdlinreg.sources.columns import Columns, choose_columns
+from sgdlinreg.sources.pieces import Piece, open_dataset, pieces_of, reading
+from sgdlinreg.sources.source import FIRST_ROWS, Source, block_rows
+from sgdlinreg.sources.transform import check_transform, names_in, names_out
+
+
+def from_files(
+    files: Any,
+    target: Any,
+    features: Any = None,
+    sample_weight: Any = None,
+    rows_per_block: int | None = None,
+    filter: Any = None,
+    transform: Any = None,
+    *,
+    shuffle: bool = True,
+    random_state: int = 0,
+) -> "FileSource":
+    """Read files block by block: Parquet, Arrow (Feather) and CSV.
+
+    Parameters
+    ----------
+    files : path, list of paths or pyarrow.dataset.Dataset
+        A file, a folder, in which all files of a known ending are taken, a glob pattern, or a list of them. Endings are
+        .parquet, .pq, .feather, .arrow, .ipc, .csv and .csv.gz. Names of folders as ``year=2024`` are columns. For
+        other formats, delimiters and places, as S3, give a dataset of Arrow.
+    target : str, list of str or None
+        Column of y; several make y two-dimensional; None is for predictions.
+    features : list of str, default=None
+        Columns of X; None: those that ``transform`` was fitted on, or all others.
+    sample_weight : str, default=None
+        Column of the weights.
+    rows_per_block : int, default=None
+        None: so that X takes about 32 MiB, at least 10000 rows. Up to four blocks are in memory at a time.
+    filter : pyarrow.compute.Expression, default=None
+        Rows to take, as ``pyarrow.dataset.field("year") > 2020``. Files and row groups in which there can be none are
+        not read.
+    transform : transformer, default=None
+        A fitted scikit-learn transformer, for instance a ColumnTransformer with a OneHotEncoder, which gets the
+        features of each block as a data frame (pandas must be installed). It may return CSR.
+    shuffle : bool, default=True
+        Whether row groups (of files but Parquet: files) are read in a random order, which is another one in each pass.
+        Neighbours in this order share blocks, and rows of a block are shuffled by the fit.
+    random_state : int, default=0
+        Seed of this order. Every fit begins with the same one.
+
+    Returns
+    -------
+    source : FileSource
+        For `fit_source`. X is float32 where all columns are, else float64; integers, booleans, decimals and
+        dictionaries of them are converted.
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is not installed.
+    FileNotFoundError
+        If a path does not exist, a pattern matches nothing, or a folder has no files of a known ending.
+    ValueError
+        If a column is unknown, is named twice or holds text or dates (without transform), transform is not fitted, or
+        the first file cannot be read. A pass raises it for null, NaN and infinity, a column that is missing in a file
+        or has another type there, and a file that cannot be read; it names the file, the row group, the column and the
+        row.
+
+    Notes
+    -----
+    Files without rows are passed over. Reading runs ahead of the fit in a thread, by two blocks.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np, pyarrow as pa, pyarrow.parquet
+    >>> from sgdlinreg import MiniBatchSGDRegressor
+    >>> from sgdlinreg.sources import from_files
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> x = np.arange(10.0)
+    >>> for number in range(3):
+    ...     table = pa.table({"x": x + 10 * number, "y": 2 * x + 20 * number + 1})
+    ...     pa.parquet.write_table(table, folder / f"part-{number}.parquet")
+    >>> model = MiniBatchSGDRegressor().fit_source(from_files(folder, target="y"))
+    >>> model.coef_.round(6), model.n_samples_seen_, model.feature_names_in_
+    (array([2.]), 30, array(['x'], dtype=object))
+    """
+    import_optional("pyarrow", "files", "from_files")
+    if transform is not None:
+        check_transform(transform)
+        import_optional("pandas", "files", "transform")
+    if not isinstance(random_state, Integral) or random_state < 0:
+        raise ValueError(f"random_state should be an integer of at least 0, got {random_state!r}.")
+    dataset = open_dataset(files)
+    features = names_in(transform) if features is None and transform is not None else features
+    columns = choose_columns(dataset.schema.names, target, features, sample_weight, "The files")
+    check_types(dataset.schema, columns.all if transform is None else columns.others, "The files")
+    seed = int(random_state) if shuffle else None
+    return FileSource(dataset, columns, rows_per_block, filter, transform, seed)
+
+
+class FileSource(Source):
+    """Blocks of files, as `from_files` makes it.
+
+    Parameters
+    ----------
+    dataset : pyarrow.dataset.Dataset
+    columns : Columns
+    rows_per_block : int or None
+    filter : pyarrow.compute.Expression or None
+    transform : transformer or None
+    seed : int or None
+        Of the order of the pieces; None for that of the files.
+    """
+
+    is_finite = True
+
+    def __init__(self, dataset, columns: Columns, rows_per_block, filter, transform, seed):
+        self._dataset, self._columns, self._filter, self._transform = dataset, columns, filter, transform
+        self._seed, self.n_passes = seed, 0
+        self._pieces: list[Piece] | None = None
+        self._checked: set[str] = set()
+        self.feature_names = columns.features if transform is None else names_out(transform)
+        kinds = {str(dataset.schema.field(name).type) for name in columns.features}
+        self._dtype = np.dtype(np.float32 if transform is None and kinds == {"float"} else np.float64)
+        self._n_rows = block_rows(rows_per_block, len(self.feature_names or columns.features), self._dtype.itemsize)
+
+    def first(self) -> tuple:
+        """Return the first rows; the next pass is the first one."""
+        self.n_passes, self.where = 0, "Block 0 of the source"
+        for block in self._blocks(self._listed(), min(FIRST_ROWS, self._n_rows)):
+            return block
+        raise ValueError("The files have no rows." if self._filter is None else "filter leaves no rows of the files.")
+
+    def __iter__(self) -> Iterator[tuple]:
+        pieces = self._listed()
+        if self._seed is not None:
+            order = np.random.default_rng([self._seed, self.n_passes]).permutation(len(pieces))
+            pieces = [pieces[number] for number in order]
+        self.n_passes += 1
+        yield from self._numbered(read_ahead(self._blocks(pieces, self._n_rows)))
+
+    def _listed(self) -> list[Piece]:
+        if self._pieces is None:
+            self._pieces = pieces_of(self._dataset, self._filter)
+        return self._pieces
+
+    def _blocks(self, pieces: list[Piece], n_rows: int) -> Generator[tuple, None, None]:
+        if self._transform is None:
+            new: Any = partial(Numbers, self._columns, self._dtype, n_rows)
+        else:
+            new = partial(Frames, self._transform, self._columns, n_rows)
+        return blocks_of(self._batches(pieces), n_rows, new)
+
+    def _batches(self, pieces: list[Piece]) -> Iterator[tuple]:
+        for piece in pieces:
+            with reading(piece.where):
+                self._check(piece)
+                yield from piece.read(self._columns.all, self._filter)
+
+    def _check(self, piece: Piece) -> None:
+        """Check the columns of a file when it is read for the first time."""
+        if piece.path in self._checked:
+            return
+        schema, features, transform = piece.schema(), self._columns.features, self._transform
+        single = self._dtype == np.float32
+        check_types(schema, features if transform is None else (), piece.path, single)
+        check_types(schema, self._columns.others, piece.path)
+        if missing := [name for name in features if name not in schema.names]:
+            raise ValueError(f"{piece.path}: there is no column {missing[0]!r}. It has {', '.join(schema.names)}.")
+        self._checked.add(piece.path)

@@ -1,0 +1,123 @@
+"""Blocks from any iterable that gives them again and again."""
+
+import itertools
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from sgdlinreg._core.arrays import is_on_device, is_tensor
+from sgdlinreg._edge.namespaces import to_numpy
+from sgdlinreg.sources.joined import joined
+from sgdlinreg.sources.source import Source
+
+TINY_ROWS = 32
+"""Rows of a batch, by default: blocks that cannot be joined should have more."""
+MANY_BLOCKS = 100
+"""Blocks of a pass from which on the user is told that they are tiny."""
+
+
+class IterableSource(Source):
+    """Blocks from an iterable of ``(X, y)`` or ``(X, y, sample_weight)``.
+
+    Small blocks of NumPy arrays of floats, of torch tensors on the CPU and of CSR are joined to blocks of about 16 MiB.
+    Others, data frames and lists for instance, stay as they are.
+
+    Parameters
+    ----------
+    iterable : iterable of tuples
+        A list, an object with ``__iter__``, or an iterator, which can be passed over once.
+
+    Raises
+    ------
+    ValueError
+        If it is not iterable, is empty, or gives anything but such tuples.
+
+    Warns
+    -----
+    UserWarning
+        Once, if there are hundreds of blocks of less than 32 rows that could not be joined.
+
+    Examples
+    --------
+    >>> source = IterableSource([([[1.0]], [2.0]), ([[3.0]], [4.0], [0.5])])
+    >>> source.first()
+    ([[1.0]], [2.0], None)
+    >>> len(list(source))
+    2
+    """
+
+    def __init__(self, iterable):
+        try:
+            iterator = iter(iterable)
+        except TypeError as error:
+            raise ValueError(
+                "source should be an iterable of (X, y) or (X, y, sample_weight), or come from sgdlinreg.sources; got "
+                f"{type(iterable).__name__}."
+            ) from error
+        self.once = iterator is iterable
+        self._iterable: Any = iterable
+        self._has_warned = False
+
+    def first(self) -> tuple:
+        """Return the first block; a later pass gives it again."""
+        self.where = "Block 0 of the source"
+        iterator = iter(self._iterable)
+        for item in iterator:
+            if self.once:
+                self._iterable = itertools.chain([item], iterator)
+            return self._checked(0, item)
+        raise ValueError("The source gave no blocks. It should give at least one (X, y) in every pass over it.")
+
+    def __iter__(self) -> Iterator[tuple]:
+        n_rows = n_alone = 0
+        for block, first, last in joined(self._arrays()):
+            self.where = f"Block {first} of the source" if first == last else f"Blocks {first} to {last} of the source"
+            if first == last:
+                n_rows, n_alone = n_rows + _length(block[0]), n_alone + 1
+            yield block
+        if n_alone > MANY_BLOCKS and n_rows < TINY_ROWS * n_alone and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"The source gives {n_alone} blocks of {n_rows / n_alone:.3g} rows on average, each of which costs "
+                "more than its rows. Give blocks of thousands of rows, or NumPy arrays of floats, which are joined.",
+                stacklevel=2,
+            )
+
+    def _arrays(self) -> Iterator[tuple]:
+        for number, item in enumerate(self._iterable):
+            yield tuple(map(_on_host, self._checked(number, item)))
+
+    @staticmethod
+    def _checked(number, item) -> tuple:
+        if not isinstance(item, tuple | list) or len(item) not in (2, 3):
+            length = f" of length {len(item)}" if isinstance(item, tuple | list) else ""
+            raise ValueError(
+                f"Block {number} of the source should be (X, y) or (X, y, sample_weight), got "
+                f"{type(item).__name__}{length}."
+            )
+        return (*item, None) if len(item) == 2 else tuple(item)
+
+
+def _on_host(part: Any) -> Any:
+    """Return a tensor of the CPU as a view for NumPy, and anything else as it is."""
+    if not is_tensor(part) or is_on_device(part):
+        return part
+    try:
+        return to_numpy(part)
+    except TypeError:  # whoever checks the block names it
+        return part
+
+
+def _length(X) -> int:
+    return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def as_source(source: Any) -> Source:
+    """Return a source of `sgdlinreg.sources` as it is, and any other iterable as an `IterableSource`.
+
+    Raises
+    ------
+    ValueError
+        If it is not iterable.
+    """
+    return source if isinstance(source, Source) else IterableSource(source)
