@@ -5,8 +5,6 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from sgdlinreg._core.arrays import is_on_device, is_tensor
-from sgdlinreg._edge.namespaces import to_numpy
 from sgdlinreg.sources.joined import joined
 from sgdlinreg.sources.source import Source
 
@@ -19,7 +17,7 @@ MANY_BLOCKS = 100
 class IterableSource(Source):
     """Blocks from an iterable of ``(X, y)`` or ``(X, y, sample_weight)``.
 
-    Small blocks of NumPy arrays of floats, of torch tensors on the CPU and of CSR are joined to blocks of about 16 MiB.
+    Small blocks of NumPy arrays of numbers, torch tensors on the CPU and CSR are joined to blocks of about 16 MiB.
     Others, data frames and lists for instance, stay as they are.
 
     Parameters
@@ -70,7 +68,7 @@ class IterableSource(Source):
 
     def __iter__(self) -> Iterator[tuple]:
         n_rows = n_alone = 0
-        for block, first, last in joined(self._arrays()):
+        for block, first, last in joined(itertools.starmap(self._checked, enumerate(self._iterable))):
             self.where = f"Block {first} of the source" if first == last else f"Blocks {first} to {last} of the source"
             if first == last:
                 n_rows, n_alone = n_rows + _length(block[0]), n_alone + 1
@@ -79,13 +77,9 @@ class IterableSource(Source):
             self._has_warned = True
             warnings.warn(
                 f"The source gives {n_alone} blocks of {n_rows / n_alone:.3g} rows on average, each of which costs "
-                "more than its rows. Give blocks of thousands of rows, or NumPy arrays of floats, which are joined.",
+                "more than its rows. Give blocks of thousands of rows, or NumPy arrays, which are joined.",
                 stacklevel=2,
             )
-
-    def _arrays(self) -> Iterator[tuple]:
-        for number, item in enumerate(self._iterable):
-            yield tuple(map(_on_host, self._checked(number, item)))
 
     @staticmethod
     def _checked(number, item) -> tuple:
@@ -96,16 +90,6 @@ class IterableSource(Source):
                 f"{type(item).__name__}{length}."
             )
         return (*item, None) if len(item) == 2 else tuple(item)
-
-
-def _on_host(part: Any) -> Any:
-    """Return a tensor of the CPU as a view for NumPy, and anything else as it is."""
-    if not is_tensor(part) or is_on_device(part):
-        return part
-    try:
-        return to_numpy(part)
-    except TypeError:  # whoever checks the block names it
-        return part
 
 
 def _length(X) -> int:

@@ -1,24 +1,31 @@
 """Small blocks joined to blocks that are worth their cost."""
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from sgdlinreg._core.arrays import all_finite
+from sgdlinreg._core.arrays import all_finite, is_host, is_tensor
+from sgdlinreg._edge.namespaces import to_numpy
 
 JOINED_BYTES = 1 << 24
 """Size of X from which on no more blocks are joined to it."""
+MOST_ROWS = 1 << 22
+"""Rows from which on no more blocks are joined: rows of CSR may be empty."""
 SMALL_BYTES = 1 << 22
 """Size of X from which on a block stays alone."""
 
+TENSOR_TYPES = frozenset({"float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool"})
+"""Types of tensors that NumPy has, too."""
+
 
 def joined(blocks: Iterable[tuple]) -> Iterator[tuple]:
-    """Join small neighbouring blocks of one kind, arrays of numbers or CSR; all others stay as they are.
+    """Join small neighbouring blocks of one kind: arrays of numbers, CSR or tensors; all others stay as they are.
 
-    Rows are copied, so that whoever gives blocks may write into the same array for each. Blocks that hold NaN or
-    infinity are given one by one, for an error that names the block.
+    Rows are copied, so that whoever gives blocks may write into the same array for each. Tensors become arrays. Blocks
+    that hold NaN or infinity are given one by one, for an error that names the block.
 
     Parameters
     ----------
@@ -30,35 +37,104 @@ def joined(blocks: Iterable[tuple]) -> Iterator[tuple]:
     first, last : int
         Numbers of the blocks that were joined.
     """
-    parts: list[tuple] = []
-    kind, size, number = None, 0, -1
+    rows: _Rows | None = None
+    kind, joins, number = None, False, -1
     for number, block in enumerate(blocks):
-        kind_here = _kind_of(block)
-        if parts and (kind_here != kind or size >= JOINED_BYTES):
-            yield from _join(parts, number - 1)
-            parts, size = [], 0
-        kind = kind_here
-        if kind is None:
-            yield block, number, number
+        kind_here = tuple(map(_kind_of, block))
+        if changes := kind_here != kind:  # asking each time would take longer than copying eight rows
+            kind, joins = kind_here, _can_join(block)
+        is_small = joins and _is_small(block)
+        if rows is not None and (changes or not is_small or not rows.has_room(block)):
+            yield from rows.joined(number - 1)
+            rows = None
+        if is_small:
+            rows = rows or _Rows(block)
+            rows.add(block)
         else:
-            parts.append(tuple(None if part is None else part.copy() for part in block))
-            size += _bytes_of(block[0])
-    if parts:
-        yield from _join(parts, number)
+            yield block, number, number
+    if rows is not None:
+        yield from rows.joined(number)
 
 
-def _kind_of(block: tuple) -> tuple | None:
-    """Return what blocks that are joined must have in common; None for a block that stays alone."""
-    X, y, weight = block
-    if sparse.issparse(X) and X.format != "csr":
+class _Rows:
+    """Rows of small blocks of one kind, copied into one array; of CSR, copies of the blocks."""
+
+    def __init__(self, block: tuple):
+        X, n_rows = block[0], block[0].shape[0]
+        self.is_csr, self.n_bytes = sparse.issparse(X), 0
+        self.capacity = min(MOST_ROWS, max(n_rows, JOINED_BYTES * n_rows // max(1, _bytes_of(X))))
+        self.arrays: list[Any] = [None if part is None else self._room_for(part) for part in block]
+        self.ends = [0]
+
+    def _room_for(self, part: Any) -> Any:
+        if sparse.issparse(part):
+            return []
+        return np.empty((self.capacity, *part.shape[1:]), to_numpy(part[:0]).dtype)
+
+    def has_room(self, block: tuple) -> bool:
+        """Return whether a block fits in."""
+        n_rows, n_bytes = self.ends[-1] + block[0].shape[0], self.n_bytes + _bytes_of(block[0])
+        return n_rows <= self.capacity and n_bytes <= JOINED_BYTES
+
+    def add(self, block: tuple) -> None:
+        """Copy a block."""
+        start = self.ends[-1]
+        end = start + block[0].shape[0]
+        for array, part in zip(self.arrays, block, strict=True):
+            if part is None:
+                continue
+            if isinstance(array, list):
+                array.append(part.copy())
+            else:
+                array[start:end] = part.numpy(force=True) if is_tensor(part) else part
+        self.ends.append(end)
+        self.n_bytes += _bytes_of(block[0])
+
+    def joined(self, last: int) -> Iterator[tuple]:
+        """Yield one block, or each of them if they are not finite."""
+        if self.is_csr:
+            self.arrays[0] = sparse.vstack(self.arrays[0], format="csr")
+        block, first = self._rows(0, self.ends[-1]), last - len(self.ends) + 2
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = all(all_finite(_values_of(part)) for part in block if part is not None)
+        if finite:
+            yield block, first, last
+        else:
+            for number, (start, end) in enumerate(pairwise(self.ends), first):
+                yield self._rows(start, end), number, number
+
+    def _rows(self, start: int, end: int) -> tuple:
+        return tuple(None if array is None else array[start:end] for array in self.arrays)
+
+
+def _kind_of(part: Any) -> Any:
+    """Return what must be the same in all parts that are joined; None for what has none of it, as a list."""
+    try:
+        return type(part), part.dtype, part.shape[1:], getattr(part, "device", None), getattr(part, "layout", None)
+    except AttributeError:
         return None
-    arrays = [_values_of(X), *(part for part in (y, weight) if part is not None)]
-    if not all(type(part) is np.ndarray and part.ndim and part.dtype.kind in "biuf" for part in arrays):
-        return None
-    if X.ndim != 2 or _bytes_of(X) >= SMALL_BYTES or any(len(part) != X.shape[0] for part in arrays[1:]):
-        return None
-    types = tuple((part.dtype, part.shape[1:]) for part in arrays)
-    return type(X), X.shape[1], types, y is None, weight is None
+
+
+def _can_join(block: tuple) -> bool:
+    """Return whether a block, and with it all of its kind, can be joined."""
+    X, *others = block
+    if any(sparse.issparse(part) for part in others) or (sparse.issparse(X) and X.format != "csr"):
+        return False
+    if getattr(X, "ndim", 0) != 2:
+        return False
+    return all(_is_array(_values_of(part)) for part in block if part is not None)
+
+
+def _is_array(part: Any) -> bool:
+    if is_tensor(part):
+        return is_host(part.device) and str(part.dtype).removeprefix("torch.") in TENSOR_TYPES and not part.is_sparse
+    return type(part) is np.ndarray and part.ndim > 0 and part.dtype.kind in "biuf"
+
+
+def _is_small(block: tuple) -> bool:
+    X, *others = block
+    n_rows = X.shape[0]
+    return n_rows > 0 and _bytes_of(X) < SMALL_BYTES and all(part is None or part.shape[0] == n_rows for part in others)
 
 
 def _bytes_of(X: Any) -> int:
@@ -67,16 +143,3 @@ def _bytes_of(X: Any) -> int:
 
 def _values_of(part: Any) -> Any:
     return part.data if sparse.issparse(part) else part
-
-
-def _join(parts: list[tuple], last: int) -> Iterator[tuple]:
-    first = last - len(parts) + 1
-    Xs, ys, weights = zip(*parts, strict=True)
-    X = sparse.vstack(Xs, format="csr") if sparse.issparse(Xs[0]) else np.concatenate(Xs)
-    block = X, *(None if values[0] is None else np.concatenate(values) for values in (ys, weights))
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = all(all_finite(_values_of(part)) for part in block if part is not None)
-    if finite:
-        yield block, first, last
-    else:
-        yield from ((part, number, number) for number, part in enumerate(parts, first))

@@ -62,7 +62,7 @@ def test_errors_name_the_blocks():
 def test_a_hint_where_tiny_blocks_cannot_be_joined():
     X, y, _ = make_problem(4)
     source = IterableSource(cut(X, y, 2, np.ndarray.tolist))
-    with pytest.warns(UserWarning, match="The source gives 151 blocks of 1.99 rows on average.*NumPy arrays of floats"):
+    with pytest.warns(UserWarning, match="The source gives 151 blocks of 1.99 rows on average.*NumPy arrays, which"):
         list(source)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -39,7 +39,7 @@ def test_the_size_is_bounded_and_large_blocks_are_not_copied(monkeypatch):
     monkeypatch.setattr(module, "SMALL_BYTES", 1200)
     X, y, _ = problem()  # 24 bytes a row
     sizes = [(len(block[0]), first, last) for block, first, last in joined(cut((X, y, None), 8))]
-    assert sizes == [(104, 13 * i, 13 * i + 12) for i in range(9)] + [(64, 117, 124)]
+    assert sizes == [(96, 12 * i, 12 * i + 11) for i in range(10)] + [(40, 120, 124)]
     large = X[:500], y[:500], None
     small = cut((X[500:], y[500:], None), 40)[:2]
     got = [block for block, _, _ in joined([small[0], large, *small])]
