@@ -7,6 +7,7 @@ Parts, all in one CSV file; passes are epochs of steps with solver="numba", the 
 - npy: a pass over a memory-mapped file of 5M x 100 float64, in units of one ``X @ w`` over the same map.
 - parquet: a pass over 8 files of 20M x 10, in units of pyarrow's own scan of these columns and a pass in memory.
 - loader: a pass over a DataLoader with batches of 8 rows, in units of the loader's own iteration.
+- accuracy: R2 below least squares of default fits by steps over 8 files of Parquet, 20 blocks, also sorted by y.
 - memory: the peak of anonymous memory (RssAnon) of a process, above that after the imports and a small fit, and the
   seconds of the fit. Pages of a mapped file are not counted: the system drops them when it needs room.
 """
@@ -20,11 +21,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measuring import clock, epoch_clock, fix_threads, in_turn, make_parser, run_parts
+import problems
+from measuring import best_r2, clock, epoch_clock, fix_threads, in_turn, make_parser, r2_of, run_parts
 
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg.sources import from_arrays, from_files, from_loader
 
+SETS = ("birthdays", "fertility", "mortgages")
 NPY, PARQUET, LOADER = (5_000_000, 100), (20_000_000, 10), (200_000, 10)
 CHUNK = 100_000  # rows that are drawn at once
 PEAK = """
@@ -39,7 +42,7 @@ def anonymous():
 
 def watch():
     while not done.wait(0.002):
-        peaks.append(max(peaks.pop(), anonymous()))
+        peaks[0] = max(peaks[0], anonymous())
 
 kind, solver, folder = sys.argv[1:]
 imported, X = anonymous(), np.random.default_rng(0).standard_normal((1000, 5))
@@ -131,13 +134,13 @@ def npy(args):
 def parquet(args):
     """Time a pass over files of Parquet."""
     import pyarrow as pa
-    import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
 
     pa.set_cpu_count(args.threads)
     paths = write_parquet(args)
 
     def scan():
-        return sum(len(batch) for batch in ds.dataset(paths).scanner().to_batches())
+        return sum(len(batch) for path in paths for batch in pq.ParquetFile(path).iter_batches())
 
     blocks = [(X.copy(), y.copy()) for X, y, _ in from_files(paths, "y")]
     n_rows, n_features = sum(len(y) for _, y in blocks), blocks[0][0].shape[1]
@@ -165,10 +168,11 @@ def loader(args):
         for _ in batches:
             pass
 
-    clocks = {
-        "pass": epoch_clock(partial(steps, lambda: from_loader(batches)), more_seconds=0.0),
-        "iteration": clock(iterate),
-    }
+    def half_a_fit():  # of two passes: one measures, one takes steps
+        seconds, model = clock(lambda: steps(lambda: from_loader(batches), 1))()
+        return seconds / 2, model
+
+    clocks = {"pass": half_a_fit, "iteration": clock(iterate)}
     name = f"{n_rows} x {n_features} DataLoader, batches of 8"
     yield compared(name, in_turn(clocks, args.repeats), "pass", ["iteration"])
 
@@ -184,8 +188,27 @@ def memory(args):
             yield {"name": f"{n_rows} x {n_features} {kind}", "solver": solver} | json.loads(done.stdout)
 
 
+def accuracy(args):
+    """Compare R2 of steps over files of Parquet with least squares, in the order of the data and sorted by y."""
+    import pandas as pd
+
+    for name in problems.chosen(args, SETS, most=1):
+        X, y = problems.draw(name, most_rows=args.most_rows)
+        best = best_r2(X, y)
+        for order in ("as it is", "sorted by y"):
+            rows = np.argsort(y) if order == "sorted by y" else np.arange(len(y))
+            frame = pd.DataFrame(X[rows], columns=[f"x{number}" for number in range(X.shape[1])]).assign(y=y[rows])
+            folder = Path(tempfile.mkdtemp(dir=args.folder))
+            for number, part in enumerate(np.array_split(np.arange(len(y)), 8)):
+                frame.iloc[part].to_parquet(folder / f"{number}.parquet", index=False)
+            source = from_files(folder, "y", rows_per_block=max(1000, len(y) // 20))
+            model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit_source(source)
+            missing = best - r2_of(X @ model.coef_ + model.intercept_, y)
+            yield {"name": name, "order": order, "n_rows": len(y), "n_iter": model.n_iter_, "missing_r2": missing}
+
+
 if __name__ == "__main__":
-    PARTS = {"npy": npy, "memory": memory, "parquet": parquet, "loader": loader}
+    PARTS = {"npy": npy, "memory": memory, "parquet": parquet, "loader": loader, "accuracy": accuracy}
     parser = make_parser(__doc__, PARTS, repeats=5, threads=1)
     parser.add_argument("--folder", type=Path, help="where a folder for the data is made (default: that of the system)")
     args = parser.parse_args()
