@@ -16,7 +16,7 @@ def from_arrays(X: Any, y: Any, sample_weight: Any = None, rows_per_block: int |
     Parameters
     ----------
     X : ndarray, path of a .npy file, or list of them, each of shape (n_samples, n_features)
-        float32 and float64 are used as they are, and paths are opened as memory maps; of other types each block is
+        Paths are opened as memory maps. float32 and float64 are used as they are; of other types each block is
         converted. A list is read one after the other.
     y : ndarray, path or list of them, each of shape (n_samples,) or (n_samples, n_targets); or None
         As many as X. None is for predictions.

@@ -36,7 +36,9 @@ class Columns:
         return self.targets + (() if self.weight is None else (self.weight,))
 
 
-def choose_columns(names: Sequence[str], target: Any, features: Any, sample_weight: Any, what: str) -> Columns:
+def choose_columns(
+    names: Sequence[str], target: Any, features: Any, sample_weight: Any, what: str, known: Sequence[str] | None = None
+) -> Columns:
     """Choose columns by name.
 
     Parameters
@@ -45,10 +47,12 @@ def choose_columns(names: Sequence[str], target: Any, features: Any, sample_weig
         The columns that there are.
     target : str, list of str or None
     features : list of str or None
-        None stands for all other columns.
+        None stands for all other columns, or those of them that a transformer knows.
     sample_weight : str or None
     what : str
         What errors call that which has the columns.
+    known : sequence of str or None
+        Columns that a transformer was fitted on, maybe with the target and others that are not there.
 
     Raises
     ------
@@ -59,11 +63,13 @@ def choose_columns(names: Sequence[str], target: Any, features: Any, sample_weig
     targets = (target,) if single else () if target is None else tuple(target)
     if target is not None and not targets:
         raise ValueError("target is an empty list. Give the name of a column, several names, or None for no target.")
-    others = (*targets, sample_weight)
+    others = {*targets, sample_weight}
     if isinstance(features, str):
         raise ValueError(f"features should be a list of names, got the text {features!r}. Give [{features!r}].")
-    chosen = tuple(name for name in names if name not in others) if features is None else tuple(features)
-    columns = Columns(chosen, targets, single, sample_weight)
+    rest = [name for name in names if name not in others]
+    if known is not None:  # in its order; columns that it needs and does not get are its own error
+        rest = [name for name in known if name in rest]
+    columns = Columns(tuple(rest if features is None else features), targets, single, sample_weight)
     given, available = Counter(columns.all), Counter(names)
     if unknown := [name for name in given if name not in available]:
         raise ValueError(f"{what}: there is no column {unknown[0]!r}. The columns are {', '.join(map(repr, names))}.")

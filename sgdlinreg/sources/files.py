@@ -13,7 +13,7 @@ from sgdlinreg.sources.arrow import Frames, Numbers, blocks_of, check_types
 from sgdlinreg.sources.columns import Columns, choose_columns
 from sgdlinreg.sources.pieces import Piece, open_dataset, pieces_of, reading
 from sgdlinreg.sources.source import FIRST_ROWS, Source, block_rows
-from sgdlinreg.sources.transform import check_transform, names_in, names_out
+from sgdlinreg.sources.transform import check_transform, names_in, names_out, width
 
 
 def from_files(
@@ -100,8 +100,8 @@ def from_files(
     if not isinstance(random_state, Integral) or random_state < 0:
         raise ValueError(f"random_state should be an integer of at least 0, got {random_state!r}.")
     dataset = open_dataset(files)
-    features = names_in(transform) if features is None and transform is not None else features
-    columns = choose_columns(dataset.schema.names, target, features, sample_weight, "The files")
+    names = dataset.schema.names
+    columns = choose_columns(names, target, features, sample_weight, "The files", names_in(transform))
     check_types(dataset.schema, columns.all if transform is None else columns.others, "The files")
     seed = int(random_state) if shuffle else None
     return FileSource(dataset, columns, rows_per_block, filter, transform, seed)
@@ -131,7 +131,7 @@ class FileSource(Source):
         self.feature_names = columns.features if transform is None else names_out(transform)
         kinds = {str(dataset.schema.field(name).type) for name in columns.features}
         self._dtype = np.dtype(np.float32 if transform is None and kinds == {"float"} else np.float64)
-        self._n_rows = block_rows(rows_per_block, len(self.feature_names or columns.features), self._dtype.itemsize)
+        self._n_rows = block_rows(rows_per_block, width(transform, columns.features), self._dtype.itemsize)
 
     def first(self) -> tuple:
         """Return the first rows; the next pass is the first one."""

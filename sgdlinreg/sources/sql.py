@@ -12,7 +12,7 @@ from sgdlinreg._core.optional import import_optional
 from sgdlinreg._edge.conversion import to_floats
 from sgdlinreg.sources.columns import choose_columns
 from sgdlinreg.sources.source import FIRST_ROWS, Source, block_rows
-from sgdlinreg.sources.transform import check_transform, names_in, names_out, transformed
+from sgdlinreg.sources.transform import check_transform, names_in, names_out, transformed, width
 
 
 def from_sql(
@@ -84,8 +84,8 @@ def from_sql(
     if transform is not None:
         check_transform(transform)
     frame = next(_chunks(connection, query, params, 1))
-    features = names_in(transform) if features is None and transform is not None else features
-    columns = choose_columns([*map(str, frame.columns)], target, features, sample_weight, "The query")
+    names = [*map(str, frame.columns)]
+    columns = choose_columns(names, target, features, sample_weight, "The query", names_in(transform))
     return SQLSource(partial(_chunks, connection, query, params), columns, rows_per_block, transform)
 
 
@@ -122,7 +122,7 @@ class SQLSource(Source):
     def __init__(self, chunks, columns, rows_per_block, transform):
         self._chunks, self._columns, self._transform = chunks, columns, transform
         self.feature_names = columns.features if transform is None else names_out(transform)
-        self._n_rows = block_rows(rows_per_block, len(self.feature_names or columns.features))
+        self._n_rows = block_rows(rows_per_block, width(transform, columns.features))
 
     def first(self) -> tuple:
         """Return the first rows."""

@@ -9,6 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._edge.conversion import to_floats
 
+TEXT_WIDTH = 4
+"""What a column of text takes in a data frame, in columns of float64."""
+
 
 def check_transform(transform: Any) -> None:
     """Check that a transformer can be applied.
@@ -29,7 +32,7 @@ def check_transform(transform: Any) -> None:
 
 
 def names_in(transform: Any) -> list[str] | None:
-    """Return the columns that a transformer was fitted on; None if it does not know them."""
+    """Return the columns that a transformer was fitted on; None if it does not know them, or there is none."""
     names = getattr(transform, "feature_names_in_", None)
     return None if names is None else list(names)
 
@@ -40,6 +43,11 @@ def names_out(transform: Any) -> tuple[str, ...] | None:
         return tuple(map(str, transform.get_feature_names_out()))
     except (AttributeError, TypeError, ValueError):
         return None
+
+
+def width(transform: Any, columns: tuple[str, ...]) -> int:
+    """Return how many columns of float64 take the room of a row: of what a transformer makes, and of its data frame."""
+    return len(columns) if transform is None else len(names_out(transform) or columns) + TEXT_WIDTH * len(columns)
 
 
 def transformed(transform: Any, frame: Any, where: str) -> Any:

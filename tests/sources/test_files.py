@@ -249,6 +249,7 @@ def test_a_transform_is_that_of_a_pipeline(tmp_path, ending, sparse_output, as_c
     columns = [("one", encoder, ["city", "day"]), ("scale", StandardScaler(), ["size", "rooms"])]
     transform = ColumnTransformer(columns, sparse_threshold=float(sparse_output)).fit(frame)
     whole = make_pipeline(transform, MiniBatchSGDRegressor()).fit(frame, price)
+    transform.fit(frame.assign(price=price))  # the target is no feature, even where it was there
     written = frame.astype({"city": "category"}) if as_categories else frame
     write(tmp_path, pa.Table.from_pandas(written.assign(price=price, other="text")), ending)
     source = from_files(tmp_path, "price", transform=transform, rows_per_block=90)
@@ -272,8 +273,12 @@ def test_transforms_that_cannot_be_applied(tmp_path):
         from_files(tmp_path, "price", transform="onehot")
     with pytest.raises(ValueError, match="should be a fitted scikit-learn transformer, got OneHotEncoder"):
         from_files(tmp_path, "price", transform=OneHotEncoder)
-    with pytest.raises(ValueError, match="The files: there is no column 'town'"):
-        from_files(tmp_path, "price", transform=transform.fit(frame.assign(town="a")))
+    town = OneHotEncoder().fit(frame[["city"]].rename(columns={"city": "town"}))
+    with pytest.raises(ValueError, match="The files: there are no features"):
+        from_files(tmp_path, "price", transform=town)
+    source = from_files(tmp_path, "price", ["size"], transform=transform.fit(frame.assign(town="a")))
+    with pytest.raises(ValueError, match=r"transform failed with ValueError: columns are missing: {'city'}"):
+        MiniBatchSGDRegressor().fit_source(source)
     transform.fit(frame[frame["city"] != "Rome"])
     with pytest.raises(
         ValueError, match=r"part-0.parquet, row group 0.*transform failed with ValueError: Found unknown"
