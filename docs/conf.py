@@ -21,6 +21,7 @@ smartquotes = False  # values are typed with straight quotes
 maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 autosummary_generate = True
+doctest_global_setup = "import importlib.util"  # what :skipif: asks
 
 numpydoc_show_class_members = False
 autodoc_typehints = "none"  # the docstrings have them
