@@ -547,7 +547,7 @@ class MiniBatchSGDRegressor(
             solver = make_solver(self, choice.name, block, objective, needs_steps=needs_steps)
             if not finite and not solver.sums_first:
                 check_finite(self, block)
-            validation = None if given is None else Validation(given, block, objective.loss)
+            validation = None if given is None else Validation([given], block, objective.loss)
             forget(self)
             watch, name = tasks.watch(choice, block, X), choice.name if self.verbose else None
             monitor = Monitor(self.max_iter, name, validation, keeps_best=self.early_stopping, watch=watch)

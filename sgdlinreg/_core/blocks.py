@@ -206,22 +206,22 @@ def sample_rows(block: Block, n_rows: int, rng: np.random.Generator) -> Block:
     return Block(X, block.y[rows], weight * (block.total_weight / weight.sum()))
 
 
-def stack(first: Any, second: Any) -> Any:
-    """Stack two arrays of rows, dense or SciPy CSR; dense if either is."""
-    if sparse.issparse(first) and sparse.issparse(second):
-        return sparse.vstack([first, second], format="csr")
-    return np.vstack([X.toarray() if sparse.issparse(X) else X for X in (first, second)])
+def stack(*parts: Any) -> Any:
+    """Stack arrays of rows, dense or SciPy CSR; dense if one is."""
+    if all(map(sparse.issparse, parts)):
+        return sparse.vstack(parts, format="csr")
+    return np.vstack([X.toarray() if sparse.issparse(X) else X for X in parts])
 
 
-def join_rows(first: Block, second: Block) -> Block:
-    """Stack two blocks in NumPy's memory."""
-    X = csr_or_dense(stack(*(as_scipy(block.X) if block.is_sparse else block.X for block in (first, second))))
-    weight, exponent = None, max(first.weight_exponent, second.weight_exponent)
-    blocks = [with_weights_in(block, exponent) for block in (first, second)]
+def join_rows(*blocks: Block) -> Block:
+    """Stack blocks in NumPy's memory."""
+    X = csr_or_dense(stack(*(as_scipy(block.X) if block.is_sparse else block.X for block in blocks)))
+    weight, exponent = None, max(block.weight_exponent for block in blocks)
+    blocks = tuple(with_weights_in(block, exponent) for block in blocks)
     if any(block.sample_weight is not None for block in blocks):
         weights = (np.ones(block.n_rows) if block.sample_weight is None else block.sample_weight for block in blocks)
         weight = np.concatenate([*weights])
-    return Block(X, np.concatenate([first.y, second.y]), weight, exponent)
+    return Block(X, np.concatenate([block.y for block in blocks]), weight, exponent)
 
 
 def with_weights_in(block: Block, exponent: int) -> Block:

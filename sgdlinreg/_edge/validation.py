@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 from sgdlinreg._core.arrays import all_finite, is_tensor
 from sgdlinreg._core.blocks import CSR, Block, as_scipy
 from sgdlinreg._edge.conversion import FLOATS, to_floats
+from sgdlinreg._edge.lazy import refuse_lazy
 from sgdlinreg._edge.namespaces import local, to_numpy
 
 WIDEST = 2.0**1000
@@ -89,6 +90,7 @@ def check_targets(estimator, y, name="y", min_rows=1) -> np.ndarray:
     """Check y alone, in the memory of the CPU wherever it is."""
     if _is_plain(y, 1, FLOATS[:1]):
         return y
+    refuse_lazy(y, name)
     y = to_numpy(y)
     if y is None:
         raise ValueError(
@@ -108,6 +110,8 @@ def check_columns(estimator, X, name="X", *, reset=False, finite=True, min_rows=
     """
     rows = local(X)
     plain = _is_plain(rows, 2, FLOATS, finite)
+    if not plain:
+        refuse_lazy(X, name)
     if not plain or hasattr(estimator, "feature_names_in_"):
         _check_feature_names(estimator, X, reset=reset)
     if is_tensor(rows):

@@ -2,14 +2,15 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sgdlinreg._core.arrays import EPS
-from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.blocks import Block, join_rows
 from sgdlinreg._core.objective import Objective, Quantile, SquaredError
 from sgdlinreg._core.statistics import target_statistics
 
@@ -21,8 +22,10 @@ class Validation:
 
     Parameters
     ----------
-    block, trained_on : Block
-        The validation data and the training data.
+    blocks : iterable of Block
+        The validation data, which are read anew after each pass.
+    trained_on : Block
+        The training data, or a part of them.
     loss : NamedTuple
         What is minimised. The scores are R2, but for a quantile: of that they are D2, the same with its loss.
 
@@ -43,29 +46,30 @@ class Validation:
     best_coef : ndarray of shape (n_targets, n_features + 1)
     """
 
-    def __init__(self, block: Block, trained_on: Block, loss: Any = SQUARED):
-        self.block = block
+    def __init__(self, blocks: Iterable[Block], trained_on: Block, loss: Any = SQUARED):
+        self.blocks = blocks
+        y = _targets_of(blocks)
         with np.errstate(over="ignore"):
-            self.targets, self.train_targets = target_statistics(block), target_statistics(trained_on)
+            self.targets, self.train_targets = target_statistics(y), target_statistics(trained_on)
             self.rounding = EPS * np.square(self.targets.mean)
             variances = self.targets.variance, self.train_targets.variance
         if isinstance(loss, Quantile):
             self.metric, self.objective, self.factor = "D2", Objective(loss), 1.0
-            self.rounding = self.objective.rounding(block)
-            self.of_constant, of_trained = map(self.objective.constant_value, (block, trained_on))
+            self.rounding = self.objective.rounding(y)
+            self.of_constant, of_trained = map(self.objective.constant_value, (y, trained_on))
         else:
             self.metric, self.objective, self.factor = "R2", Objective(SQUARED), 2.0
             self.of_constant, of_trained = variances
         self.unit = np.where(self.of_constant > 0.0, self.of_constant, of_trained)
         self.scores: list[float] = []
-        self.last = np.full(block.n_targets, -np.inf)
-        self.best = np.full(block.n_targets, -np.inf)
-        self.least_error = np.full(block.n_targets, np.inf)
-        self.best_coef = np.zeros((block.n_targets, block.n_features + 1))
+        self.last = np.full(y.n_targets, -np.inf)
+        self.best = np.full(y.n_targets, -np.inf)
+        self.least_error = np.full(y.n_targets, np.inf)
+        self.best_coef = np.zeros((y.n_targets, trained_on.n_features + 1))
 
     def score(self, coef: np.ndarray) -> np.ndarray:
         """Score each target; as in scikit-learn, constant y is 1 if predicted up to rounding, else 0."""
-        self.error = error = self.objective.value(coef, self.block) * self.factor
+        self.error = error = self._value(coef) * self.factor
         unit, exact = self.of_constant, error <= self.rounding
         with np.errstate(divide="ignore", invalid="ignore"):
             score = np.where(unit > 0.0, 1.0 - error / unit, np.where(exact, 1.0, 0.0))
@@ -76,6 +80,16 @@ class Validation:
         self.least_error, (self.best, self.best_coef) = np.fmin(error, self.least_error), best
         return score
 
+    def _value(self, coef: np.ndarray) -> np.ndarray:
+        """Compute the mean loss over all blocks, (n_targets,)."""
+        values, weights, exponents = [], [], []
+        for block in self.blocks:
+            values.append(self.objective.value(coef, block))
+            weights.append(block.total_weight)
+            exponents.append(block.weight_exponent)
+        shares = np.ldexp(weights, np.subtract(exponents, max(exponents)))
+        return np.average(values, axis=0, weights=shares)
+
     def describe_distance(self) -> str:
         """Say where the validation targets are if that is further from y than they are from each other."""
         mean, std, of_y = self.targets.mean, np.sqrt(self.targets.variance), self.train_targets.mean
@@ -83,6 +97,11 @@ class Validation:
         if abs(mean[far] - of_y[far]) <= std[far]:
             return ""
         return f": the mean of y_val is {mean[far]:.3g}, that of y {of_y[far]:.3g}"
+
+
+def _targets_of(blocks: Iterable[Block]) -> Block:
+    """Return the targets of all blocks, and their weights, as a block."""
+    return join_rows(*(replace(block, X=block.y) for block in blocks))
 
 
 class Monitor:

@@ -24,7 +24,7 @@ def test_scores_are_those_of_scikit_learn(weighted, sparse):
         csr = as_csr(X)
         rows = CSR(csr.data, csr.indices, csr.indptr, 7)
     block = Block(rows, y, weight)
-    validation = Validation(block, block)
+    validation = Validation([block], block)
     models = np.random.default_rng(1).standard_normal((5, 3, 8))
     models[3, 2] = np.append(np.zeros(7), 4.0)  # exact
     expected = []
@@ -44,12 +44,12 @@ def test_scores_are_those_of_scikit_learn(weighted, sparse):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scores_of_a_quantile_are_d2(weighted):
     X, y, weight = make_problem(0, n_targets=2, weighted=weighted)
-    validation = Validation(Block(X, y, weight), Block(X, y, weight), Quantile(0.2))
+    validation = Validation([Block(X, y, weight)], Block(X, y, weight), Quantile(0.2))
     coef = np.random.default_rng(1).standard_normal((2, 8))
     theirs = {"sample_weight": weight, "alpha": 0.2, "multioutput": "raw_values"}
     prediction = X @ coef[:, :-1].T + coef[:, -1]
     np.testing.assert_allclose(validation.score(coef), d2_pinball_score(y, prediction, **theirs), rtol=1e-6)
-    constant = Validation(Block(X, np.full((301, 1), 0.1)), Block(X, y[:, :1]), Quantile(0.2))
+    constant = Validation([Block(X, np.full((301, 1), 0.1))], Block(X, y[:, :1]), Quantile(0.2))
     assert constant.score(np.append(np.zeros(7), 0.1)[None])[0] == 1.0
     assert constant.score(np.append(np.zeros(7), 0.2)[None])[0] == 0.0
     assert constant.unit[0] == pytest.approx(loss_of_constant(y[:, 0], 0.2))
@@ -63,20 +63,20 @@ def test_constant_targets_are_scored_up_to_rounding_and_the_least_error_is_the_b
     X = np.zeros((3, 1))
     y = np.column_stack([np.full(3, 0.1), np.zeros(3)])
     trained_on = Block(np.zeros((2, 1)), np.array([[0.0, 5.0], [2.0, 5.0]]))
-    validation = Validation(Block(X, y), trained_on)
+    validation = Validation([Block(X, y)], trained_on)
     for intercepts, expected in (((3.0, 1.0), 0.0), ((2.0, 2.0), 0.0), ((0.1 + 1e-17, 0.0), 1.0), ((0.2, 0.1), 0.0)):
         coef = np.array([[0.0, intercept] for intercept in intercepts])
         np.testing.assert_array_equal(validation.score(coef), expected)
     np.testing.assert_array_equal(validation.best_coef[:, 1], [0.1 + 1e-17, 0.0])
     np.testing.assert_array_equal(validation.unit, [1.0, 0.0])  # the variances of what is trained on
     with np.errstate(all="raise"):
-        Validation(Block(X, y + 1e300), trained_on)
+        Validation([Block(X, y + 1e300)], trained_on)
 
 
 def test_a_line_has_what_is_known(capsys):
     X, y, _ = make_problem(1)
     block = Block(X, y[:, None])
-    monitor = Monitor(10, "name", Validation(block, block), n_before=8)
+    monitor = Monitor(10, "name", Validation([block], block), n_before=8)
     coef = np.zeros((1, 8))
     for loss, gap in ((123.456789, np.nan), (1e-7, 0.0123), (2.0, 1e-9)):
         monitor.record(coef, np.array([loss]), gap)
@@ -126,7 +126,7 @@ def test_the_watch_is_called_after_each_pass_and_ends_the_fit():
 def test_the_model_is_the_last_one_or_the_best(keeps_best):
     X, y, _ = make_problem(2)
     block = Block(X, y[:, None])
-    monitor = Monitor(10, validation=Validation(block, block), keeps_best=keeps_best)
+    monitor = Monitor(10, validation=Validation([block], block), keeps_best=keeps_best)
     good, bad = np.append(np.zeros(7), y.mean())[None], np.full((1, 8), 1e3)
     for coef in (good, bad):
         monitor.record(coef, np.ones(1))
