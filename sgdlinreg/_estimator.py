@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from sgdlinreg._core.arrays import dtype_of
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import LOSSES
-from sgdlinreg._core.typing import BlockLike, Floats, Loss, MatrixLike, Penalty, Request, Schedule, Seed, Solver
+from sgdlinreg._core.typing import Floats, Loss, MatrixLike, Penalty, Request, Schedule, Seed, Solver
 from sgdlinreg._edge.attributes import coef_of, forget, intercept_of, keep, of_each_target, warn
 from sgdlinreg._edge.callbacks import CallbackSupportMixin, Tasks
 from sgdlinreg._edge.conversion import to_floats
@@ -49,20 +49,25 @@ from sgdlinreg._edge.validation import (
     check_start,
     check_targets,
     check_validation_rows,
-    named,
     restore,
     split_rows,
 )
-from sgdlinreg._loop.data import InMemory, SameRows, Streamed
+from sgdlinreg._loop.data import InMemory, Streamed
 from sgdlinreg._loop.monitor import Monitor, Validation
 from sgdlinreg._loop.training import train
 from sgdlinreg._solvers import NAMES
 from sgdlinreg._solvers.sgd.schedules import SCHEDULES
-from sgdlinreg.sources.iterable import as_source
+from sgdlinreg._streams import StreamMixin
 
 
 class MiniBatchSGDRegressor(
-    CallbackSupportMixin, InferenceMixin, SparseCoefMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+    CallbackSupportMixin,
+    StreamMixin,
+    InferenceMixin,
+    SparseCoefMixin,
+    MultiOutputMixin,
+    RegressorMixin,
+    BaseEstimator,
 ):
     """Linear regression: exact where exact is affordable, mini-batch SGD everywhere else.
 
@@ -630,83 +635,6 @@ class MiniBatchSGDRegressor(
             keep(self, model, monitor, choice, block, X, once=True)
             warn(model)
         return self
-
-    @validated
-    def fit_source(self, source: Iterable[BlockLike]) -> Self:
-        """Fit the model from scratch on blocks of rows, which may together be larger than memory.
-
-        Parameters
-        ----------
-        source : source of `sgdlinreg.sources`, or iterable of tuples
-            Files, memory maps, queries or a DataLoader by `from_files`, `from_arrays`, `from_sql`, `from_loader`; or
-            anything that gives ``(X, y)`` or ``(X, y, sample_weight)`` as `fit` takes them, the same rows in every
-            pass. SGD passes over it up to max_iter + 1 times, so it must be re-iterable: a list or an object with
-            ``__iter__``, not a generator. The closed form passes once, and again where it wants more digits.
-
-        Returns
-        -------
-        self : MiniBatchSGDRegressor
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If a block is invalid, there is none, the source can be passed over once only and the solver needs more,
-            or the steps diverge. The estimator is then as it was before.
-
-        Warns
-        -----
-        ConvergenceWarning, LinAlgWarning
-            As in `fit`.
-
-        Notes
-        -----
-        With SGD a first pass measures the rows and draws the sample; epochs of steps and passes of full gradients
-        follow, as in `fit`. Rows are shuffled inside their block, and blocks come as the source gives them. Small
-        blocks of arrays or CSR are joined to blocks of 16 MiB. Batches do not cross blocks, and a block shorter than a
-        batch is a batch, so other blocks should be much larger than a batch. Full gradients do not depend on how the
-        rows are cut. Up to three blocks are in memory at a time; of files up to four, as a thread reads ahead.
-        """
-        tasks = Tasks(self)
-        with all_or_nothing(self), ExplainedOutOfMemory(source, self.device) as explained:
-            check_parameters(self)
-            if self.early_stopping:
-                raise ValueError("early_stopping should be False with fit_source: there is no validation data.")
-            source = as_source(source)
-            X, y, sample_weight = source.first()
-            explained.X = X
-            with named(source.where):
-                first = check_rows(self, X, y, sample_weight, reset=True)
-            objective = objective_of(self)
-            choice = choose_solver(self, first, objective, False)
-            solver = make_solver(self, choice.name, first, objective)
-            if source.once and not solver.one_pass:
-                raise ValueError(
-                    f"solver={choice.name!r} passes over the source more than once, but it is an iterator, which can "
-                    "be passed over once. Give a list or an object with __iter__, or use partial_fit."
-                )
-            blocks = SameRows(lambda: self._blocks_of(source, first.n_targets))
-            forget(self)
-            watch, name = tasks.watch(choice, first, X), choice.name if self.verbose else None
-            monitor = Monitor(self.max_iter, name, watch=watch)
-            model = train(solver, Streamed(blocks, first, source.once), monitor)
-            keep(self, model, monitor, choice, first, explained.X)
-            assert blocks.n_rows is not None, "a pass has ended"
-            self.n_samples_seen_ = blocks.n_rows
-            if source.feature_names is not None:
-                self.feature_names_in_ = np.array(source.feature_names, dtype=object)
-            warn(model)
-            tasks.end()
-        return self
-
-    def _blocks_of(self, source: IterableSource, n_targets: int) -> Iterator[Block]:
-        """Check the blocks of a source, one after the other."""
-        for X, y, sample_weight in source:
-            with named(source.where):
-                block = check_rows(self, X, y, sample_weight, reset=False, finite=not source.is_finite)
-            if block.n_targets != n_targets:
-                raise ValueError(f"{source.where} has {block.n_targets} targets, the first one {n_targets}.")
-            yield block
 
     @classmethod
     def merge(cls, models: Iterable[Self]) -> Self:

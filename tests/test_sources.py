@@ -1,12 +1,16 @@
 """fit_source: the same rows in blocks."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import r2_score
 
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg._core.blocks import CSR, Block, join_rows, sample_rows
+from sgdlinreg.sources import from_files
 
 from .helpers import ALL_SOLVERS, SGD_SOLVERS, as_csr, make_problem
 
@@ -84,7 +88,7 @@ def test_wrong_sources():
         with pytest.raises(ValueError, match=message):
             model.fit_source(source)
         assert vars(model) == before
-    with pytest.raises(ValueError, match="early_stopping should be False with fit_source"):
+    with pytest.raises(ValueError, match="early_stopping=True with fit_source needs validation data"):
         MiniBatchSGDRegressor(early_stopping=True).fit_source([(X, y)])
 
 
@@ -130,3 +134,97 @@ def test_blocks_of_very_different_size():
     blocks.append((X, 3 * X[:, 0] + 10 * rng.standard_normal(100_000)))
     model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit_source(blocks)
     assert model.coef_[0] == pytest.approx(3.0, abs=0.3)
+
+
+@pytest.mark.parametrize("solver", SGD_SOLVERS)
+@pytest.mark.parametrize(
+    ("loss", "early_stopping"), [("squared_error", False), ("squared_error", True), ("quantile", True)]
+)
+def test_validation_on_a_source_is_that_of_fit(solver, loss, early_stopping):
+    X, y, weight = make_problem(4, n_rows=480)
+    common = {"solver": solver, "loss": loss, "batch_size": 16, "shuffle": False, "max_iter": 9, "average": False}
+    if early_stopping:
+        common |= {"eta0": 0.01, "early_stopping": True, "n_iter_no_change": 2}
+    train, val = slice(320), slice(320, None)
+    model, whole = MiniBatchSGDRegressor(**common), MiniBatchSGDRegressor(**common)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit_source(cut(X[train], y[train], weight[train], 5), cut(X[val], y[val], weight[val], 3))
+        whole.fit(X[train], y[train], weight[train], X_val=X[val], y_val=y[val], sample_weight_val=weight[val])
+    np.testing.assert_allclose(model.validation_scores_, whole.validation_scores_, rtol=1e-6)
+    assert model.best_validation_score_ == pytest.approx(whole.best_validation_score_, rel=1e-6)
+    np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-5)
+
+
+def test_validation_needs_a_source_that_can_be_read_again():
+    X, y, weight = make_problem(4)
+    model, blocks = MiniBatchSGDRegressor(solver="numba", random_state=0), cut(X, y, weight, 3)
+    for source_val, message in (
+        (iter(blocks), "passes over the source more than once, but it is an iterator"),
+        ([(X[:, :2], y)], "the validation data: Block 0 of the source.*X has 2 features"),
+        ([(X, np.column_stack([y, y]))], "the validation data: Block 0 of the source has 2 targets"),
+        (3, "source should be an iterable"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit_source(blocks, source_val)
+        assert not hasattr(model, "coef_")
+    assert model.fit_source(blocks, blocks).score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("n_targets", [1, 2])
+@pytest.mark.parametrize("convert", [lambda X: X, as_csr])
+def test_scores_and_predictions_over_a_source(convert, n_targets):
+    X, y, weight = make_problem(5)
+    y = y if n_targets == 1 else np.column_stack([y, np.sin(y)])
+    weight = weight * 1e6 ** np.linspace(0.0, 1.0, len(y))  # blocks count in other units
+    model = MiniBatchSGDRegressor().fit(X, y)
+    blocks = cut(X, y, weight, 7, convert)
+    assert model.score_source(blocks) == pytest.approx(r2_score(y, model.predict(X), sample_weight=weight), rel=1e-12)
+    assert model.score_source(block for block in blocks) == model.score_source(blocks)
+    predictions = np.concatenate(list(model.predict_source((X, None) for X, _, _ in blocks)))
+    np.testing.assert_allclose(predictions, model.predict(X), rtol=1e-12)
+
+
+def test_scores_of_constant_targets_are_those_of_scikit_learn():
+    X = np.arange(6.0)[:, None]
+    model = MiniBatchSGDRegressor().fit(X, 2.0 * X)
+    for y in (2.0 * X, np.full((6, 1), 3.0), np.hstack([2.0 * X, X])[:, 1:]):
+        assert model.score_source([(X[:3], y[:3]), (X[3:], y[3:])]) == pytest.approx(r2_score(y, model.predict(X)))
+
+
+def test_scores_and_predictions_of_wrong_sources():
+    X, y, _ = make_problem(6)
+    with pytest.raises(NotFittedError):
+        MiniBatchSGDRegressor().score_source([(X, y)])
+    with pytest.raises(NotFittedError):
+        MiniBatchSGDRegressor().predict_source([(X, y)])
+    model = MiniBatchSGDRegressor().fit(X, y)
+    with pytest.raises(ValueError, match=r"Block 1 of the source.*X has 2 features"):
+        model.score_source([(X, y), (X[:, :2], y)])
+    with pytest.raises(ValueError, match="The source gave no blocks"):
+        model.score_source([])
+    with pytest.raises(ValueError, match="has 2 targets, the first one 1"):
+        model.score_source([(X, np.column_stack([y, y]))])
+    with pytest.raises(ValueError, match=r"Block 0 of the source.*NaN"):
+        list(model.predict_source([(np.full_like(X, np.nan), None)]))
+
+
+def test_a_source_of_other_columns_is_refused(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    X, y, _ = make_problem(7, weighted=False)
+    frame = pandas.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])]).assign(y=y)
+    frame.to_parquet(tmp_path / "a.parquet")
+    names = [name for name in frame if name != "y"]
+    model = MiniBatchSGDRegressor().fit(frame[names], y)
+    source = from_files(tmp_path / "a.parquet", target="y")
+    assert model.score_source(source) == pytest.approx(model.score(frame[names], y), rel=1e-12)
+    turned = from_files(tmp_path / "a.parquet", target="y", features=names[::-1])
+    for method in (model.score_source, model.predict_source):
+        with pytest.raises(ValueError, match=r"The source has the columns .* but the fit had .*in the same order"):
+            method(turned)
+    fitted = MiniBatchSGDRegressor().fit_source(turned)
+    assert list(fitted.feature_names_in_) == names[::-1]
+    np.testing.assert_allclose(fitted.coef_[::-1], model.coef_, rtol=1e-10)
+    with pytest.raises(ValueError, match="The source has the columns"):
+        MiniBatchSGDRegressor(solver="numba").fit_source(turned, source)

@@ -19,7 +19,7 @@ import sgdlinreg.onnx
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg.datasets import make_linear, make_sensor_readings
 from sgdlinreg.displays import CoefficientDisplay, LossCurveDisplay, RegressionLineDisplay
-from sgdlinreg.sources import IterableSource
+from sgdlinreg.sources import from_arrays
 
 Floats = NDArray[np.floating[Any]]
 
@@ -106,7 +106,10 @@ def main() -> None:
     assert_type(MiniBatchSGDRegressor().fit_source([(X[:100], y[:100]), (X[100:], y[100:])]), MiniBatchSGDRegressor)
     MiniBatchSGDRegressor().fit_source(Halves(X, y))
     MiniBatchSGDRegressor().fit_source((X[i::3], y[i::3], np.ones(100)) for i in range(3))
-    print(IterableSource([(X, y)]).once)
+    source = from_arrays(X, y)
+    streamed: MiniBatchSGDRegressor = MiniBatchSGDRegressor().fit_source(source, source_val=[(X, y)])
+    r2: float = streamed.score_source(source)
+    print(r2, [len(predictions) for predictions in streamed.predict_source(source)])
     parts = [MiniBatchSGDRegressor().partial_fit(X[rows], y[rows]) for rows in (slice(100), slice(100, 300))]
     assert_type(MiniBatchSGDRegressor.merge(parts), MiniBatchSGDRegressor)
 
@@ -143,6 +146,14 @@ def main() -> None:
     with sklearn.config_context(enable_metadata_routing=True):
         use_metadata_routing()
     print(LinearRegression().fit(X, y).coef_ - model.coef_)
+
+
+def use_files(model: MiniBatchSGDRegressor, folder: str, connection: object) -> None:
+    """What would need files: only its types are looked at."""
+    model.fit_source(from_files(folder, target="y", features=["a", "b"], transform=StandardScaler()))
+    model.fit_source(from_sql(connection, "select * from t", target=["y", "z"]))
+    model.fit_source(from_loader([(np.ones((2, 1)), np.ones(2))]))
+    assert_type(write_parquet(model.predict_source(from_files(folder, target=None)), "predictions.parquet"), int)
 
 
 def use_metadata_routing() -> None:

@@ -83,22 +83,22 @@ class ArraySource(Source):
 
     is_finite = True
 
-    def __init__(self, Xs, ys, weights, rows_per_block):
+    def __init__(self, Xs: list[Any], ys: Any, weights: Any, rows_per_block: int | None) -> None:
         self._arrays = [[None] * len(Xs) if arrays is None else arrays for arrays in (Xs, ys, weights)]
         first = Xs[0][1]
         self._n_rows = block_rows(rows_per_block, first.shape[1], first.dtype.itemsize)
         self._is_checked = False
 
-    def first(self) -> tuple:
+    def first(self) -> tuple[Any, ...]:
         """Return the first block."""
         self.where = "Block 0 of the source"
         return next(self._blocks())
 
-    def __iter__(self) -> Iterator[tuple]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         yield from self._numbered(self._blocks())
         self._is_checked = True  # so that later passes read X once
 
-    def _blocks(self) -> Iterator[tuple]:
+    def _blocks(self) -> Iterator[tuple[Any, ...]]:
         for parts in zip(*self._arrays, strict=True):
             name, X = parts[0]
             for start in range(0, len(X), self._n_rows):

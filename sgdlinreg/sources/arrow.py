@@ -114,7 +114,8 @@ def _values(column: Any, name: str, place: Place) -> np.ndarray:
         )
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
-    return column.to_numpy(zero_copy_only=False)
+    values: np.ndarray = column.to_numpy(zero_copy_only=False)
+    return values
 
 
 class Numbers:
@@ -150,7 +151,7 @@ class Numbers:
             fill(self.weight[rows], batch, (columns.weight,), place)
         self.n_rows = rows.stop
 
-    def block(self) -> tuple:
+    def block(self) -> tuple[Any, ...]:
         """Return X, y and the weights."""
         rows, columns = slice(self.n_rows), self.columns
         y = (self.y[rows, 0] if columns.single else self.y[rows]) if columns.targets else None
@@ -179,7 +180,7 @@ class Frames(Numbers):
         self.places[place.where] = None
         self.fill_others(batch, place)
 
-    def block(self) -> tuple:
+    def block(self) -> tuple[Any, ...]:
         """Return X, y and the weights."""
         import pyarrow as pa
 
@@ -190,7 +191,7 @@ class Frames(Numbers):
         return transformed(self.transform, frame, " and ".join(self.places)), y, weight
 
 
-def blocks_of(batches: Iterator[tuple[Place, Any]], n_rows: int, new: Any) -> Generator[tuple, None, None]:
+def blocks_of(batches: Iterator[tuple[Place, Any]], n_rows: int, new: Any) -> Generator[tuple[Any, ...], None, None]:
     """Cut and join record batches to blocks.
 
     Parameters
@@ -221,6 +222,6 @@ def blocks_of(batches: Iterator[tuple[Place, Any]], n_rows: int, new: Any) -> Ge
         yield from _with_weight(rows.block())
 
 
-def _with_weight(block: tuple) -> Iterator[tuple]:
+def _with_weight(block: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     if block[2] is None or block[2].any():
         yield block

@@ -123,7 +123,9 @@ class FileSource(Source):
 
     is_finite = True
 
-    def __init__(self, dataset, columns: Columns, rows_per_block, filter, transform, seed):
+    def __init__(
+        self, dataset: Any, columns: Columns, rows_per_block: int | None, filter: Any, transform: Any, seed: Any
+    ) -> None:
         self._dataset, self._columns, self._filter, self._transform = dataset, columns, filter, transform
         self._seed, self.n_passes = seed, 0
         self._pieces: list[Piece] | None = None
@@ -133,14 +135,14 @@ class FileSource(Source):
         self._dtype = np.dtype(np.float32 if transform is None and kinds == {"float"} else np.float64)
         self._n_rows = block_rows(rows_per_block, width(transform, columns.features), self._dtype.itemsize)
 
-    def first(self) -> tuple:
+    def first(self) -> tuple[Any, ...]:
         """Return the first rows; the next pass is the first one."""
         self.n_passes, self.where = 0, "Block 0 of the source"
         for block in self._blocks(self._listed(), min(FIRST_ROWS, self._n_rows)):
             return block
         raise ValueError("The files have no rows." if self._filter is None else "filter leaves no rows of the files.")
 
-    def __iter__(self) -> Iterator[tuple]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         pieces = self._listed()
         if self._seed is not None:
             order = np.random.default_rng([self._seed, self.n_passes]).permutation(len(pieces))
@@ -153,14 +155,14 @@ class FileSource(Source):
             self._pieces = pieces_of(self._dataset, self._filter)
         return self._pieces
 
-    def _blocks(self, pieces: list[Piece], n_rows: int) -> Generator[tuple, None, None]:
+    def _blocks(self, pieces: list[Piece], n_rows: int) -> Generator[tuple[Any, ...], None, None]:
         if self._transform is None:
             new: Any = partial(Numbers, self._columns, self._dtype, n_rows)
         else:
             new = partial(Frames, self._transform, self._columns, n_rows)
         return blocks_of(self._batches(pieces), n_rows, new)
 
-    def _batches(self, pieces: list[Piece]) -> Iterator[tuple]:
+    def _batches(self, pieces: list[Piece]) -> Iterator[tuple[Any, ...]]:
         for piece in pieces:
             with reading(piece.where):
                 self._check(piece)

@@ -2,7 +2,7 @@
 
 import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sgdlinreg.sources.joined import joined
@@ -44,7 +44,7 @@ class IterableSource(Source):
     2
     """
 
-    def __init__(self, iterable):
+    def __init__(self, iterable: Iterable[tuple[Any, ...]]) -> None:
         try:
             iterator = iter(iterable)
         except TypeError as error:
@@ -56,7 +56,7 @@ class IterableSource(Source):
         self._iterable: Any = iterable
         self._has_warned = False
 
-    def first(self) -> tuple:
+    def first(self) -> tuple[Any, ...]:
         """Return the first block; a later pass gives it again."""
         self.where = "Block 0 of the source"
         iterator = iter(self._iterable)
@@ -66,7 +66,7 @@ class IterableSource(Source):
             return self._checked(0, item)
         raise ValueError("The source gave no blocks. It should give at least one (X, y) in every pass over it.")
 
-    def __iter__(self) -> Iterator[tuple]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         n_rows = n_alone = 0
         for block, first, last in joined(itertools.starmap(self._checked, enumerate(self._iterable))):
             self.where = f"Block {first} of the source" if first == last else f"Blocks {first} to {last} of the source"
@@ -82,7 +82,7 @@ class IterableSource(Source):
             )
 
     @staticmethod
-    def _checked(number, item) -> tuple:
+    def _checked(number: int, item: Any) -> tuple[Any, ...]:
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
             length = f" of length {len(item)}" if isinstance(item, tuple | list) else ""
             raise ValueError(
@@ -92,8 +92,8 @@ class IterableSource(Source):
         return (*item, None) if len(item) == 2 else tuple(item)
 
 
-def _length(X) -> int:
-    return X.shape[0] if hasattr(X, "shape") else len(X)
+def _length(X: Any) -> int:
+    return int(X.shape[0] if hasattr(X, "shape") else len(X))
 
 
 def as_source(source: Any) -> Source:

@@ -21,7 +21,7 @@ TENSOR_TYPES = frozenset({"float64", "float32", "int64", "int32", "int16", "int8
 """Types of tensors that NumPy has, too."""
 
 
-def joined(blocks: Iterable[tuple]) -> Iterator[tuple]:
+def joined(blocks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
     """Join small neighbouring blocks of one kind: arrays of numbers, CSR or tensors; all others stay as they are.
 
     Rows are copied, so that whoever gives blocks may write into the same array for each. Tensors become arrays. Blocks
@@ -59,7 +59,7 @@ def joined(blocks: Iterable[tuple]) -> Iterator[tuple]:
 class _Rows:
     """Rows of small blocks of one kind, copied into one array; of CSR, copies of the blocks."""
 
-    def __init__(self, block: tuple):
+    def __init__(self, block: tuple[Any, ...]):
         X, n_rows = block[0], block[0].shape[0]
         self.is_csr, self.n_bytes = sparse.issparse(X), 0
         self.capacity = min(MOST_ROWS, max(n_rows, JOINED_BYTES * n_rows // max(1, _bytes_of(X))))
@@ -71,12 +71,12 @@ class _Rows:
             return []
         return np.empty((self.capacity, *part.shape[1:]), to_numpy(part[:0]).dtype)
 
-    def has_room(self, block: tuple) -> bool:
+    def has_room(self, block: tuple[Any, ...]) -> bool:
         """Return whether a block fits in."""
         n_rows, n_bytes = self.ends[-1] + block[0].shape[0], self.n_bytes + _bytes_of(block[0])
         return n_rows <= self.capacity and n_bytes <= JOINED_BYTES
 
-    def add(self, block: tuple) -> None:
+    def add(self, block: tuple[Any, ...]) -> None:
         """Copy a block."""
         start = self.ends[-1]
         end = start + block[0].shape[0]
@@ -90,7 +90,7 @@ class _Rows:
         self.ends.append(end)
         self.n_bytes += _bytes_of(block[0])
 
-    def joined(self, last: int) -> Iterator[tuple]:
+    def joined(self, last: int) -> Iterator[tuple[Any, ...]]:
         """Yield one block, or each of them if they are not finite."""
         if self.is_csr:
             self.arrays[0] = sparse.vstack(self.arrays[0], format="csr")
@@ -103,7 +103,7 @@ class _Rows:
             for number, (start, end) in enumerate(pairwise(self.ends), first):
                 yield self._rows(start, end), number, number
 
-    def _rows(self, start: int, end: int) -> tuple:
+    def _rows(self, start: int, end: int) -> tuple[Any, ...]:
         return tuple(None if array is None else array[start:end] for array in self.arrays)
 
 
@@ -115,7 +115,7 @@ def _kind_of(part: Any) -> Any:
         return None
 
 
-def _can_join(block: tuple) -> bool:
+def _can_join(block: tuple[Any, ...]) -> bool:
     """Return whether a block, and with it all of its kind, can be joined."""
     X, *others = block
     if any(sparse.issparse(part) for part in others) or (sparse.issparse(X) and X.format != "csr"):
@@ -131,14 +131,14 @@ def _is_array(part: Any) -> bool:
     return type(part) is np.ndarray and part.ndim > 0 and part.dtype.kind in "biuf"
 
 
-def _is_small(block: tuple) -> bool:
+def _is_small(block: tuple[Any, ...]) -> bool:
     X, *others = block
     n_rows = X.shape[0]
     return n_rows > 0 and _bytes_of(X) < SMALL_BYTES and all(part is None or part.shape[0] == n_rows for part in others)
 
 
 def _bytes_of(X: Any) -> int:
-    return 12 * X.nnz if sparse.issparse(X) else X.nbytes
+    return int(12 * X.nnz if sparse.issparse(X) else X.nbytes)
 
 
 def _values_of(part: Any) -> Any:

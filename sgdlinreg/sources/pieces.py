@@ -129,7 +129,7 @@ class Piece:
     path: str
     fragment: Any
     row_group: int | None
-    keys: dict
+    keys: dict[str, Any]
 
     @property
     def where(self) -> str:
@@ -206,7 +206,7 @@ def pieces_of(dataset: Any, filter: Any = None) -> list[Piece]:
     return found
 
 
-def _keys_of(fragment: Any, schema: Any) -> dict:
+def _keys_of(fragment: Any, schema: Any) -> dict[str, Any]:
     """Return the columns that the names of folders give."""
     import pyarrow as pa
     import pyarrow.dataset as ds

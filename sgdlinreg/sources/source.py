@@ -35,14 +35,14 @@ class Source(ABC):
     where = "Block 0 of the source"
 
     @abstractmethod
-    def first(self) -> tuple:
+    def first(self) -> tuple[Any, ...]:
         """Return some rows as ``(X, y, sample_weight)``; the passes begin anew, and will give them again."""
 
     @abstractmethod
-    def __iter__(self) -> Iterator[tuple]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Yield ``(X, y, sample_weight)``; y is None without a target, and the weights where there are none."""
 
-    def _numbered(self, blocks: Iterable[tuple]) -> Iterator[tuple]:
+    def _numbered(self, blocks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         for number, block in enumerate(blocks):
             self.where = f"Block {number} of the source"
             yield block

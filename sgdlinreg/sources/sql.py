@@ -1,6 +1,6 @@
 """Rows of a query, by chunks of pandas.read_sql."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.optional import import_optional
 from sgdlinreg._edge.conversion import to_floats
-from sgdlinreg.sources.columns import choose_columns
+from sgdlinreg.sources.columns import Columns, choose_columns
 from sgdlinreg.sources.source import FIRST_ROWS, Source, block_rows
 from sgdlinreg.sources.transform import check_transform, names_in, names_out, transformed, width
 
@@ -89,14 +89,14 @@ def from_sql(
     return SQLSource(partial(_chunks, connection, query, params), columns, rows_per_block, transform)
 
 
-def _chunks(connection, query, params, n_rows) -> Iterator[Any]:
+def _chunks(connection: Any, query: Any, params: Any, n_rows: int) -> Iterator[Any]:
     pandas = import_optional("pandas", "files", "from_sql")
     with _opened(connection) as opened:
         yield from pandas.read_sql(query, opened, params=params, chunksize=n_rows)
 
 
 @contextmanager
-def _opened(connection):
+def _opened(connection: Any) -> Iterator[Any]:
     """Give a connection of an engine, or the connection itself."""
     if not hasattr(connection, "connect"):
         yield connection
@@ -119,22 +119,24 @@ class SQLSource(Source):
 
     is_finite = True
 
-    def __init__(self, chunks, columns, rows_per_block, transform):
+    def __init__(
+        self, chunks: Callable[[int], Iterator[Any]], columns: Columns, rows_per_block: int | None, transform: Any
+    ) -> None:
         self._chunks, self._columns, self._transform = chunks, columns, transform
         self.feature_names = columns.features if transform is None else names_out(transform)
         self._n_rows = block_rows(rows_per_block, width(transform, columns.features))
 
-    def first(self) -> tuple:
+    def first(self) -> tuple[Any, ...]:
         """Return the first rows."""
         self.where = "Block 0 of the source"
         for block in self._blocks(min(FIRST_ROWS, self._n_rows)):
             return block
         raise ValueError("The query gives no rows.")
 
-    def __iter__(self) -> Iterator[tuple]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return self._numbered(self._blocks(self._n_rows))
 
-    def _blocks(self, n_rows) -> Iterator[tuple]:
+    def _blocks(self, n_rows: int) -> Iterator[tuple[Any, ...]]:
         start, columns = 0, self._columns
         for frame in self._chunks(n_rows):
             if not len(frame):
@@ -151,7 +153,7 @@ class SQLSource(Source):
             yield X, (y[:, 0] if columns.single else y), weight
 
 
-def _numbers(frame, names, where) -> np.ndarray:
+def _numbers(frame: Any, names: Sequence[str], where: str) -> np.ndarray:
     """Return columns of a data frame as floats in C order."""
     out = np.empty((len(frame), len(names)))
     for place, name in enumerate(names):
