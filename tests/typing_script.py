@@ -19,7 +19,7 @@ import sgdlinreg.onnx
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg.datasets import make_linear, make_sensor_readings
 from sgdlinreg.displays import CoefficientDisplay, LossCurveDisplay, RegressionLineDisplay
-from sgdlinreg.sources import from_arrays
+from sgdlinreg.sources import from_arrays, from_files, from_loader, from_sql, write_parquet
 
 Floats = NDArray[np.floating[Any]]
 
