@@ -149,10 +149,10 @@ class StreamMixin:
         source : source of `sgdlinreg.sources`, or iterable of tuples
             As in `fit_source`; targets are not looked at, and may be None. One pass is made.
 
-        Yields
-        ------
-        predictions : ndarray of shape (n_rows,) or (n_rows, n_targets)
-            Of the rows of a block, as `predict` gives them, in the order of the source.
+        Returns
+        -------
+        predictions : iterator of ndarray of shape (n_rows,) or (n_rows, n_targets)
+            Predictions for the rows of each block, as `predict` gives them, in the order of the source.
             `sgdlinreg.sources.write_parquet` writes them to a file.
 
         Raises
