@@ -98,7 +98,8 @@ def fold(coef, scaling):
 @triton.jit
 def load_tile(data, order, number, tile, target, columns, sizes, HAS_WEIGHT: tl.constexpr, ROWS: tl.constexpr):
     """Load the rows of a tile, their y and their weights."""
-    (X, y, weight), (n_features, n_targets, batch_size, n_positions) = data, sizes
+    X, y, weight = data
+    n_features, n_targets, batch_size, n_positions = sizes
     place = tile * ROWS + tl.arange(0, ROWS)
     position = number.to(tl.int64) * batch_size + place
     valid = (place < batch_size) & (position < n_positions)
@@ -126,7 +127,8 @@ def step_from(
     coef, velocity, sums, number, sizes, step_size, scaling, scalars, PROXIMAL: tl.constexpr, NESTEROV: tl.constexpr
 ):
     """Compute coefficients, intercept and their velocities after a step."""
-    (w, b), (v, u) = coef, velocity
+    w, b = coef
+    v, u = velocity
     centre, inverse_scale = scaling
     l1, l2, momentum = tl.load(scalars + 1), tl.load(scalars + 2), tl.load(scalars + 3)
     length = tl.minimum(sizes[3] - number.to(tl.int64) * sizes[2], sizes[2]).to(tl.float64)
