@@ -33,7 +33,7 @@ FLOORS = [
     {"_solvers.sgd"},
     {"_solvers"},
     {"_edge"},
-    {"sources"},
+    {"sources", "_search"},
     {"", "displays"},
 ]
 """Folders by floor, the lowest first: a module imports from its own folder and from lower floors."""
@@ -250,7 +250,7 @@ def test_cuda_follows_the_cpu():
 
 
 def test_public_names_and_version():
-    assert sgdlinreg.__all__ == ["MiniBatchSGDRegressor", "__version__"]
+    assert sgdlinreg.__all__ == ["MiniBatchSGDRegressor", "MiniBatchSGDRegressorCV", "__version__"]
     assert importlib.metadata.version("sgdlinreg") == sgdlinreg.__version__
     changelog = (ROOT.parent / "CHANGELOG.md").read_text()
     released = re.findall(r"^## \[(.+?)\]", changelog, flags=re.MULTILINE)

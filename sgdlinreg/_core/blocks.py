@@ -164,6 +164,18 @@ def take_rows(X: Any, rows: np.ndarray | slice, dense: bool = False) -> Any:
     return (taken if isinstance(taken, np.ndarray) else arrays_of(X).take(taken)).astype(np.float64)
 
 
+def part_of(block: Block, rows: slice | np.ndarray) -> Block:
+    """Return some rows of a block as a block; those of a slice are a view."""
+    X = block.X
+    if isinstance(X, CSR) and isinstance(rows, slice):
+        stored = slice(X.indptr[rows.start], X.indptr[rows.stop])
+        X = CSR(X.data[stored], X.indices[stored], X.indptr[rows.start : rows.stop + 1] - stored.start, X.n_features)
+    else:
+        X = csr_or_dense(as_scipy(X)[rows]) if isinstance(X, CSR) else X[rows]
+    weight = None if block.sample_weight is None else block.sample_weight[rows]
+    return replace(block, X=X, y=block.y[rows], sample_weight=weight)
+
+
 def csr_or_dense(X: Any) -> Any:
     """Return a SciPy CSR array as a `CSR`, and any other array as it is."""
     return CSR(X.data, X.indices, X.indptr, X.shape[1]) if sparse.issparse(X) else X

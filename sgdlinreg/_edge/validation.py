@@ -1,7 +1,6 @@
 """The edge: what users pass becomes a checked Block, or an error before any work."""
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from sgdlinreg._core.arrays import all_finite, is_tensor
-from sgdlinreg._core.blocks import CSR, Block, as_scipy
+from sgdlinreg._core.blocks import CSR, Block, part_of
 from sgdlinreg._edge.conversion import FLOATS, to_floats
 from sgdlinreg._edge.lazy import refuse_lazy
 from sgdlinreg._edge.namespaces import local, to_numpy
@@ -244,13 +243,7 @@ def split_rows(block: Block, fraction: float, random_state: Any) -> tuple[Block,
             f"validation_fraction={fraction} of them. Use a larger validation_fraction, give X_val and y_val, or set "
             "early_stopping=False."
         ) from error
-    return _take(block, np.sort(train)), _take(block, np.sort(test))
-
-
-def _take(block: Block, rows: np.ndarray) -> Block:
-    X = _plain(as_scipy(block.X)[rows]) if block.is_sparse else block.X[rows]
-    weight = None if block.sample_weight is None else block.sample_weight[rows]
-    return replace(block, X=X, y=block.y[rows], sample_weight=weight)
+    return part_of(block, np.sort(train)), part_of(block, np.sort(test))
 
 
 def _plain(X):

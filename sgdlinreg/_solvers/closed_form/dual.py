@@ -119,7 +119,7 @@ def _solve_dense(rows, targets, ridge, offset, eps):
     n_rows, n_features = rows.shape
     if ridge > 0.0:
         # ridge regression is the solution of least norm of [rows, ridge * I] u = targets
-        weights, factor = _shortest(np.hstack([rows, ridge * np.eye(n_rows)]), targets)
+        weights, factor = shortest_solution(np.hstack([rows, ridge * np.eye(n_rows)]), targets)
         return weights[:n_features], n_features, float(np.linalg.cond(factor))
     norms = np.linalg.norm(rows, axis=0)[:, None]
     scale = np.where(norms[:, 0] > 0.0, norms[:, 0], np.inf)
@@ -131,7 +131,7 @@ def _solve_dense(rows, targets, ridge, offset, eps):
     left, projected = left[:, kept], left[:, kept].T @ targets
     weights = (right[kept].T @ (projected / singular[kept, None])) / scale[:, None]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        shortest, _ = _shortest(left.T @ rows, projected)
+        shortest, _ = shortest_solution(left.T @ rows, projected)
         lost = np.square(rows @ shortest - left @ projected).sum(axis=0)
         lost += np.square(noise * norms * shortest).sum(axis=0)
     # units that differ by more than the digits there are: least norm in scaled units keeps the fit
@@ -140,7 +140,7 @@ def _solve_dense(rows, targets, ridge, offset, eps):
     return weights, int(kept.sum()), np.inf
 
 
-def _shortest(rows, targets):
+def shortest_solution(rows, targets):
     """Solve ``rows @ u = targets`` of full row rank for the least norm; return u and the triangular factor of the rows.
 
     Columns are sorted by size before the pivoted QR, which then respects the unit of each (Cox and Higham, "Stability

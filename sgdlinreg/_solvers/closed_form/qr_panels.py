@@ -18,7 +18,7 @@ from sgdlinreg._solvers.closed_form.solution import Solution
 PANEL_ROWS = 2048
 
 
-def _triangular_factor(block: Block, equations: NormalEquations) -> np.ndarray:
+def triangular_factor(block: Block, equations: NormalEquations) -> np.ndarray:
     """Compute R of the rows of a block, centred and scaled.
 
     The cost is 2 * n_rows * (n_features + n_targets)**2 operations, several times those of the moments (Demmel,
@@ -38,13 +38,13 @@ def _triangular_factor(block: Block, equations: NormalEquations) -> np.ndarray:
             panel -= equations.centre.low  # or the rounding of an offset column's mean would count as a column
             panel /= scale
             panel *= np.sqrt(weight)[:, None]
-            factor = _join(factor, panel)
+            factor = join_factors(factor, panel)
         return factor
 
-    return _join(*map_strips(strip, block.n_rows, panel_rows))
+    return join_factors(*map_strips(strip, block.n_rows, panel_rows))
 
 
-def _join(*factors) -> np.ndarray:
+def join_factors(*factors) -> np.ndarray:
     joined: Any = np.linalg.qr(np.vstack(factors), mode="r")
     return joined
 
@@ -60,8 +60,8 @@ class QRPanels(Phase):
     def add(self, block):
         """Join the triangular factor of a block."""
         block = with_weights_in(block, self.equations.moments.weight_exponent)
-        factor = _triangular_factor(block, self.equations)
-        return replace(self, factor=factor if self.factor is None else _join(self.factor, factor))
+        factor = triangular_factor(block, self.equations)
+        return replace(self, factor=factor if self.factor is None else join_factors(self.factor, factor))
 
     def next(self, objective, again):
         """Solve with the singular values of the factor and of the rows of the penalty."""

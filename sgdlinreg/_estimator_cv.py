@@ -1,0 +1,533 @@
+"""The estimator that chooses its penalty, and other parameters, by cross-validation."""
+
+import inspect
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import _fit_context, clone
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._edge.namespaces import to_numpy
+from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
+from sgdlinreg._edge.parameters import check_parameters, check_ranges, choose_solver, make_solver, objective_of
+from sgdlinreg._edge.validation import all_or_nothing, check_finite, check_rows, named
+from sgdlinreg._estimator import MiniBatchSGDRegressor
+from sgdlinreg._loop.data import SameRows
+from sgdlinreg._search.closed_form import extent_of_block, leave_one_out_scores, scores_of_folds
+from sgdlinreg._search.fits import scores_of_fits
+from sgdlinreg._search.grid import SEARCHED, Grid, is_list, one_standard_error, results_of, summary_of
+from sgdlinreg._search.rows import RowsInMemory, RowsOfSource
+from sgdlinreg._search.scores import OF_SQUARES, Scoring
+from sgdlinreg._search.splits import splits_of
+from sgdlinreg.sources import IterableSource
+
+LISTS = (list, tuple, np.ndarray)
+
+
+class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
+    """Linear regression that chooses its penalty by cross-validation.
+
+    Scores every combination of the penalties in `alphas` and of the other parameters that are lists, chooses one and
+    fits it on all rows. The result is that of :class:`~sklearn.model_selection.GridSearchCV` over
+    :class:`MiniBatchSGDRegressor`. For the squared error all penalties together take about the time of two fits: the
+    closed form reads the rows once and solves each fold from sums.
+
+    Parameters
+    ----------
+    loss : str, default="squared_error"
+        As in :class:`MiniBatchSGDRegressor`, as all parameters that are not described here.
+
+    solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
+        With "normal_equation", and with "auto" where a fit takes the closed form, penalties are scored from sums. Else
+        there is a fit for each candidate and fold.
+
+    penalty : {"l2", "l1", "elasticnet"}, default="l2"
+        Penalty on the coefficients.
+
+    alphas : int or array-like of shape (n_alphas,), default=100
+        Strengths of the penalty, in [0, inf), or how many: from a largest one down to `eps` times it, at equal ratios.
+        With an l1 part the largest is the smallest that leaves no coefficient; with an l2 penalty alone it is 100 times
+        the sum of the variances of the columns, which leaves at most a hundredth of each prediction.
+
+    eps : float or None, default=None
+        Smallest over largest penalty where `alphas` is an int, in (0, 1). None is 1e-3 with an l1 part, as in
+        ElasticNetCV, and 1e-10 without.
+
+    l1_ratio : float or list of float, default=0.5
+        Fraction of the l1 part for penalty="elasticnet", in [0, 1].
+
+    cv : int, cross-validation generator, iterable or None, default=5
+        How the rows are split.
+
+        - int: into so many folds of neighbouring rows, by :class:`~sklearn.model_selection.KFold`.
+        - A splitter, or an iterable of pairs of arrays of row numbers, (train, test).
+        - None: each row is predicted from all others, as in RidgeCV, for an l2 penalty with the closed form. The
+          penalty stays that of all rows.
+
+    scoring : str, callable or None, default=None
+        A name of a scorer or a scorer with signature ``scorer(estimator, X, y)``. None is R2, and with cv=None the
+        negative mean squared error. Names of squared errors ("r2", "neg_mean_squared_error",
+        "neg_root_mean_squared_error") are scored from sums, others by predictions. With cv=None a score is that of the
+        predictions of all rows together.
+
+    refit : {"best", "one_standard_error"} or callable, default="best"
+        Which candidate is fitted on all rows: that of the best mean score; that of the largest alpha whose mean score
+        is within one standard error of it, with its other parameters; or a callable that is given `cv_results_` and
+        returns its number, as in GridSearchCV.
+
+    epsilon : float or list of float, default=0.1
+        Where the loss changes its shape.
+
+    quantile : float or list of float, default=0.5
+        Which quantile is predicted. A list makes little sense with a scoring that does not know it.
+
+    fit_intercept, positive : bool, default=True, False
+        Whether there is an intercept, and whether coefficients are kept from being negative.
+
+    batch_size : int, "auto", "full" or list of these, default="auto"
+        Rows of one step.
+
+    max_iter, tol, n_iter_no_change, shuffle, drop_last : default=1000, 1e-3, 5, True, False
+        Of steps.
+
+    learning_rate : str, callable or list of these, default="constant"
+        Shape of the step size.
+
+    eta0 : float, "auto" or list of these, default="auto"
+        Scale of the step size.
+
+    power_t, momentum, nesterovs_momentum, average : default=0.25, 0.0, False, "auto"
+        Of steps.
+
+    early_stopping, validation_fraction : default=False, 0.1
+        Of steps; the validation data are a part of those that a fold trains on.
+
+    device : str, default="auto"
+        Where the torch solver runs.
+
+    n_jobs : int or None, default=None
+        Threads that share out the fits, where there is one for each candidate and fold.
+
+    random_state : int, RandomState instance, numpy.random.Generator or None, default=None
+        Seed of every fit; splitters have their own.
+
+    verbose : int, default=0
+        1 prints a line for each pass of each fit.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarray
+        In the form of GridSearchCV's, without times: params, param_alpha and the other parameters that are lists,
+        split0_test_score and so on, mean_test_score, std_test_score, rank_test_score. With cv=None there is no split;
+        std_test_score is the standard deviation of the squared errors then, in units of the score, and nan for scores
+        that are no mean.
+
+    best_params_ : dict
+        Parameters of the candidate that was chosen.
+
+    best_score_ : float
+        Its mean score.
+
+    best_index_ : int
+        Its number in `cv_results_`.
+
+    alpha_ : float
+        Its alpha.
+
+    l1_ratio_ : float
+        Its l1_ratio, 0 with an l2 and 1 with an l1 penalty.
+
+    alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratios, n_alphas)
+        All penalties; a row for each l1_ratio where both are to be chosen and alphas is an int.
+
+    n_splits_ : int
+        Number of splits, with cv=None that of rows.
+
+    scorer_ : callable
+        What scored the candidates.
+
+    coef_, intercept_ : ndarray
+        As all others, the attributes of the :class:`MiniBatchSGDRegressor` that was fitted on all rows.
+
+    See Also
+    --------
+    MiniBatchSGDRegressor : A fit with given parameters.
+    sklearn.linear_model.RidgeCV : Leave-one-out for an l2 penalty.
+    sklearn.linear_model.ElasticNetCV : Cross-validation for an l1 part.
+    sklearn.model_selection.GridSearchCV : A fit for each candidate and fold, of any estimator.
+
+    Notes
+    -----
+    Cost of the closed form: n_samples * n_features**2 operations for the sums, which the fit on all rows takes again;
+    for each fold n_features**3, with an l1 penalty a coordinate descent on n_features rows for each candidate. Where
+    columns are nearly dependent each fold takes a QR decomposition of its rows, and where the sums have too few digits
+    for a score its rows are read again.
+
+    Memory: O(n_splits * n_features**2). X is not copied, but for the rows of a fold that are no neighbours, in panels.
+    Fits one by one copy the rows of a fold.
+
+    Sample weights count in the fits and, as with GridSearchCV, in the scores of a fold; all folds count alike. With
+    metadata routing names of scorers take weights too, and scorers as they request. Rows of weight 0 take no part.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sgdlinreg import MiniBatchSGDRegressorCV
+    >>> from sgdlinreg.datasets import make_linear
+    >>> X, y = make_linear(n_samples=100, coef=[2.0, -3.4, 0.1], noise=1.0, random_state=0)
+    >>> model = MiniBatchSGDRegressorCV(alphas=np.logspace(-4, 1, 6)).fit(X, y)
+    >>> model.alpha_, model.coef_.shape
+    (0.001, (3,))
+    >>> model.cv_results_["mean_test_score"].round(3)
+    array([0.942, 0.943, 0.942, 0.935, 0.694, 0.124])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        name: [*constraints, *LISTS] if name in SEARCHED else constraints
+        for name, constraints in MiniBatchSGDRegressor._parameter_constraints.items()
+        if name not in ("alpha", "warm_start")
+    } | {
+        "penalty": [StrOptions({"l2", "l1", "elasticnet"})],
+        "alphas": [Interval(Integral, 1, None, closed="left"), *LISTS],
+        "eps": [Interval(Real, 0, 1, closed="neither"), None],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "refit": [StrOptions({"best", "one_standard_error"}), callable],
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        *,
+        solver="auto",
+        penalty="l2",
+        alphas=100,
+        eps=None,
+        l1_ratio=0.5,
+        cv=5,
+        scoring=None,
+        refit="best",
+        epsilon=0.1,
+        quantile=0.5,
+        fit_intercept=True,
+        positive=False,
+        batch_size="auto",
+        max_iter=1000,
+        tol=1e-3,
+        n_iter_no_change=5,
+        shuffle=True,
+        drop_last=False,
+        learning_rate="constant",
+        eta0="auto",
+        power_t=0.25,
+        momentum=0.0,
+        nesterovs_momentum=False,
+        average="auto",
+        early_stopping=False,
+        validation_fraction=0.1,
+        device="auto",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            loss,
+            solver=solver,
+            penalty=penalty,
+            l1_ratio=l1_ratio,
+            epsilon=epsilon,
+            quantile=quantile,
+            fit_intercept=fit_intercept,
+            positive=positive,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            learning_rate=learning_rate,
+            eta0=eta0,
+            power_t=power_t,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            average=average,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            device=device,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.refit = refit
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, **params):
+        """Score the candidates, choose one and fit it on all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, as :meth:`MiniBatchSGDRegressor.fit` takes them.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Target values. Scores are the mean over the targets, which share the choice.
+        sample_weight : array-like of shape (n_samples,) or float, default=None
+            Weights, at least 0.
+        **params : dict
+            `groups`, for the splitter; with `enable_metadata_routing=True` what the splitter and the scorer request.
+
+        Returns
+        -------
+        self : MiniBatchSGDRegressorCV
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If an argument or parameter is invalid, cv=None is asked for without an l2 penalty and the closed form, a
+            split has no rows to train or to test on, or all fits fail. The estimator is then as it was before.
+        ImportError, MemoryError
+            As in :meth:`MiniBatchSGDRegressor.fit`.
+
+        Warns
+        -----
+        FitFailedWarning
+            If steps diverge for some candidates, whose scores are nan.
+        UndefinedMetricWarning
+            If a fold tests one row and the score is R2.
+        ConvergenceWarning, LinAlgWarning
+            As in :meth:`MiniBatchSGDRegressor.fit`, of the fits that are made.
+        """
+        with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
+            grid, model = Grid(self), self._model()
+            split_params, score_params = self._routed(sample_weight, params)
+            block = check_rows(self, X, y, sample_weight, reset=True, finite=False)
+            weights = np.asarray(1.0 if sample_weight is None else to_numpy(sample_weight))
+            kept = weights > 0.0 if weights.ndim else np.ones(block.n_rows, bool)
+            closed = self._is_closed(model, block, grid)
+            if not closed:
+                check_finite(self, block)
+            scoring = self._scoring(model, block, kept, score_params, sample_weight is not None)
+            if self.cv is None and block.n_rows < 2:
+                raise ValueError(f"cv=None predicts each row from all others, got n_samples = {block.n_rows}.")
+            splits = None if self.cv is None else splits_of(self.cv, X, y, kept, split_params)
+            try:
+                if splits is not None and not closed:
+                    nothing = np.empty(0), np.empty(0)
+                    grid.make(*(nothing if grid.is_given else extent_of_block(block, objective_of(model))))
+                    self._choose(grid, scores_of_fits(model, grid.candidates, block, splits, scoring))
+                else:
+                    self._choose_by_sums(grid, RowsInMemory(block), splits, model, scoring)
+            except ValueError:
+                check_finite(self, block)  # of NaN scikit-learn's error tells more
+                raise
+            self._keep(model.set_params(**self.best_params_).fit(X, y, sample_weight))
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_source(self, source):
+        """Score the candidates, choose one and fit it on blocks of rows, which may together be larger than memory.
+
+        A block is trained or tested on as a whole: `cv` splits the numbers of the blocks. Each candidate is scored from
+        the sums of blocks, which takes one pass over the source; the fit on all rows follows.
+
+        Parameters
+        ----------
+        source : iterable of tuples
+            Gives ``(X, y)`` or ``(X, y, sample_weight)``, in the same order in every pass: a list or an object with
+            ``__iter__``, not a generator.
+
+        Returns
+        -------
+        self : MiniBatchSGDRegressorCV
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a block is invalid, there is none, the source can be passed over once only, the scoring is not one of
+            squared errors, or the fits are not by the closed form. The estimator is then as it was before.
+
+        Warns
+        -----
+        ConvergenceWarning, LinAlgWarning
+            As in :meth:`MiniBatchSGDRegressor.fit`, of the fits that are made.
+
+        Notes
+        -----
+        Memory: O(n_blocks * n_features**2).
+        """
+        with all_or_nothing(self), ExplainedOutOfMemory(source, self.device):
+            grid, model, given = Grid(self), self._model(), source
+            source = IterableSource(source)
+            X, y, sample_weight = source.first()
+            with named("Block 0 of the source"):
+                first = check_rows(self, X, y, sample_weight, reset=True)
+            if source.once:
+                raise ValueError(
+                    "The source is an iterator, which can be passed over once, and the fit on all rows passes over it "
+                    "again. Give a list or an object with __iter__."
+                )
+            if not self._is_closed(model, first, grid, all_rows=False):
+                raise ValueError(
+                    "fit_source scores candidates from sums, for the squared error with no parameter of the steps set. "
+                    f"Use solver='normal_equation', or {type(self).__name__}.fit."
+                )
+            scoring = self._scoring(model, first, np.ones(first.n_rows, bool), {"sample_weight": None}, False)
+            if not scoring.is_of_squares:
+                raise ValueError(f"scoring should be one of {', '.join(OF_SQUARES)} with fit_source: {self.scoring!r}.")
+            rows = RowsOfSource(SameRows(lambda: self._blocks_of(source, first.n_targets)).__iter__)
+            every = np.ones(rows.n_numbers, bool)
+            splits = None if self.cv is None else splits_of(self.cv, every[:, None], None, every, {})
+            self._choose_by_sums(grid, rows, splits, model, scoring)
+            self._keep(model.set_params(**self.best_params_).fit_source(given))
+        return self
+
+    def get_metadata_routing(self):
+        """Return what `fit` passes on to the splitter and the scorer.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing.
+        """
+        calls = MethodMapping()
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(scorer=self._scorer(), method_mapping=calls.add(caller="fit", callee="score"))
+            .add(splitter=self.cv, method_mapping=MethodMapping().add(caller="fit", callee="split"))
+        )
+
+    @property
+    def partial_fit(self):
+        """Not there: a choice by cross-validation needs all rows."""
+        raise AttributeError(
+            f"{type(self).__name__} has no partial_fit. Choose with fit, and go on with "
+            "MiniBatchSGDRegressor(**best_params_)."
+        )
+
+    @property
+    def merge(self):
+        """Not there: a choice by cross-validation needs all rows."""
+        raise AttributeError(f"{type(self).__name__} has no merge. Choose with fit or fit_source.")
+
+    def _model(self) -> MiniBatchSGDRegressor:
+        """Return the estimator that the candidates are variants of, after a check of all their parameters."""
+        names = MiniBatchSGDRegressor().get_params()
+        given = {name: value for name, value in self.get_params().items() if name in names}
+        first = {name: value[0] if is_list(value) else value for name, value in given.items()}
+        model = MiniBatchSGDRegressor(**first, alpha=1.0)
+        for name in SEARCHED:
+            for value in given[name] if is_list(given[name]) else ():
+                check_ranges(clone(model).set_params(**{name: value}))
+        check_parameters(model)
+        return model
+
+    def _is_closed(self, model: MiniBatchSGDRegressor, block: Block, grid: Grid, all_rows: bool = True) -> bool:
+        """Return whether candidates are scored from sums; an error where cv=None asks for that in vain."""
+        objective = objective_of(model)
+        choice = choose_solver(model, block, objective, False, all_rows)
+        make_solver(model, choice.name, block, objective)
+        closed = choice.name == "normal_equation" and not set(grid.lists) - {"l1_ratio"}
+        if self.cv is None and not (closed and self.penalty == "l2" and not self.positive):
+            raise ValueError(
+                "cv=None predicts each row from all others, for penalty='l2' with the closed form and positive=False. "
+                "Set cv, as cv=5."
+            )
+        return closed
+
+    def _scorer(self) -> Any:
+        """Return the scorer; one that has a name takes weights where its metric does."""
+        if callable(self.scoring):
+            return self.scoring
+        scorer = get_scorer(self._score_name())
+        return scorer.set_score_request(sample_weight=True) if _takes_weight(scorer) and _routes() else scorer
+
+    def _score_name(self) -> str:
+        return self.scoring or ("neg_mean_squared_error" if self.cv is None else "r2")
+
+    def _scoring(self, model, block: Block, kept: np.ndarray, score_params: dict, weighted: bool) -> Scoring:
+        name = self.scoring if callable(self.scoring) else self._score_name()
+        single = self._y_ndim == 1
+        arrays = {key: np.asarray(to_numpy(value)) for key, value in score_params.items()}
+        of_samples = {key for key, value in arrays.items() if value.ndim and len(value) == len(kept)}
+
+        def of_rows(rows):
+            y = block.y[rows, 0] if single else block.y[rows]
+            numbers = np.flatnonzero(kept)[rows]
+            return y, {key: arrays[key][numbers] if key in of_samples else score_params[key] for key in arrays}
+
+        def fitted(coef, intercept):
+            one = clone(model)
+            one.coef_, one.intercept_ = (coef[0], intercept[0]) if single else (coef, intercept)
+            one.n_features_in_ = block.n_features
+            return one
+
+        squares = isinstance(name, str) and name in OF_SQUARES and (not weighted or "sample_weight" in score_params)
+        return Scoring(name, squares, of_rows, fitted)
+
+    def _routed(self, sample_weight, params: dict) -> tuple[dict, dict]:
+        """Return what the splitter and the scorer are given."""
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if _routes():
+            routed = process_routing(self, "fit", **given, **params)
+            return routed.splitter.split, routed.scorer.score
+        unknown = sorted(set(params) - {"groups"})
+        if unknown:
+            raise ValueError(
+                f"{unknown} are passed on with sklearn.set_config(enable_metadata_routing=True) only. Without it, fit "
+                "takes X, y, sample_weight and groups."
+            )
+        return {"groups": params.get("groups")}, given if _takes_weight(self._scorer()) else {}
+
+    def _choose_by_sums(self, grid: Grid, rows: Any, splits: Any, model: MiniBatchSGDRegressor, scoring) -> None:
+        objective = objective_of(model)
+        if splits is not None:
+            self._choose(grid, scores_of_folds(rows, splits, objective, grid.make, scoring))
+            return
+        mean, std = leave_one_out_scores(rows, objective, grid.make, scoring)
+        n_rows = rows.moments([np.arange(rows.n_numbers)])[0].n_rows
+        self._choose(grid, np.empty((len(mean), 0)), summary_of(mean, std), n_rows)
+
+    def _choose(self, grid: Grid, scores: np.ndarray, summary: Any = None, n_splits: int | None = None) -> None:
+        """Set what the search has found, from scores (n_candidates, n_splits)."""
+        self.n_splits_ = scores.shape[1] if n_splits is None else n_splits
+        self.cv_results_ = results_of(grid.candidates, scores, summary)
+        self.alphas_, self.scorer_ = grid.alphas, self._scorer()
+        if callable(self.refit):
+            index = self.refit(self.cv_results_)
+            if not (isinstance(index, Integral) and 0 <= int(index) < len(grid.candidates)):
+                raise ValueError(f"refit should return the number of a candidate, an int, got {index!r}.")
+        elif self.refit == "one_standard_error":
+            index = one_standard_error(self.cv_results_, self.n_splits_)
+        else:
+            index = self.cv_results_["rank_test_score"].argmin()
+        self.best_index_ = int(index)
+        self.best_params_ = grid.candidates[self.best_index_]
+        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        self.alpha_ = self.best_params_["alpha"]
+        ratio = self.best_params_.get("l1_ratio", self.l1_ratio)
+        self.l1_ratio_ = {"l1": 1.0, "l2": 0.0}.get(self.penalty, ratio)
+
+    def _keep(self, fitted: Any) -> None:
+        """Take over the fitted attributes of a model."""
+        parameters = fitted.get_params()
+        self.__dict__.update({name: value for name, value in vars(fitted).items() if name not in parameters})
+
+
+def _routes() -> bool:
+    return bool(get_config()["enable_metadata_routing"])
+
+
+def _takes_weight(scorer: Any) -> bool:
+    """Return whether a scorer, or the metric behind it, has sample weights."""
+    return "sample_weight" in inspect.signature(getattr(scorer, "_score_func", scorer)).parameters

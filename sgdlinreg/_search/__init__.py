@@ -1,0 +1,1 @@
+"""The choice of penalties and other parameters by cross-validation."""
