@@ -8,12 +8,12 @@ from sklearn.metrics import get_scorer
 
 from sgdlinreg._core.arrays import EPS, times
 from sgdlinreg._core.blocks import panels, with_weights_in
-from sgdlinreg._search.paths import Penalties, shrinkage
+from sgdlinreg._search.paths import Penalties
 from sgdlinreg._search.scores import Predictions, Scoring, score_of_errors
 from sgdlinreg._search.triangles import Triangle
 
 DETERMINED = 1e3 * EPS
-"""A row with so little left of its residual determines a coefficient alone: without it there is no prediction."""
+"""A row of which the columns leave no more is explained by them, whatever its y is."""
 
 
 def leave_one_out(
@@ -76,24 +76,29 @@ def _scores_of_predictions(predicted: np.ndarray, scoring: Scoring) -> np.ndarra
 def _residuals(
     triangle: Triangle, rows: Any, penalties: Penalties, fit_intercept: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return, in panels, y about its mean (n, n_targets), weights (n,) and residuals (n, n_candidates, n_targets)."""
+    """Return, in panels, y about its mean (n, n_targets), weights (n,) and residuals (n, n_candidates, n_targets).
+
+    What is left of a row, ``1 - h_i - s_i / sum(s)``, is the sum of what no column explains and of what is shrunk: with
+    no fewer columns than rows the first is 0, and differences would lose the second.
+    """
     left, values = triangle.left_vectors()
-    shrunk = shrinkage(values, penalties.alpha * triangle.total_weight)
+    relative = penalties.alpha * triangle.total_weight / np.square(values[:, None])
+    lost = relative / (1.0 + relative)
     projected = left.T @ (triangle.targets * triangle.y_unit)
-    d, total = triangle.n_features, triangle.total_weight
+    d = triangle.n_features
     matrix = np.zeros((d, len(values)))
     matrix[triangle.active] = triangle.solve(left)  # so that rows @ matrix are their left singular vectors
-    x_mean, y_mean = triangle.centre.high[:d], triangle.centre.high[d:]
-    constant = x_mean @ matrix
-    fit = (shrunk[:, :, None] * projected[:, None, :]).reshape(len(values), -1)
+    constant, y_mean = triangle.centre.high[:d] @ matrix, triangle.centre.high[d:]
+    shrunk = (lost[:, :, None] * projected[:, None, :]).reshape(len(values), -1)
     for block in rows.blocks(np.arange(rows.n_numbers)):
         for part, X, weight in panels(with_weights_in(block, triangle.weight_exponent), copies=False):
-            vectors, y = times(X, matrix) - constant, block.y[part] - y_mean
-            residual = (vectors @ fit).reshape(len(y), -1, len(y_mean))
-            np.subtract(y[:, None], residual, out=residual)
-            left_over = np.square(vectors, out=vectors) @ shrunk
-            left_over *= -weight[:, None]
-            left_over += 1.0 - fit_intercept * weight[:, None] / total
-            left_over[left_over < DETERMINED] = np.nan
-            residual /= left_over[:, :, None]
+            vectors, y, share = times(X, matrix) - constant, block.y[part] - y_mean, weight[:, None]
+            residual = (vectors @ shrunk).reshape(len(y), -1, len(y_mean))
+            rest = y - vectors @ projected
+            np.square(vectors, out=vectors)
+            outside = 1.0 - share * vectors.sum(axis=1, keepdims=True) - fit_intercept * share / triangle.total_weight
+            within = outside < DETERMINED
+            rest[within[:, 0]], outside[within] = 0.0, 0.0
+            residual += rest[:, None]
+            residual /= (share * (vectors @ lost) + outside)[:, :, None]
             yield y, weight, residual

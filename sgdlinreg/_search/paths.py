@@ -75,17 +75,11 @@ def path_of(triangle: Triangle, penalties: Penalties) -> Path:
 def _ridge(triangle: Triangle, penalties: Penalties) -> np.ndarray:
     """Solve for l2 penalties, by one singular value decomposition; 0 gives the solution of least norm."""
     left, values = triangle.left_vectors()
-    shrunk = shrinkage(values, penalties.alpha * (1.0 - penalties.l1_ratio) * triangle.total_weight)
+    shrunk = 1.0 / (1.0 + penalties.alpha * triangle.total_weight / np.square(values[:, None]))
     projected = left.T @ triangle.targets
     predicted = left @ (shrunk[:, :, None] * projected[:, None, :]).reshape(len(values), -1)
     coef = triangle.solve(predicted).reshape(-1, *shrunk.shape[1:], projected.shape[1])
     return coef.transpose(1, 2, 0)
-
-
-def shrinkage(values: np.ndarray, penalties: np.ndarray) -> np.ndarray:
-    """Return the factors (n_values, n_penalties) by which l2 penalties shrink predictions along singular vectors."""
-    with np.errstate(over="ignore"):
-        return 1.0 / (1.0 + penalties / values[:, None] / values[:, None])
 
 
 def _elastic_net(triangle: Triangle, penalties: Penalties) -> tuple[np.ndarray, float]:
