@@ -10,17 +10,20 @@ from sklearn.base import _fit_context, clone
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg._core.blocks import Block
+from sgdlinreg._edge.attributes import coef_of
 from sgdlinreg._edge.namespaces import to_numpy
 from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
 from sgdlinreg._edge.parameters import check_parameters, check_ranges, choose_solver, make_solver, objective_of
 from sgdlinreg._edge.validation import all_or_nothing, check_finite, check_rows, named
 from sgdlinreg._estimator import MiniBatchSGDRegressor
 from sgdlinreg._loop.data import SameRows
-from sgdlinreg._search.closed_form import extent_of_block, leave_one_out_scores, scores_of_folds
+from sgdlinreg._search.closed_form import extent_of_block, leave_one_out_scores, path_of_rows, scores_of_folds
 from sgdlinreg._search.fits import scores_of_fits
 from sgdlinreg._search.grid import SEARCHED, Grid, is_list, one_standard_error, results_of, summary_of
+from sgdlinreg._search.paths import Penalties
 from sgdlinreg._search.rows import RowsInMemory, RowsOfSource
 from sgdlinreg._search.scores import OF_SQUARES, Scoring
 from sgdlinreg._search.splits import splits_of
@@ -390,6 +393,49 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
             self._choose_by_sums(grid, rows, splits, model, scoring)
             self._keep(model.set_params(**self.best_params_).fit_source(given))
         return self
+
+    def path(self, X, y, sample_weight=None):
+        """Return the coefficients of all penalties on given rows, the other parameters as they were chosen.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows, as a rule those of `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Target values.
+        sample_weight : array-like of shape (n_samples,) or float, default=None
+            Weights.
+
+        Returns
+        -------
+        alphas : ndarray of shape (n_alphas,)
+            The penalties, the largest first.
+        coefs : ndarray of shape (n_alphas, n_features) or (n_alphas, n_targets, n_features)
+            The coefficients with each.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X, y or the weights are invalid, or the columns are not those of `fit`.
+
+        Notes
+        -----
+        The closed form takes one pass over the rows and one decomposition. Steps take a fit for each penalty.
+        """
+        check_is_fitted(self)
+        model = self._model().set_params(**self.best_params_)
+        others = {**self.best_params_, "alpha": None}
+        params = self.cv_results_["params"]
+        alphas = np.unique([one["alpha"] for one in params if {**one, "alpha": None} == others])[::-1]
+        block = check_rows(self, X, y, sample_weight, reset=False)
+        if choose_solver(model, block, objective_of(model), False, all_rows=True).name == "normal_equation":
+            penalties = Penalties(alphas, np.full(len(alphas), float(self.l1_ratio_)), self.positive)
+            coefs = path_of_rows(RowsInMemory(block), penalties, self.fit_intercept).coef
+            return alphas, coefs[:, 0] if np.ndim(self.intercept_) == 0 else coefs
+        fits = [clone(model).set_params(alpha=alpha).fit(X, y, sample_weight) for alpha in alphas.tolist()]
+        return alphas, np.stack([coef_of(fit) for fit in fits])
 
     def get_metadata_routing(self):
         """Return what `fit` passes on to the splitter and the scorer.

@@ -14,7 +14,7 @@ from sgdlinreg._core.statistics import column_statistics
 from sgdlinreg._core.threads import one_thread
 from sgdlinreg._search.folds import Fold, Split, folds_of, is_complement
 from sgdlinreg._search.leave_one_out import leave_one_out
-from sgdlinreg._search.paths import Penalties, path_of
+from sgdlinreg._search.paths import Path, Penalties, path_of
 from sgdlinreg._search.scores import Scoring, scores_of_fold
 from sgdlinreg._search.triangles import triangle_of_fold
 from sgdlinreg._solvers.closed_form.constrained import ENOUGH_GAP
@@ -72,13 +72,22 @@ def leave_one_out_scores(
 
     The parameters are those of `scores_of_folds`.
     """
-    everything = np.arange(rows.n_numbers)
-    whole = Fold(Split(everything, everything), None, None)
-    if rows.may_sum(everything):
-        whole = whole._replace(train=rows.moments([everything])[0])
+    whole = _everything(rows)
     penalties = penalties_of(*_extent(whole, rows, objective))
     triangle = triangle_of_fold(whole, rows, objective.fit_intercept, constrained=False)
     return leave_one_out(triangle, rows, penalties, objective.fit_intercept, scoring)
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def path_of_rows(rows: Any, penalties: Penalties, fit_intercept: bool) -> Path:
+    """Return the coefficients of all penalties, fitted on all rows."""
+    constrained = not bool(penalties.are_smooth.all())
+    return path_of(triangle_of_fold(_everything(rows), rows, fit_intercept, constrained), penalties)
+
+
+def _everything(rows: Any) -> Fold:
+    numbers = np.arange(rows.n_numbers)
+    return Fold(Split(numbers, numbers), rows.moments([numbers])[0] if rows.may_sum(numbers) else None, None)
 
 
 def _extent(fold: Fold, rows: Any, objective: Objective) -> tuple[np.ndarray, np.ndarray]:

@@ -3,5 +3,12 @@
 from sgdlinreg.displays.coefficients import CoefficientDisplay
 from sgdlinreg.displays.loss_curve import LossCurveDisplay
 from sgdlinreg.displays.regression_line import RegressionLineDisplay
+from sgdlinreg.displays.search import CoefficientPathDisplay, SearchCurveDisplay
 
-__all__ = ["CoefficientDisplay", "LossCurveDisplay", "RegressionLineDisplay"]
+__all__ = [
+    "CoefficientDisplay",
+    "CoefficientPathDisplay",
+    "LossCurveDisplay",
+    "RegressionLineDisplay",
+    "SearchCurveDisplay",
+]

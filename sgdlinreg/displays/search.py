@@ -1,0 +1,391 @@
+"""The scores of a search over penalties, and the coefficients along them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sgdlinreg.displays.models import coefficient_names, of_target, split_pipeline
+from sgdlinreg.displays.style import draw_legend, label_axis, line_style, merged, pyplot
+
+NAMED = 7
+"""So many paths have a name, those of the largest coefficients."""
+
+
+class SearchCurveDisplay:
+    """Visualization of the scores of a search over penalties, with one standard error, and of the choice.
+
+    It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    alphas : list of ndarray of shape (n_alphas,)
+        Penalties of each curve, ascending.
+    scores : list of ndarray of shape (n_alphas,)
+        Mean scores.
+    errors : list of ndarray of shape (n_alphas,)
+        Their standard errors; nan where there are none.
+    names : list of str
+        The other parameters of each curve; "" where there is one curve.
+    alpha : float
+        The penalty that was chosen.
+    score_name : str, default="Score"
+        Name of the score.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curves.
+    figure_ : matplotlib Figure
+        The figure.
+    lines_ : list of matplotlib Artist
+        The curves.
+    fills_ : list of matplotlib Artist
+        The standard errors.
+    choice_ : matplotlib Artist
+        The line at the choice.
+
+    See Also
+    --------
+    sklearn.model_selection.ValidationCurveDisplay : Scores of any estimator, by fits one by one.
+
+    Examples
+    --------
+    >>> from sgdlinreg import MiniBatchSGDRegressorCV
+    >>> from sgdlinreg.datasets import make_linear
+    >>> from sgdlinreg.displays import SearchCurveDisplay
+    >>> X, y = make_linear(n_samples=100, coef=[2.0, -3.4, 0.1], noise=1.0, random_state=0)
+    >>> model = MiniBatchSGDRegressorCV(alphas=20).fit(X, y)
+    >>> display = SearchCurveDisplay.from_estimator(model)
+    >>> display.alpha == model.alpha_
+    True
+    """
+
+    ax_: Any
+    figure_: Any
+    lines_: Any
+    fills_: Any
+    choice_: Any
+
+    def __init__(
+        self,
+        *,
+        alphas: Sequence[np.ndarray],
+        scores: Sequence[np.ndarray],
+        errors: Sequence[np.ndarray],
+        names: Sequence[str],
+        alpha: float,
+        score_name: str = "Score",
+    ) -> None:
+        self.alphas = alphas
+        self.scores = scores
+        self.errors = errors
+        self.names = names
+        self.alpha = alpha
+        self.score_name = score_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        score_name: str | None = None,
+        ax: Any = None,
+        line_kwargs: Mapping[str, Any] | None = None,
+        fill_kwargs: Mapping[str, Any] | None = None,
+    ) -> SearchCurveDisplay:
+        """Plot the scores of a search.
+
+        Parameters
+        ----------
+        estimator : MiniBatchSGDRegressorCV
+            Fitted estimator, or a fitted pipeline that ends with one. There is a curve for each combination of its
+            parameters but alpha.
+        score_name : str, default=None
+            Name of the score; None for that of `scoring`.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        line_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `plot`, for all curves.
+        fill_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `fill_between`, for all standard errors.
+
+        Returns
+        -------
+        display : SearchCurveDisplay
+            Object that stores what was computed and drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the estimator has no search over penalties.
+        ImportError
+            If matplotlib is not installed.
+        """
+        _, model = split_pipeline(estimator)
+        _check_search(model)
+        results = model.cv_results_
+        curves: dict[str, list[int]] = {}
+        for number, one in enumerate(results["params"]):
+            name = ", ".join(f"{key}={value}" for key, value in one.items() if key != "alpha")
+            curves.setdefault(name, []).append(number)
+        alphas, scores, errors = [], [], []
+        for numbers in curves.values():
+            alpha = np.array([results["params"][number]["alpha"] for number in numbers])
+            order = np.argsort(alpha, kind="stable")
+            chosen = np.array(numbers)[order]
+            alphas.append(alpha[order])
+            scores.append(results["mean_test_score"][chosen])
+            errors.append(results["std_test_score"][chosen] / max(1, model.n_splits_ - 1) ** 0.5)
+        default = "Neg mean squared error" if model.cv is None else "R2"
+        given = model.scoring.replace("_", " ").capitalize() if isinstance(model.scoring, str) else None
+        name = score_name or given or ("Score" if callable(model.scoring) else default)
+        display = cls(
+            alphas=alphas, scores=scores, errors=errors, names=list(curves), alpha=model.alpha_, score_name=name
+        )
+        return display.plot(ax, line_kwargs=line_kwargs, fill_kwargs=fill_kwargs)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        line_kwargs: Mapping[str, Any] | None = None,
+        fill_kwargs: Mapping[str, Any] | None = None,
+    ) -> SearchCurveDisplay:
+        """Plot the scores.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        line_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `plot`, for all curves.
+        fill_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `fill_between`, for all standard errors.
+
+        Returns
+        -------
+        display : SearchCurveDisplay
+            Object that stores what was drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        plt = pyplot(self)
+        from matplotlib.collections import PolyCollection
+        from matplotlib.lines import Line2D
+
+        if ax is None:
+            _, ax = plt.subplots(layout="constrained")
+        self.ax_, self.figure_, self.lines_, self.fills_ = ax, ax.figure, [], []
+        _scale(ax, np.concatenate(self.alphas))
+        curves = zip(self.alphas, self.scores, self.errors, self.names, strict=True)
+        for number, (alpha, score, error, name) in enumerate(curves):
+            look = line_style(number) | {"markersize": 3.0} | ({"label": name} if name else {})
+            self.lines_ += ax.plot(alpha, score, **merged(Line2D, look, line_kwargs))
+            look = {"color": self.lines_[-1].get_color(), "alpha": 0.15, "linewidth": 0.0}
+            kwargs = merged(PolyCollection, look, fill_kwargs)
+            self.fills_.append(ax.fill_between(alpha, score - error, score + error, **kwargs))
+        self.choice_ = ax.axvline(
+            self.alpha, color="0.4", linestyle="--", linewidth=1.0, label=f"chosen: {self.alpha:.3g}"
+        )
+        label_axis(ax.xaxis, "alpha")
+        label_axis(ax.yaxis, self.score_name)
+        draw_legend(ax)
+        return self
+
+
+class CoefficientPathDisplay:
+    """Visualization of the coefficients along the penalties of a search.
+
+    It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    alphas : ndarray of shape (n_alphas,)
+        Penalties.
+    coefs : ndarray of shape (n_alphas, n_features)
+        Coefficients of one target.
+    feature_names : list of str
+        Names of all features.
+    alpha : float
+        The penalty that was chosen.
+    ylabel : str, default="Coefficient"
+        Label of the coefficients.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the paths.
+    figure_ : matplotlib Figure
+        The figure.
+    lines_ : list of matplotlib Artist
+        The paths, in the order of the features.
+    choice_ : matplotlib Artist
+        The line at the choice.
+
+    See Also
+    --------
+    SearchCurveDisplay : The scores along the same penalties.
+
+    Examples
+    --------
+    >>> from sgdlinreg import MiniBatchSGDRegressorCV
+    >>> from sgdlinreg.datasets import make_linear
+    >>> from sgdlinreg.displays import CoefficientPathDisplay
+    >>> X, y = make_linear(n_samples=100, coef=[2.0, -3.4, 0.1], noise=1.0, random_state=0)
+    >>> model = MiniBatchSGDRegressorCV(penalty="l1", alphas=20).fit(X, y)
+    >>> display = CoefficientPathDisplay.from_estimator(model, X, y)
+    >>> display.coefs.shape
+    (20, 3)
+    """
+
+    ax_: Any
+    figure_: Any
+    lines_: Any
+    choice_: Any
+
+    def __init__(
+        self,
+        *,
+        alphas: np.ndarray,
+        coefs: np.ndarray,
+        feature_names: Sequence[str],
+        alpha: float,
+        ylabel: str = "Coefficient",
+    ) -> None:
+        self.alphas = alphas
+        self.coefs = coefs
+        self.feature_names = feature_names
+        self.alpha = alpha
+        self.ylabel = ylabel
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        target: int | None = None,
+        standardized: bool = False,
+        feature_names: Sequence[str] | None = None,
+        ax: Any = None,
+        line_kwargs: Mapping[str, Any] | None = None,
+    ) -> CoefficientPathDisplay:
+        """Plot the coefficients along the penalties of a search.
+
+        Parameters
+        ----------
+        estimator : MiniBatchSGDRegressorCV
+            Fitted estimator, or a fitted pipeline that ends with one: the coefficients are those of the transformed
+            features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows that the coefficients are fitted on, as a rule those of `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights.
+        target : int, default=None
+            Which target is drawn where there are several.
+        standardized : bool, default=False
+            Whether coefficients are multiplied by the standard deviation of their features, so that their sizes
+            compare; for dense X.
+        feature_names : list of str, default=None
+            Names of all features; None for those that the estimator, or the pipeline before it, knows.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        line_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `plot`, for all paths.
+
+        Returns
+        -------
+        display : CoefficientPathDisplay
+            Object that stores what was computed and drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If an argument is invalid, or the estimator has no search over penalties.
+        ImportError
+            If matplotlib is not installed.
+        """
+        transformers, model = split_pipeline(estimator)
+        _check_search(model)
+        X = X if transformers is None else transformers.transform(X)
+        alphas, coefs = model.path(X, y, sample_weight)
+        if coefs.ndim == 3:
+            coefs = of_target(coefs.transpose(0, 2, 1).reshape(-1, coefs.shape[1]), target).reshape(len(alphas), -1)
+        else:
+            of_target(coefs.reshape(-1, 1), target)
+        names = coefficient_names(transformers, model, coefs.shape[1]) if feature_names is None else list(feature_names)
+        if len(names) != coefs.shape[1]:
+            raise ValueError(f"There are {len(names)} feature_names for {coefs.shape[1]} features. Give one for each.")
+        coefs = coefs * np.std(np.asarray(X, dtype=float), axis=0) if standardized else coefs
+        label = "Coefficient times standard deviation" if standardized else "Coefficient"
+        label += "" if target is None else f" of target {target}"
+        display = cls(alphas=alphas, coefs=coefs, feature_names=names, alpha=model.alpha_, ylabel=label)
+        return display.plot(ax, line_kwargs=line_kwargs)
+
+    def plot(self, ax: Any = None, *, line_kwargs: Mapping[str, Any] | None = None) -> CoefficientPathDisplay:
+        """Plot the coefficients.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        line_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `plot`, for all paths.
+
+        Returns
+        -------
+        display : CoefficientPathDisplay
+            Object that stores what was drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        plt = pyplot(self)
+        from matplotlib.lines import Line2D
+
+        if ax is None:
+            _, ax = plt.subplots(layout="constrained")
+        self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
+        _scale(ax, self.alphas)
+        largest = np.argsort(-np.abs(self.coefs).max(axis=0), kind="stable")[:NAMED].tolist()
+        for number, (coef, name) in enumerate(zip(self.coefs.T, self.feature_names, strict=True)):
+            look: dict[str, Any] = {"color": "0.7", "linewidth": 0.8}
+            if number in largest:
+                look = line_style(largest.index(number)) | {"marker": "none", "label": str(name)}
+            self.lines_ += ax.plot(self.alphas, coef, **merged(Line2D, look, line_kwargs))
+        ax.axhline(0.0, color="0.4", linewidth=0.8, zorder=0)
+        self.choice_ = ax.axvline(self.alpha, color="0.4", linestyle="--", linewidth=1.0)
+        label_axis(ax.xaxis, "alpha")
+        label_axis(ax.yaxis, self.ylabel)
+        draw_legend(ax)
+        return self
+
+
+def _check_search(model: Any) -> None:
+    if not hasattr(model, "cv_results_") or not hasattr(model, "alpha_"):
+        raise ValueError(f"{type(model).__name__} has no search over penalties. Give a MiniBatchSGDRegressorCV.")
+
+
+def _scale(ax: Any, alphas: np.ndarray) -> None:
+    """Draw penalties on a logarithmic axis; with 0 among them it is linear below the smallest other one."""
+    positive = alphas[alphas > 0.0]
+    if len(positive) == len(alphas):
+        ax.set_xscale("log")
+    elif len(positive):
+        ax.set_xscale("symlog", linthresh=float(positive.min()))
