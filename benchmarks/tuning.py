@@ -1,0 +1,166 @@
+"""What choosing a penalty costs: ``python benchmarks/tuning.py --help``.
+
+Parts, all in one CSV file; "over_fit" is relative to one fit with a given penalty, "over_ours" to our search:
+
+- ridge: 5 folds x 100 l2 penalties, beside GridSearchCV over Ridge and RidgeCV.
+- lasso, elasticnet: 5 folds x 100 penalties, 3 values of l1_ratio, beside LassoCV and ElasticNetCV.
+- leave_one_out: 100 l2 penalties beside RidgeCV, with the memory that both take beside X.
+- huber: 5 folds x 24 candidates by steps, beside GridSearchCV over the same fits and over SGDRegressor.
+- real: 5 folds x 100 penalties, ridge and lasso, on real data: time, choice and score.
+
+What takes more than 20 seconds is timed once.
+"""
+
+import resource
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import problems
+from measuring import fit_clock, in_turn, make_parser, run_parts
+from sklearn.linear_model import ElasticNetCV, LassoCV, Ridge, RidgeCV, SGDRegressor
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sgdlinreg import MiniBatchSGDRegressor, MiniBatchSGDRegressorCV
+
+SHAPE = "200000 x 100"
+REAL = ("diabetes", "california_housing", "diamonds", "birthdays")
+RATIOS = [0.1, 0.5, 0.9]
+SLOW = 20.0  # seconds: a contender that takes longer is timed once
+OURS, FIT = "sgdlinreg", "one fit"
+EPSILONS = [0.5, 1.0, 2.0, 4.0]
+
+
+def compare(args, X, y, makers, **about):
+    """Give a row for each contender."""
+    found = in_turn({name: fit_clock(make, X, y) for name, make in makers.items()}, args.repeats, SLOW)
+    for name, one in found.items():
+        model = one.result and one.result.model
+        yield {
+            **about,
+            "n_rows": X.shape[0],
+            "n_features": X.shape[1],
+            "name": name,
+            "seconds": one.median,
+            "over_fit": one.over(found[FIT]) if FIT in found else "",
+            "over_ours": one.over(found[OURS]),
+            "alpha": float(getattr(model, "alpha_", np.nan)),
+            "score": float(getattr(model, "best_score_", np.nan)),
+            "error": one.error,
+        }
+
+
+def ridge(args):
+    """Compare searches over an l2 penalty."""
+    X, y = problems.draw(SHAPE, most_rows=args.most_rows)
+    alphas = np.geomspace(1e-6, 1e2, 100)
+    in_units_of_ridge = alphas * len(y) * 0.8  # folds of the same size
+    grid = {"alpha": in_units_of_ridge}
+    makers = {
+        FIT: partial(MiniBatchSGDRegressor, alpha=1e-3),
+        OURS: partial(MiniBatchSGDRegressorCV, alphas=alphas),
+        "GridSearchCV(Ridge(cholesky))": lambda: GridSearchCV(Ridge(solver="cholesky"), grid, cv=5, n_jobs=2),
+        "RidgeCV(cv=5)": partial(RidgeCV, in_units_of_ridge, cv=5),
+    }
+    yield from compare(args, X, y, makers)
+
+
+def lasso(args):
+    """Compare searches over an l1 penalty."""
+    X, y = problems.draw(SHAPE, most_rows=args.most_rows)
+    makers = {
+        FIT: partial(MiniBatchSGDRegressor, penalty="l1", alpha=1e-2),
+        OURS: partial(MiniBatchSGDRegressorCV, penalty="l1"),
+        "LassoCV": partial(LassoCV, cv=5, n_jobs=2),
+    }
+    yield from compare(args, X, y, makers)
+
+
+def elasticnet(args):
+    """Compare searches over an l1 and an l2 penalty."""
+    X, y = problems.draw(SHAPE, most_rows=args.most_rows)
+    makers = {
+        FIT: partial(MiniBatchSGDRegressor, penalty="elasticnet", alpha=1e-2),
+        OURS: partial(MiniBatchSGDRegressorCV, penalty="elasticnet", l1_ratio=RATIOS),
+        "ElasticNetCV": partial(ElasticNetCV, l1_ratio=RATIOS, cv=5, n_jobs=2),
+    }
+    yield from compare(args, X, y, makers)
+
+
+def leave_one_out(args):
+    """Compare leave-one-out, and how much memory it takes beside X."""
+    X, y = problems.draw(SHAPE, most_rows=args.most_rows)
+    alphas = np.geomspace(1e-6, 1e2, 100)
+    makers = {
+        FIT: partial(MiniBatchSGDRegressor, alpha=1e-3),
+        OURS: partial(MiniBatchSGDRegressorCV, alphas=alphas, cv=None),
+        "RidgeCV": partial(RidgeCV, alphas * len(y)),
+    }
+    peaks = {name: peak_mebibytes(lambda make=make: make().fit(X, y)) for name, make in makers.items()}
+    for row in compare(args, X, y, makers):
+        yield row | {"peak_mib": peaks[row["name"]]}
+
+
+def peak_mebibytes(action):
+    """Return by how much the memory of the process grows at most while an action runs."""
+    page, sizes, over = resource.getpagesize(), [], threading.Event()
+
+    def watch():
+        while not over.is_set():
+            sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * page)
+            time.sleep(0.002)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    time.sleep(0.05)
+    action()
+    over.set()
+    watcher.join()
+    return (max(sizes) - sizes[0]) / 2**20
+
+
+def huber(args):
+    """Compare searches by steps."""
+    X, y = problems.draw(SHAPE, most_rows=args.most_rows)
+    alphas = [1e-6, 1e-4, 1e-2, 1e-1, 1.0, 10.0]
+    common = {"loss": "huber", "random_state": 0}
+    grid = {"alpha": alphas, "epsilon": EPSILONS}
+    sgd = {f"sgdregressor__{name}": values for name, values in grid.items()}
+    makers = {
+        OURS: partial(MiniBatchSGDRegressorCV, alphas=alphas, epsilon=EPSILONS, n_jobs=2, **common),
+        "GridSearchCV(sgdlinreg)": lambda: GridSearchCV(MiniBatchSGDRegressor(**common), grid, n_jobs=2),
+        "GridSearchCV(SGDRegressor)": lambda: GridSearchCV(
+            make_pipeline(StandardScaler(), SGDRegressor(**common)), sgd, n_jobs=2
+        ),
+    }
+    yield from compare(args, X, y, makers)
+
+
+def real(args):
+    """Compare choices and times on real data."""
+    for name in args.problems or [name for name in REAL if problems.is_available(name)]:
+        X, y = problems.draw(name, most_rows=args.most_rows)
+        alphas = np.geomspace(1e-6, 1e2, 100) * X.var(axis=0).sum()
+        ours = partial(MiniBatchSGDRegressorCV, alphas=alphas, scoring="neg_mean_squared_error")
+        theirs = partial(RidgeCV, alphas * len(y) * 0.8, cv=5, scoring="neg_mean_squared_error")
+        yield from compare(args, X, y, {OURS: ours, "RidgeCV(cv=5)": theirs}, problem=name, penalty="l2")
+        ours = partial(MiniBatchSGDRegressorCV, penalty="l1", scoring="neg_mean_squared_error")
+        yield from compare(args, X, y, {OURS: ours, "LassoCV": partial(LassoCV, n_jobs=2)}, problem=name, penalty="l1")
+
+
+PARTS = {
+    "ridge": ridge,
+    "lasso": lasso,
+    "elasticnet": elasticnet,
+    "leave_one_out": leave_one_out,
+    "huber": huber,
+    "real": real,
+}
+
+if __name__ == "__main__":
+    parser = make_parser(__doc__, PARTS, repeats=5, threads=2)
+    run_parts(parser, parser.parse_args(), PARTS, "tuning.csv")
