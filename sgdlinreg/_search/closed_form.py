@@ -11,12 +11,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sgdlinreg._core.blocks import Block
 from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.statistics import column_statistics
-from sgdlinreg._core.threads import one_thread
 from sgdlinreg._search.folds import Fold, Split, folds_of, is_complement
 from sgdlinreg._search.leave_one_out import leave_one_out
 from sgdlinreg._search.paths import Path, Penalties, path_of
 from sgdlinreg._search.scores import Scoring, scores_of_fold
-from sgdlinreg._search.triangles import triangle_of_fold
+from sgdlinreg._search.triangles import threads_for, triangle_of_fold
 from sgdlinreg._solvers.closed_form.constrained import ENOUGH_GAP
 from sgdlinreg._solvers.closed_form.moments import Moments
 
@@ -55,7 +54,7 @@ def scores_of_folds(
     scores, gap, constrained = [], 0.0, not bool(penalties.are_smooth.all())
     for fold in chain([first], folds):
         triangle = triangle_of_fold(fold, rows, objective.fit_intercept, constrained)
-        with one_thread:  # of small matrices two take longer
+        with threads_for(len(triangle.rows)):
             path = path_of(triangle, penalties)
         gap = max(gap, path.gap)
         scores.append(scores_of_fold(fold, path, rows, scoring))

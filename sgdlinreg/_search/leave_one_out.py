@@ -81,13 +81,13 @@ def _residuals(
     What is left of a row, ``1 - h_i - s_i / sum(s)``, is the sum of what no column explains and of what is shrunk: with
     no fewer columns than rows the first is 0, and differences would lose the second.
     """
-    left, values = triangle.left_vectors()
+    left, values, space = triangle.decompose()
     relative = penalties.alpha * triangle.total_weight / np.square(values[:, None])
     lost = relative / (1.0 + relative)
     projected = left.T @ (triangle.targets * triangle.y_unit)
     d = triangle.n_features
     matrix = np.zeros((d, len(values)))
-    matrix[triangle.active] = triangle.solve(left)  # so that rows @ matrix are their left singular vectors
+    matrix[triangle.active] = space.solve(left)  # so that rows @ matrix are their left singular vectors
     constant, y_mean = triangle.centre.high[:d] @ matrix, triangle.centre.high[d:]
     shrunk = (lost[:, :, None] * projected[:, None, :]).reshape(len(values), -1)
     for block in rows.blocks(np.arange(rows.n_numbers)):

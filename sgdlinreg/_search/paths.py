@@ -74,11 +74,11 @@ def path_of(triangle: Triangle, penalties: Penalties) -> Path:
 
 def _ridge(triangle: Triangle, penalties: Penalties) -> np.ndarray:
     """Solve for l2 penalties, by one singular value decomposition; 0 gives the solution of least norm."""
-    left, values = triangle.left_vectors()
+    left, values, space = triangle.decompose()
     shrunk = 1.0 / (1.0 + penalties.alpha * triangle.total_weight / np.square(values[:, None]))
     projected = left.T @ triangle.targets
     predicted = left @ (shrunk[:, :, None] * projected[:, None, :]).reshape(len(values), -1)
-    coef = triangle.solve(predicted).reshape(-1, *shrunk.shape[1:], projected.shape[1])
+    coef = space.solve(predicted).reshape(-1, *shrunk.shape[1:], projected.shape[1])
     return coef.transpose(1, 2, 0)
 
 

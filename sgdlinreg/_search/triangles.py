@@ -1,5 +1,6 @@
 """The rows of a training fold as a few rows with the same objective, from which all its penalties are solved."""
 
+from contextlib import nullcontext
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -8,15 +9,20 @@ from scipy import linalg
 
 from sgdlinreg._core.arrays import EPS, all_finite
 from sgdlinreg._core.blocks import Block, join_rows, with_weights_in
+from sgdlinreg._core.threads import one_thread
 from sgdlinreg._search.folds import Fold
 from sgdlinreg._solvers.closed_form.constrained import triangle_of
 from sgdlinreg._solvers.closed_form.double_double import DoubleDouble, power_of_two_above
-from sgdlinreg._solvers.closed_form.dual import centred_rows, shortest_solution
+from sgdlinreg._solvers.closed_form.dual import RowSpace, centred_rows
 from sgdlinreg._solvers.closed_form.equations import NormalEquations, rounding_noise
 from sgdlinreg._solvers.closed_form.factorizations import factorise, nonzero_singular
 from sgdlinreg._solvers.closed_form.qr_panels import join_factors, triangular_factor
 from sgdlinreg._solvers.closed_form.refinement import ENOUGH, SURE
 
+WELL_CONDITIONED = 1e-5
+"""Smallest over largest singular value from which on a decomposition that is precise for the largest loses no score."""
+FOR_THREADS = 400
+"""Rows from which on decompositions gain by threads of BLAS; beside other work threads wait for each other for long."""
 OVERFLOWED = "The closed form overflowed: sums of X or y are not finite. Rescale them, their values are too large."
 
 
@@ -55,25 +61,34 @@ class Triangle(NamedTuple):
         """Columns of X, constant ones too."""
         return len(self.centre.high) - len(self.y_unit)
 
-    def left_vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the left singular vectors (n, n) and the singular values (n,) of the rows in the units of the data.
+    def decompose(self) -> tuple[np.ndarray, np.ndarray, RowSpace]:
+        """Return left singular vectors (n, n) and values (n,) of the rows in units of the data, and their row space.
 
-        LAPACK's gejsv is exact to the last digits, however different the units of the columns are (Drmač, Veselić,
-        "New fast and accurate Jacobi SVD algorithm", SIAM J. Matrix Anal. Appl. 29, 2008). Of the right vectors it is
-        not; `solve` does without them.
+        Coefficients are solved for in the row space from what they predict: right singular vectors would lose columns
+        of small units.
         """
-        rows = self.rows * self.scale
-        values, _, left, factors, _, failed = linalg.lapack.dgejsv(
-            np.asfortranarray(rows.T), joba=2, jobu=0, jobv=0, jobr=0, jobt=1, jobp=0
-        )
-        if failed:
-            raise np.linalg.LinAlgError("The singular value decomposition of a fold did not converge.")
-        kept = values > 0.0
-        return left[:, kept], (values * (factors[0] / factors[1]))[kept]
+        space = RowSpace(self.rows * self.scale)
+        lower = space.factor.T
+        vectors, values, _ = linalg.svd(lower)
+        if values[-1] < WELL_CONDITIONED * values[0]:
+            vectors, values = _precise_svd(lower)
+        left = np.empty_like(vectors)
+        left[space.pivots] = vectors
+        return left, values, space
 
-    def solve(self, predicted: np.ndarray) -> np.ndarray:
-        """Return the coefficients (n_active, n_columns) of least norm that predict (n, n_columns) for the rows."""
-        return shortest_solution(self.rows * self.scale, predicted)[0]
+
+def _precise_svd(lower: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return left singular vectors and values to the last digits, however different the units of the columns are.
+
+    LAPACK's gejsv is slower than its other decompositions (Drmač, Veselić, "New fast and accurate Jacobi SVD
+    algorithm", SIAM J. Matrix Anal. Appl. 29, 2008).
+    """
+    values, left, _, factors, _, failed = linalg.lapack.dgejsv(
+        np.asfortranarray(lower), joba=2, jobu=0, jobv=0, jobr=0, jobt=1, jobp=0
+    )
+    if failed:
+        raise np.linalg.LinAlgError("The singular value decomposition of a fold did not converge.")
+    return left, np.maximum(values * (factors[0] / factors[1]), np.finfo(float).tiny)
 
 
 def triangle_of_fold(fold: Fold, rows: Any, fit_intercept: bool, constrained: bool) -> Triangle:
@@ -137,6 +152,12 @@ def _of_full_rank(rows, targets, noise) -> tuple[np.ndarray, np.ndarray]:
     """Return rows without the directions that are no more than rounding, as the closed form decides on the rank."""
     if not rows.size:
         return rows[:0], targets[:0]
-    left, values, right = linalg.svd(rows, full_matrices=False)
+    with threads_for(len(rows)):
+        left, values, right = linalg.svd(rows, full_matrices=False)
     kept = nonzero_singular(values, right, noise)
     return values[kept, None] * right[kept], left[:, kept].T @ targets
+
+
+def threads_for(n_rows: int) -> Any:
+    """Return a context for decompositions of so many rows."""
+    return nullcontext() if n_rows >= FOR_THREADS else one_thread

@@ -119,7 +119,7 @@ def _solve_dense(rows, targets, ridge, offset, eps):
     n_rows, n_features = rows.shape
     if ridge > 0.0:
         # ridge regression is the solution of least norm of [rows, ridge * I] u = targets
-        weights, factor = shortest_solution(np.hstack([rows, ridge * np.eye(n_rows)]), targets)
+        weights, factor = _shortest(np.hstack([rows, ridge * np.eye(n_rows)]), targets)
         return weights[:n_features], n_features, float(np.linalg.cond(factor))
     norms = np.linalg.norm(rows, axis=0)[:, None]
     scale = np.where(norms[:, 0] > 0.0, norms[:, 0], np.inf)
@@ -131,7 +131,7 @@ def _solve_dense(rows, targets, ridge, offset, eps):
     left, projected = left[:, kept], left[:, kept].T @ targets
     weights = (right[kept].T @ (projected / singular[kept, None])) / scale[:, None]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        shortest, _ = shortest_solution(left.T @ rows, projected)
+        shortest, _ = _shortest(left.T @ rows, projected)
         lost = np.square(rows @ shortest - left @ projected).sum(axis=0)
         lost += np.square(noise * norms * shortest).sum(axis=0)
     # units that differ by more than the digits there are: least norm in scaled units keeps the fit
@@ -140,19 +140,36 @@ def _solve_dense(rows, targets, ridge, offset, eps):
     return weights, int(kept.sum()), np.inf
 
 
-def shortest_solution(rows, targets):
-    """Solve ``rows @ u = targets`` of full row rank for the least norm; return u and the triangular factor of the rows.
+def _shortest(rows, targets):
+    """Solve ``rows @ u = targets`` of full row rank for the least norm; return u and the triangular factor."""
+    space = RowSpace(rows)
+    return space.solve(targets), space.factor
 
-    Columns are sorted by size before the pivoted QR, which then respects the unit of each (Cox and Higham, "Stability
-    of Householder QR factorization for weighted least squares problems", 1998).
+
+class RowSpace:
+    """QR decomposition with pivoting of the transpose of rows of full row rank, (n_rows, n_features).
+
+    Columns are sorted by size before, so that it respects the unit of each (Cox and Higham, "Stability of Householder
+    QR factorization for weighted least squares problems", 1998).
+
+    Attributes
+    ----------
+    factor : ndarray of shape (n_rows, n_rows)
+        ``factor.T`` are the rows in the order of ``pivots`` and in orthonormal coordinates.
+    pivots : ndarray of shape (n_rows,)
     """
-    order = np.argsort(-np.abs(rows).max(axis=0), kind="stable")
-    basis, factor, pivots = linalg.qr(rows[:, order].T, mode="economic", pivoting=True)
-    if not np.all(np.diag(factor)):
-        return np.full((rows.shape[1], targets.shape[1]), np.nan), factor
-    solution = np.empty((rows.shape[1], targets.shape[1]))
-    solution[order] = basis @ linalg.solve_triangular(factor, targets[pivots], trans="T", check_finite=False)
-    return solution, factor
+
+    def __init__(self, rows: np.ndarray):
+        self._order = np.argsort(-np.abs(rows).max(axis=0), kind="stable")
+        self._basis, self.factor, self.pivots = linalg.qr(rows[:, self._order].T, mode="economic", pivoting=True)
+
+    def solve(self, targets: np.ndarray) -> np.ndarray:
+        """Return u, (n_features, n_targets), of least norm with ``rows @ u = targets``; nan of dependent rows."""
+        solution = np.full((len(self._order), targets.shape[1]), np.nan)
+        if np.all(np.diag(self.factor)):
+            u = linalg.solve_triangular(self.factor, targets[self.pivots], trans="T", check_finite=False)
+            solution[self._order] = self._basis @ u
+        return solution
 
 
 def _solve_sparse(X: Any, mean, root, targets, penalty):
