@@ -42,16 +42,12 @@ def scores_of_fits(
     ValueError
         If all fail.
     """
-    one, chains = clone(estimator).set_params(n_jobs=1), _chains(candidates)
-    jobs = [(fold, chain) for fold in range(len(splits)) for chain in chains]
+    one = clone(estimator).set_params(n_jobs=1)
     done = Parallel(n_jobs=estimator.n_jobs, prefer="threads")(
-        delayed(_scores_of_chain)(one, [candidates[number] for number in chain], block, splits[fold], scoring)
-        for fold, chain in jobs
+        delayed(_scores_of_fold)(one, candidates, block, split, scoring) for split in splits
     )
-    scores, failed = np.empty((len(candidates), len(splits))), []
-    for (fold, chain), (found, errors) in zip(jobs, done, strict=True):
-        scores[chain, fold] = found
-        failed += errors
+    scores = np.column_stack([found for found, _ in done])
+    failed = [error for _, errors in done for error in errors]
     if len(failed) == scores.size:
         raise ValueError(f"All {len(failed)} fits failed. {failed[0]}") from failed[0]
     if failed:
@@ -70,29 +66,28 @@ def _chains(candidates: list[dict[str, Any]]) -> list[list[int]]:
     return [list(chain) for _, chain in groupby(numbers, key=others)]
 
 
-def _scores_of_chain(estimator, candidates, block, split, scoring) -> tuple[list[float], list[ValueError]]:
+def _scores_of_fold(estimator, candidates, block, split, scoring) -> tuple[np.ndarray, list[ValueError]]:
     train, test = part_of(block, split.train), part_of(block, split.test)
     X_train, X_test = (as_scipy(part.X) if isinstance(part.X, CSR) else part.X for part in (train, test))
     (y, _), (y_test, params) = map(scoring.of_rows, split)
     scorer: Any = get_scorer(scoring.name) if isinstance(scoring.name, str) else scoring.name
-    scores, errors = [], []
-    before: Any = None
-    for candidate in candidates:
-        model = clone(estimator).set_params(**candidate)
+    scores, errors = np.full(len(candidates), np.nan), []
+    for chain in _chains(candidates):
         start: dict[str, Any] = {}
-        if before is not None and _ends_at_the_optimum(model, before):
-            start = {"coef_init": before.coef_, "intercept_init": before.intercept_ if model.fit_intercept else None}
-        try:
-            model.fit(X_train, y, train.sample_weight, **start)
-            scores.append(float(scorer(model, X_test, y_test, **params)))
-            before = model
-        except ValueError as error:
-            scores.append(np.nan)
-            errors.append(error)
+        for number in chain:
+            model = clone(estimator).set_params(**candidates[number])
+            try:
+                model.fit(X_train, y, train.sample_weight, **start)
+                scores[number] = scorer(model, X_test, y_test, **params)
+            except ValueError as error:
+                errors.append(error)
+                continue
+            if _ends_at_the_optimum(model):
+                start = {"coef_init": model.coef_, "intercept_init": model.intercept_ if model.fit_intercept else None}
     return scores, errors
 
 
-def _ends_at_the_optimum(model: Any, before: Any) -> bool:
-    """Return whether a fit ends at the optimum wherever it starts, and has a use for a start."""
+def _ends_at_the_optimum(model: Any) -> bool:
+    """Return whether a fitted model is the optimum wherever it started, and fits like it have a use for a start."""
     steps_alone = model.eta0 != "auto" or model.tol is None or model.early_stopping
-    return not steps_alone and before.solver_ != "normal_equation"
+    return not steps_alone and model.solver_ != "normal_equation"
