@@ -1,22 +1,35 @@
 """The estimator that chooses its penalty, and other parameters, by cross-validation."""
 
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NoReturn, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
-from sklearn.base import _fit_context, clone
+from sklearn.base import clone
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
 from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.typing import BlockLike, Floats, Loss, MatrixLike, Penalty, Seed, Solver
 from sgdlinreg._edge.attributes import coef_of
+from sgdlinreg._edge.callbacks import Tasks
 from sgdlinreg._edge.namespaces import to_numpy
 from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
-from sgdlinreg._edge.parameters import check_parameters, check_ranges, choose_solver, make_solver, objective_of
+from sgdlinreg._edge.parameters import (
+    check_parameters,
+    check_ranges,
+    choose_solver,
+    make_solver,
+    objective_of,
+    validated,
+)
 from sgdlinreg._edge.validation import all_or_nothing, check_finite, check_rows, named
 from sgdlinreg._estimator import MiniBatchSGDRegressor
 from sgdlinreg._loop.data import SameRows
@@ -27,7 +40,8 @@ from sgdlinreg._search.paths import Penalties
 from sgdlinreg._search.rows import RowsInMemory, RowsOfSource
 from sgdlinreg._search.scores import OF_SQUARES, Scoring
 from sgdlinreg._search.splits import splits_of
-from sgdlinreg.sources import IterableSource
+from sgdlinreg._streams import blocks_of
+from sgdlinreg.sources.iterable import as_source
 
 LISTS = (list, tuple, np.ndarray)
 
@@ -190,7 +204,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
     array([0.942, 0.943, 0.942, 0.935, 0.694, 0.124])
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         name: [*constraints, *LISTS] if name in SEARCHED else constraints
         for name, constraints in MiniBatchSGDRegressor._parameter_constraints.items()
         if name not in ("alpha", "warm_start")
@@ -205,39 +219,39 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
 
     def __init__(
         self,
-        loss="squared_error",
+        loss: Loss = "squared_error",
         *,
-        solver="auto",
-        penalty="l2",
-        alphas=100,
-        eps=None,
-        l1_ratio=0.5,
-        cv=5,
-        scoring=None,
-        refit="best",
-        epsilon=0.1,
-        quantile=0.5,
-        fit_intercept=True,
-        positive=False,
-        batch_size="auto",
-        max_iter=1000,
-        tol=1e-3,
-        n_iter_no_change=5,
-        shuffle=True,
-        drop_last=False,
-        learning_rate="constant",
-        eta0="auto",
-        power_t=0.25,
-        momentum=0.0,
-        nesterovs_momentum=False,
-        average="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        device="auto",
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        solver: Solver = "auto",
+        penalty: Penalty = "l2",
+        alphas: int | ArrayLike = 100,
+        eps: float | None = None,
+        l1_ratio: Any = 0.5,
+        cv: Any = 5,
+        scoring: str | Callable[..., float] | None = None,
+        refit: str | Callable[[dict[str, Any]], int] = "best",
+        epsilon: Any = 0.1,
+        quantile: Any = 0.5,
+        fit_intercept: bool = True,
+        positive: bool = False,
+        batch_size: Any = "auto",
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        n_iter_no_change: int = 5,
+        shuffle: bool | Literal["blocks"] = True,
+        drop_last: bool = False,
+        learning_rate: Any = "constant",
+        eta0: Any = "auto",
+        power_t: float = 0.25,
+        momentum: float = 0.0,
+        nesterovs_momentum: bool = False,
+        average: bool | int | Literal["auto"] = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Seed | None = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             loss,
             solver=solver,
@@ -272,8 +286,8 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         self.scoring = scoring
         self.refit = refit
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, **params):
+    @validated
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> Self:
         """Score the candidates, choose one and fit it on all rows.
 
         Parameters
@@ -309,6 +323,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         ConvergenceWarning, LinAlgWarning
             As in :meth:`MiniBatchSGDRegressor.fit`, of the fits that are made.
         """
+        tasks = Tasks(self, X, y, sample_weight)
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
             grid, model = Grid(self), self._model()
             split_params, score_params = self._routed(sample_weight, params)
@@ -333,10 +348,11 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
                 check_finite(self, block)  # of NaN scikit-learn's error tells more
                 raise
             self._keep(model.set_params(**self.best_params_).fit(X, y, sample_weight))
+            tasks.end()
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit_source(self, source):
+    @validated
+    def fit_source(self, source: Iterable[BlockLike]) -> Self:  # type: ignore[override]
         """Score the candidates, choose one and fit it on blocks of rows, which may together be larger than memory.
 
         A block is trained or tested on as a whole: `cv` splits the numbers of the blocks. Each candidate is scored from
@@ -368,11 +384,12 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         -----
         Memory: O(n_blocks * n_features**2).
         """
+        tasks = Tasks(self)
         with all_or_nothing(self), ExplainedOutOfMemory(source, self.device):
             grid, model, given = Grid(self), self._model(), source
-            source = IterableSource(source)
+            source = as_source(source, joins=False)
             X, y, sample_weight = source.first()
-            with named("Block 0 of the source"):
+            with named(source.where):
                 first = check_rows(self, X, y, sample_weight, reset=True)
             if source.once:
                 raise ValueError(
@@ -387,14 +404,15 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
             scoring = self._scoring(model, first, np.ones(first.n_rows, bool), {"sample_weight": None}, False)
             if not scoring.is_of_squares:
                 raise ValueError(f"scoring should be one of {', '.join(OF_SQUARES)} with fit_source: {self.scoring!r}.")
-            rows = RowsOfSource(SameRows(lambda: self._blocks_of(source, first.n_targets)).__iter__)
+            rows = RowsOfSource(SameRows(lambda: blocks_of(self, source, first.n_targets)).__iter__)
             every = np.ones(rows.n_numbers, bool)
             splits = None if self.cv is None else splits_of(self.cv, every[:, None], None, every, {})
             self._choose_by_sums(grid, rows, splits, model, scoring)
             self._keep(model.set_params(**self.best_params_).fit_source(given))
+            tasks.end()
         return self
 
-    def path(self, X, y, sample_weight=None):
+    def path(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> tuple[Floats, Floats]:
         """Return the coefficients of all penalties on given rows, the other parameters as they were chosen.
 
         Parameters
@@ -437,7 +455,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         fits = [clone(model).set_params(alpha=alpha).fit(X, y, sample_weight) for alpha in alphas.tolist()]
         return alphas, np.stack([coef_of(fit) for fit in fits])
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Return what `fit` passes on to the splitter and the scorer.
 
         Returns
@@ -454,7 +472,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         )
 
     @property
-    def partial_fit(self):
+    def partial_fit(self) -> NoReturn:
         """Not there: a choice by cross-validation needs all rows."""
         raise AttributeError(
             f"{type(self).__name__} has no partial_fit. Choose with fit, and go on with "
@@ -462,7 +480,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         )
 
     @property
-    def merge(self):
+    def merge(self) -> NoReturn:
         """Not there: a choice by cross-validation needs all rows."""
         raise AttributeError(f"{type(self).__name__} has no merge. Choose with fit or fit_source.")
 
@@ -499,21 +517,25 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         return scorer.set_score_request(sample_weight=True) if _takes_weight(scorer) and _routes() else scorer
 
     def _score_name(self) -> str:
-        return self.scoring or ("neg_mean_squared_error" if self.cv is None else "r2")
+        if isinstance(self.scoring, str):
+            return self.scoring
+        return "neg_mean_squared_error" if self.cv is None else "r2"
 
-    def _scoring(self, model, block: Block, kept: np.ndarray, score_params: dict, weighted: bool) -> Scoring:
+    def _scoring(
+        self, model: MiniBatchSGDRegressor, block: Block, kept: np.ndarray, score_params: dict[str, Any], weighted: bool
+    ) -> Scoring:
         name = self.scoring if callable(self.scoring) else self._score_name()
         single = self._y_ndim == 1
         arrays = {key: np.asarray(to_numpy(value)) for key, value in score_params.items()}
         of_samples = {key for key, value in arrays.items() if value.ndim and len(value) == len(kept)}
 
-        def of_rows(rows):
+        def of_rows(rows: Any) -> tuple[np.ndarray, dict[str, Any]]:
             y = block.y[rows, 0] if single else block.y[rows]
             numbers = np.flatnonzero(kept)[rows]
             return y, {key: arrays[key][numbers] if key in of_samples else score_params[key] for key in arrays}
 
-        def fitted(coef, intercept):
-            one = clone(model)
+        def fitted(coef: np.ndarray, intercept: np.ndarray) -> MiniBatchSGDRegressor:
+            one: MiniBatchSGDRegressor = clone(model)
             one.coef_, one.intercept_ = (coef[0], intercept[0]) if single else (coef, intercept)
             one.n_features_in_ = block.n_features
             return one
@@ -521,7 +543,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         squares = isinstance(name, str) and name in OF_SQUARES and (not weighted or "sample_weight" in score_params)
         return Scoring(name, squares, of_rows, fitted)
 
-    def _routed(self, sample_weight, params: dict) -> tuple[dict, dict]:
+    def _routed(self, sample_weight: Any, params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what the splitter and the scorer are given."""
         given = {} if sample_weight is None else {"sample_weight": sample_weight}
         if _routes():
@@ -535,7 +557,9 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
             )
         return {"groups": params.get("groups")}, given if _takes_weight(self._scorer()) else {}
 
-    def _choose_by_sums(self, grid: Grid, rows: Any, splits: Any, model: MiniBatchSGDRegressor, scoring) -> None:
+    def _choose_by_sums(
+        self, grid: Grid, rows: Any, splits: Any, model: MiniBatchSGDRegressor, scoring: Scoring
+    ) -> None:
         objective = objective_of(model)
         if splits is not None:
             self._choose(grid, scores_of_folds(rows, splits, objective, grid.make, scoring))
@@ -561,8 +585,8 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         self.best_params_ = grid.candidates[self.best_index_]
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         self.alpha_ = self.best_params_["alpha"]
-        ratio = self.best_params_.get("l1_ratio", self.l1_ratio)
-        self.l1_ratio_ = {"l1": 1.0, "l2": 0.0}.get(self.penalty, ratio)
+        ratio: Any = self.best_params_.get("l1_ratio", self.l1_ratio)
+        self.l1_ratio_ = float({"l1": 1.0, "l2": 0.0, "elasticnet": ratio}[str(self.penalty)])
 
     def _keep(self, fitted: Any) -> None:
         """Take over the fitted attributes of a model."""

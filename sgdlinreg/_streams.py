@@ -90,9 +90,9 @@ class StreamMixin:
             validation = None
             if source_val is not None:
                 _check_passes(source_val, False, choice.name)
-                rows = SameRows(lambda: _blocks_of(self, source_val, first.n_targets, "the validation data: "))
+                rows = SameRows(lambda: blocks_of(self, source_val, first.n_targets, "the validation data: "))
                 validation = Validation(rows, first, objective.loss)
-            blocks = SameRows(lambda: _blocks_of(self, source, first.n_targets))
+            blocks = SameRows(lambda: blocks_of(self, source, first.n_targets))
             forget(self)
             watch, name = tasks.watch(choice, first, X), choice.name if estimator.verbose else None
             best = estimator.early_stopping
@@ -129,7 +129,7 @@ class StreamMixin:
         coef = np.column_stack([np.atleast_2d(coef_of(self)), intercept])
         objective, exponent = Objective(SquaredError()), None
         targets, squares = None, np.zeros(len(coef))
-        for block in _blocks_of(self, as_source(source), len(coef)):
+        for block in blocks_of(self, as_source(source), len(coef)):
             exponent = block.weight_exponent if exponent is None else exponent
             block = with_weights_in(block, exponent)
             of_block = target_statistics(block)
@@ -192,7 +192,7 @@ def _check_names(estimator: Any, source: Source) -> None:
         )
 
 
-def _blocks_of(estimator: Any, source: Source, n_targets: int, name: str = "") -> Iterator[Block]:
+def blocks_of(estimator: Any, source: Source, n_targets: int, name: str = "") -> Iterator[Block]:
     """Check the blocks of a source, one after the other."""
     _check_names(estimator, source)
     for X, y, sample_weight in source:

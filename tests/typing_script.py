@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 import sgdlinreg
 import sgdlinreg.onnx
-from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg import MiniBatchSGDRegressor, MiniBatchSGDRegressorCV
 from sgdlinreg.datasets import make_linear, make_sensor_readings
 from sgdlinreg.displays import CoefficientDisplay, LossCurveDisplay, RegressionLineDisplay
 from sgdlinreg.sources import from_arrays, from_files, from_loader, from_sql, write_parquet
@@ -146,6 +146,14 @@ def main() -> None:
     with sklearn.config_context(enable_metadata_routing=True):
         use_metadata_routing()
     print(LinearRegression().fit(X, y).coef_ - model.coef_)
+
+
+def use_search(X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    """Choose a penalty."""
+    chosen = MiniBatchSGDRegressorCV(alphas=10, penalty="elasticnet", l1_ratio=[0.1, 0.9], cv=3).fit(X, y)
+    assert_type(chosen, MiniBatchSGDRegressorCV)
+    alphas, coefs = chosen.path(X, y)
+    print(alphas.shape, coefs.shape, chosen.predict(X).shape)
 
 
 def use_files(model: MiniBatchSGDRegressor, folder: str, connection: object) -> None:

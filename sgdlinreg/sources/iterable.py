@@ -24,6 +24,8 @@ class IterableSource(Source):
     ----------
     iterable : iterable of tuples
         A list, an object with ``__iter__``, or an iterator, which can be passed over once.
+    joins : bool, default=True
+        Whether small blocks are joined.
 
     Raises
     ------
@@ -44,7 +46,7 @@ class IterableSource(Source):
     2
     """
 
-    def __init__(self, iterable: Iterable[tuple[Any, ...]]) -> None:
+    def __init__(self, iterable: Iterable[tuple[Any, ...]], joins: bool = True) -> None:
         try:
             iterator = iter(iterable)
         except TypeError as error:
@@ -54,6 +56,7 @@ class IterableSource(Source):
             ) from error
         self.once = iterator is iterable
         self._iterable: Any = iterable
+        self._joins = joins
         self._has_warned = False
 
     def first(self) -> tuple[Any, ...]:
@@ -68,7 +71,9 @@ class IterableSource(Source):
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         n_rows = n_alone = 0
-        for block, first, last in joined(itertools.starmap(self._checked, enumerate(self._iterable))):
+        blocks = itertools.starmap(self._checked, enumerate(self._iterable))
+        alone = ((block, number, number) for number, block in enumerate(blocks))
+        for block, first, last in joined(blocks) if self._joins else alone:
             self.where = f"Block {first} of the source" if first == last else f"Blocks {first} to {last} of the source"
             if first == last:
                 n_rows, n_alone = n_rows + _length(block[0]), n_alone + 1
@@ -96,12 +101,14 @@ def _length(X: Any) -> int:
     return int(X.shape[0] if hasattr(X, "shape") else len(X))
 
 
-def as_source(source: Any) -> Source:
+def as_source(source: Any, joins: bool = True) -> Source:
     """Return a source of `sgdlinreg.sources` as it is, and any other iterable as an `IterableSource`.
+
+    ``joins`` says whether small blocks of that are joined.
 
     Raises
     ------
     ValueError
         If it is not iterable.
     """
-    return source if isinstance(source, Source) else IterableSource(source)
+    return source if isinstance(source, Source) else IterableSource(source, joins)
