@@ -193,7 +193,29 @@ def _check_names(estimator: Any, source: Source) -> None:
 
 
 def blocks_of(estimator: Any, source: Source, n_targets: int, name: str = "") -> Iterator[Block]:
-    """Check the blocks of a source, one after the other."""
+    """Check the blocks of a source, one after the other.
+
+    Parameters
+    ----------
+    estimator : MiniBatchSGDRegressor
+        The estimator, whose features and targets they should have.
+    source : Source
+        The source.
+    n_targets : int
+        Targets of its first block.
+    name : str
+        What errors call the source.
+
+    Yields
+    ------
+    block : Block
+        Its rows.
+
+    Raises
+    ------
+    ValueError
+        If a block is invalid, or has other columns or targets.
+    """
     _check_names(estimator, source)
     for X, y, sample_weight in source:
         with named(f"{name}{source.where}"), _unnamed():
