@@ -1,8 +1,13 @@
 """Streams: partial_fit by plain steps, and by the closed form."""
 
+import pickle
+import signal
+import subprocess
+import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
@@ -171,3 +176,54 @@ def test_verbose_counts_the_calls(solver, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[2] for line in lines if ": pass" in line] == ["1", "2", "3"]
     assert sum("ended after pass" in line for line in lines) == 3
+
+
+JOB = """
+import os, pickle, signal, sys
+from pathlib import Path
+from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg.sources import from_files
+
+def fit_new_days(days, state, solver, killed_on=None, saves=True):
+    model, done = MiniBatchSGDRegressor(solver=solver, random_state=0), []
+    if state.exists():
+        model, done = pickle.loads(state.read_bytes())
+    for day in sorted(days.glob("*.parquet")):
+        if day.name in done:
+            continue
+        for X, y, weight in from_files(day, "y", sample_weight="weight", rows_per_block=150):
+            model.partial_fit(X, y, weight)
+        done.append(day.name)
+        part = state.with_name("part")
+        part.write_bytes(pickle.dumps((model, done)))
+        if day.name == killed_on and not saves:
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.replace(part, state)
+        if day.name == killed_on:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return model
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
+@pytest.mark.parametrize("saves", [True, False])
+@pytest.mark.parametrize("solver", ["normal_equation", "numba"])
+def test_a_job_that_is_killed_goes_on_to_the_same_bits(tmp_path, solver, saves):
+    pytest.importorskip("pyarrow")
+    days, job = tmp_path / "days", {}
+    days.mkdir()
+    X, y, weight = make_problem(11, n_rows=1500)
+    frame = pd.DataFrame(X, columns=list("abcdefg")).assign(y=y, weight=weight)
+    for number in range(5):
+        frame[300 * number : 300 * (number + 1)].to_parquet(days / f"{number}.parquet", index=False)
+    exec(JOB, job)
+    whole = job["fit_new_days"](days, tmp_path / "whole", solver)
+    call = f"fit_new_days(Path({str(days)!r}), Path({str(tmp_path / 'state')!r}), {solver!r}, '2.parquet', {saves})"
+    killed = subprocess.run([sys.executable, "-c", JOB + call], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert pickle.loads((tmp_path / "state").read_bytes())[1] == [f"{n}.parquet" for n in range(2 + saves)]
+    resumed = job["fit_new_days"](days, tmp_path / "state", solver)
+    assert resumed.n_samples_seen_ == whole.n_samples_seen_ == 1500
+    assert resumed.coef_.tobytes() == whole.coef_.tobytes()
+    assert resumed.intercept_ == whole.intercept_
+    assert resumed.loss_curve_ == whole.loss_curve_
