@@ -10,6 +10,9 @@ Parts, all in one CSV file; passes are epochs of steps with solver="numba", the 
 - accuracy: R2 below least squares of default fits by steps over 8 files of Parquet, 20 blocks, also sorted by y.
 - memory: the peak of anonymous memory (RssAnon) of a process, above that after the imports and a small fit, and the
   seconds of the fit. Pages of a mapped file are not counted: the system drops them when it needs room.
+- growth: the same for files of 50 MB to 2 GB, which docs/images/sources.png shows.
+- others: rows a second and R2 below least squares beside dask-ml and Vowpal Wabbit, on the same files of Parquet. They
+  may be in an environment of their own: ``--others its/bin/python``. One that is not there is left out.
 """
 
 import json
@@ -23,43 +26,16 @@ from pathlib import Path
 import numpy as np
 import problems
 from measuring import best_r2, clock, epoch_clock, fix_threads, in_turn, make_parser, r2_of, run_parts
+from peak import CONTENDERS
 
 from sgdlinreg import MiniBatchSGDRegressor
 from sgdlinreg.sources import from_arrays, from_files, from_loader
 
+SOLVERS = ("normal_equation", "numba")
 SETS = ("birthdays", "fertility", "mortgages")
-NPY, PARQUET, LOADER = (5_000_000, 100), (20_000_000, 10), (200_000, 10)
+NPY, PARQUET, LOADER, OTHERS = (5_000_000, 100), (20_000_000, 10), (200_000, 10), (5_000_000, 10)
+MEGABYTES, COLUMNS = (50, 200, 500, 1000, 2000), 20  # of files that grow
 CHUNK = 100_000  # rows that are drawn at once
-PEAK = """
-import json, sys, threading, time
-import numpy as np, pyarrow.dataset, pyarrow.parquet
-from sgdlinreg import MiniBatchSGDRegressor
-from sgdlinreg.sources import from_arrays, from_files
-
-def anonymous():
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
-
-def watch():
-    while not done.wait(0.002):
-        peaks[0] = max(peaks[0], anonymous())
-
-kind, solver, folder = sys.argv[1:]
-imported, X = anonymous(), np.random.default_rng(0).standard_normal((1000, 5))
-MiniBatchSGDRegressor(solver=solver, random_state=0).fit_source([(X, X[:, 0] + X[::-1, 1])])
-start, peaks, done = anonymous(), [0.0], threading.Event()
-threading.Thread(target=watch, daemon=True).start()
-clock = time.perf_counter()
-if kind == "npy":
-    source = from_arrays(folder + "/X.npy", folder + "/y.npy")
-else:
-    source = from_files(folder + "/*.parquet", "y")
-model = MiniBatchSGDRegressor(solver=solver, random_state=0).fit_source(source)
-seconds = time.perf_counter() - clock
-done.set()
-print(json.dumps({"n_iter": model.n_iter_, "seconds": seconds, "above_a_small_fit_MB": max(peaks) - start,
-                  "above_import_MB": max(peaks) - imported}))
-"""
 
 
 def sizes(shape, args):
@@ -75,35 +51,31 @@ def drawn(n_rows, n_features, dtype=np.float64, seed=0):
         yield start, X, (X @ coef + rng.standard_normal(len(X))).astype(dtype)
 
 
-def write_npy(args):
+def write_npy(folder, n_rows, n_features):
     """Write X.npy and y.npy, once."""
-    n_rows, n_features = sizes(NPY, args)
-    if not (args.folder / "X.npy").exists():
+    if not (folder / "X.npy").exists():
         shapes = {"X": (n_rows, n_features), "y": (n_rows,)}
-        maps = [
-            np.lib.format.open_memmap(args.folder / f"{name}.npy", "w+", float, shape) for name, shape in shapes.items()
-        ]
+        maps = [np.lib.format.open_memmap(folder / f"{name}.npy", "w+", float, shape) for name, shape in shapes.items()]
         for start, *chunk in drawn(n_rows, n_features):
             for array, part in zip(maps, chunk, strict=True):
                 array[start : start + len(part)] = part
-    return args.folder / "X.npy", args.folder / "y.npy"
+    return folder / "X.npy", folder / "y.npy"
 
 
-def write_parquet(args):
+def write_parquet(folder, n_rows, n_features):
     """Write 8 files, once."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    n_rows, n_features = sizes(PARQUET, args)
-    if not (args.folder / "0.parquet").exists():
+    if not (folder / "0.parquet").exists():
         names = [*(f"x{number}" for number in range(n_features)), "y"]
         for number in range(8):
             tables = [
                 pa.table(dict(zip(names, [*X.T, y], strict=True)))
                 for _, X, y in drawn(n_rows // 8, n_features, seed=number)
             ]
-            pq.write_table(pa.concat_tables(tables), args.folder / f"{number}.parquet")
-    return sorted(args.folder.glob("*.parquet"))
+            pq.write_table(pa.concat_tables(tables), folder / f"{number}.parquet")
+    return sorted(folder.glob("*.parquet"))
 
 
 def steps(make_source, n_epochs):
@@ -124,7 +96,7 @@ def compared(name, found, ours, others):
 
 def npy(args):
     """Time a pass over a memory map."""
-    paths = write_npy(args)
+    paths = write_npy(args.folder, *sizes(NPY, args))
     X = np.load(paths[0], mmap_mode="r")
     w = np.ones(X.shape[1])
     clocks = {"pass": epoch_clock(partial(steps, lambda: from_arrays(*paths))), "X @ w": clock(lambda: X @ w)}
@@ -137,7 +109,7 @@ def parquet(args):
     import pyarrow.parquet as pq
 
     pa.set_cpu_count(args.threads)
-    paths = write_parquet(args)
+    paths = write_parquet(args.folder, *sizes(PARQUET, args))
 
     def scan():
         return sum(len(batch) for path in paths for batch in pq.ParquetFile(path).iter_batches())
@@ -177,15 +149,75 @@ def loader(args):
     yield compared(name, in_turn(clocks, args.repeats), "pass", ["iteration"])
 
 
+def in_a_process(contender, folder, python=sys.executable):
+    """Return what peak.py prints; None, with a line that says so, where the contender is not installed."""
+    command = [python, Path(__file__).with_name("peak.py"), contender, folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "ModuleNotFoundError" in done.stderr:
+        print(f"{contender} is left out: {done.stderr.splitlines()[-1]}")
+        return None
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout)
+
+
+def in_processes(contender, folder, repeats):
+    """Return medians of some runs."""
+    found = [in_a_process(contender, folder) for _ in range(repeats)]
+    names = ("n_iter", "seconds", "above_a_small_fit_MB", "above_import_MB")
+    return {name: float(np.median([one[name] for one in found])) for name in names}
+
+
 def memory(args):
     """Measure the peak of memory in processes of their own."""
     for kind, write, shape in (("npy", write_npy, NPY), ("parquet", write_parquet, PARQUET)):
-        write(args)
-        for solver in ("normal_equation", "numba"):
-            command = [sys.executable, "-c", PEAK, kind, solver, str(args.folder)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            n_rows, n_features = sizes(shape, args)
-            yield {"name": f"{n_rows} x {n_features} {kind}", "solver": solver} | json.loads(done.stdout)
+        n_rows, n_features = sizes(shape, args)
+        write(args.folder, n_rows, n_features)
+        for solver in SOLVERS:
+            found = in_processes(f"sgdlinreg, {kind}, {solver}", args.folder, 1)
+            yield {"name": f"{n_rows} x {n_features} {kind}", "solver": solver} | found
+
+
+def growth(args):
+    """Measure seconds and the peak of memory for files of more and more rows."""
+    for megabytes in MEGABYTES[:1] if args.fast else MEGABYTES:
+        for kind, write in (("npy", write_npy), ("parquet", write_parquet)):
+            n_rows, n_features = sizes((megabytes * 1_000_000 // (8 * (COLUMNS + 1)), COLUMNS), args)
+            with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+                write(Path(folder), n_rows, n_features)
+                size = sum(path.stat().st_size for path in Path(folder).iterdir())
+                for solver in SOLVERS:
+                    found = in_processes(f"sgdlinreg, {kind}, {solver}", folder, args.repeats)
+                    yield {"name": kind, "solver": solver, "n_rows": n_rows, "file_MB": size / 1e6} | found
+
+
+def others(args):
+    """Compare rows a second and R2 with other libraries that read more than memory holds."""
+    n_rows, n_features = sizes(OTHERS, args)
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        folder = Path(name)
+        write_parquet(folder, n_rows, n_features)
+        model = MiniBatchSGDRegressor(solver="normal_equation").fit_source(from_files(folder, "y"))
+        best = model.score_source(from_files(folder, "y"))
+        for contender in CONTENDERS:
+            if contender.startswith("sgdlinreg, npy"):
+                continue
+            python = sys.executable if contender.startswith("sgdlinreg") else args.others
+            runs = [in_a_process(contender, folder, python) for _ in range(args.repeats)]
+            if None in runs:
+                continue
+            model.coef_, model.intercept_ = np.array(runs[-1]["coef"]), runs[-1]["intercept"]
+            medians = {key: float(np.median([run.get(key, 0.0) for run in runs])) for key in ("seconds", "text_s")}
+            missing = best - model.score_source(from_files(folder, "y"))
+            peak = max(run["above_import_MB"] for run in runs)
+            yield (
+                {"name": contender, "n_rows": n_rows, "rows_per_s": n_rows / medians["seconds"]}
+                | medians
+                | {
+                    "missing_r2": missing,
+                    "above_import_MB": peak,
+                }
+            )
 
 
 def accuracy(args):
@@ -204,13 +236,17 @@ def accuracy(args):
             source = from_files(folder, "y", rows_per_block=max(1000, len(y) // 20))
             model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit_source(source)
             missing = best - r2_of(X @ model.coef_ + model.intercept_, y)
-            yield {"name": name, "order": order, "n_rows": len(y), "n_iter": model.n_iter_, "missing_r2": missing}
+            found = {"n_iter": model.n_iter_, "optimality_gap": model.optimality_gap_, "missing_r2": missing}
+            yield {"name": name, "order": order, "n_rows": len(y)} | found
 
 
 if __name__ == "__main__":
-    PARTS = {"npy": npy, "memory": memory, "parquet": parquet, "loader": loader, "accuracy": accuracy}
+    PARTS = {part.__name__: part for part in (npy, memory, growth, parquet, others, loader, accuracy)}
     parser = make_parser(__doc__, PARTS, repeats=5, threads=1)
     parser.add_argument("--folder", type=Path, help="where a folder for the data is made (default: that of the system)")
+    parser.add_argument(
+        "--others", default=sys.executable, help="a Python with the part's libraries (default: this one)"
+    )
     args = parser.parse_args()
     fix_threads(args.threads)  # which starts anew: before there is a folder
     args.folder = Path(tempfile.mkdtemp(prefix="sgdlinreg-sources-", dir=args.folder))
