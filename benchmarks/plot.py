@@ -2,7 +2,8 @@
 
 docs/images/epochs.png, cost.png and suboptimality.png are drawn from the results of the parts of `speed.py` with these
 names: nanoseconds a row in an epoch against features, those of whole fits against rows, and R2 that is missing against
-seconds. docs/images/quantiles.png is drawn from the example in docs/quantile.rst.
+seconds. docs/images/sources.png, seconds and memory of a fit against the size of its files, is drawn from the part
+"growth" of `sources.py`. docs/images/quantiles.png is drawn from the example in docs/quantile.rst.
 """
 
 import argparse
@@ -28,6 +29,12 @@ STYLES = {  # colour and marker, told apart without seeing colours, too
     "scikit-learn-intelex": ("#009E73", "X"),
     "MLPRegressor": ("#999933", "v"),
     "torch-loop": ("#882255", "^"),
+}
+STYLES |= {
+    "Parquet, steps and full gradients": ("#0072B2", "o"),
+    "Parquet, closed form": ("#56B4E9", "D"),
+    ".npy, steps and full gradients": ("#D55E00", "s"),
+    ".npy, closed form": ("#000000", "P"),
 }
 SMALLEST_GAP = 1e-12
 
@@ -117,6 +124,31 @@ def cost(rows):
     return figure
 
 
+def sources(rows):
+    """Draw seconds and the peak of memory against the size of the files."""
+    rows = [row for row in rows if row["part"] == "growth"]
+    kinds = {"npy": ".npy", "parquet": "Parquet"}
+    solvers = {"normal_equation": "closed form", "numba": "steps and full gradients"}
+    rows = [row | {"name": f"{kinds[row['name']]}, {solvers[row['solver']]}"} for row in rows]
+    sizes = [float(row["file_MB"]) for row in rows]
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
+    for one, y in zip(axes, ("seconds", "above_import_MB"), strict=True):
+        for name, points in sorted(curves(rows, "file_MB", y).items(), reverse=True):
+            one.loglog(*points, label=name, **style_of(name))
+    ends = min(sizes), max(sizes)
+    axes[1].loglog(ends, ends, "--", color="0.4", label="as large as the files")
+    axes[0].set(title="time", ylabel="seconds of a whole default fit")
+    axes[1].set(title="memory", ylabel="peak above the imports, MB")
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    plain(axes[1].yaxis, (1, 10, 100, 1000))
+    for one in axes:
+        one.set_xlabel("size of the files, MB")
+        plain(one.xaxis, (50, 100, 200, 500, 1000, 2000))
+        one.grid(alpha=0.3)
+    legend_below(figure, axes, 3)
+    return figure
+
+
 def quantiles():
     """Draw lines for three quantiles of data whose noise grows."""
     rng = np.random.default_rng(0)
@@ -140,7 +172,7 @@ def main():
     args = parser.parse_args()
     plt.switch_backend("Agg")
     args.images.mkdir(parents=True, exist_ok=True)
-    for draw in (epochs, suboptimality, cost, quantiles):
+    for draw in (epochs, suboptimality, cost, sources, quantiles):
         if draw is quantiles:
             figure = draw()
         else:

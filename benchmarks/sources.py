@@ -10,7 +10,7 @@ Parts, all in one CSV file; passes are epochs of steps with solver="numba", the 
 - accuracy: R2 below least squares of default fits by steps over 8 files of Parquet, 20 blocks, also sorted by y.
 - memory: the peak of anonymous memory (RssAnon) of a process, above that after the imports and a small fit, and the
   seconds of the fit. Pages of a mapped file are not counted: the system drops them when it needs room.
-- growth: the same for files of 50 MB to 2 GB, which docs/images/sources.png shows.
+- growth: the same for files of 50 MB to 2 GB, 8 GB in all, which docs/images/sources.png shows.
 - others: rows a second and R2 below least squares beside dask-ml and Vowpal Wabbit, on the same files of Parquet. They
   may be in an environment of their own: ``--others its/bin/python``. One that is not there is left out.
 """
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from sgdlinreg.sources import from_arrays, from_files, from_loader
 SOLVERS = ("normal_equation", "numba")
 SETS = ("birthdays", "fertility", "mortgages")
 NPY, PARQUET, LOADER, OTHERS = (5_000_000, 100), (20_000_000, 10), (200_000, 10), (5_000_000, 10)
+PEAK = ("n_iter", "above_a_small_fit_MB", "above_import_MB")
 MEGABYTES, COLUMNS = (50, 200, 500, 1000, 2000), 20  # of files that grow
 CHUNK = 100_000  # rows that are drawn at once
 
@@ -161,34 +163,44 @@ def in_a_process(contender, folder, python=sys.executable):
     return json.loads(done.stdout)
 
 
-def in_processes(contender, folder, repeats):
-    """Return medians of some runs."""
-    found = [in_a_process(contender, folder) for _ in range(repeats)]
-    names = ("n_iter", "seconds", "above_a_small_fit_MB", "above_import_MB")
-    return {name: float(np.median([one[name] for one in found])) for name in names}
-
-
 def memory(args):
     """Measure the peak of memory in processes of their own."""
     for kind, write, shape in (("npy", write_npy, NPY), ("parquet", write_parquet, PARQUET)):
         n_rows, n_features = sizes(shape, args)
         write(args.folder, n_rows, n_features)
         for solver in SOLVERS:
-            found = in_processes(f"sgdlinreg, {kind}, {solver}", args.folder, 1)
-            yield {"name": f"{n_rows} x {n_features} {kind}", "solver": solver} | found
+            found = in_a_process(f"sgdlinreg, {kind}, {solver}", args.folder)
+            row = {"name": f"{n_rows} x {n_features} {kind}", "solver": solver, "seconds": found["seconds"]}
+            yield row | {name: found[name] for name in PEAK}
 
 
 def growth(args):
-    """Measure seconds and the peak of memory for files of more and more rows."""
-    for megabytes in MEGABYTES[:1] if args.fast else MEGABYTES:
-        for kind, write in (("npy", write_npy), ("parquet", write_parquet)):
-            n_rows, n_features = sizes((megabytes * 1_000_000 // (8 * (COLUMNS + 1)), COLUMNS), args)
-            with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-                write(Path(folder), n_rows, n_features)
-                size = sum(path.stat().st_size for path in Path(folder).iterdir())
-                for solver in SOLVERS:
-                    found = in_processes(f"sgdlinreg, {kind}, {solver}", folder, args.repeats)
-                    yield {"name": kind, "solver": solver, "n_rows": n_rows, "file_MB": size / 1e6} | found
+    """Measure seconds, those of the fastest run, and the peak of memory for files of more and more rows."""
+    rows, clocks = {}, {}
+    all_megabytes = MEGABYTES[:1] if args.fast else MEGABYTES
+    for megabytes, (kind, write) in product(all_megabytes, (("npy", write_npy), ("parquet", write_parquet))):
+        folder = args.folder / f"{kind}-{megabytes}"
+        folder.mkdir()
+        n_rows, n_features = sizes((megabytes * 1_000_000 // (8 * (COLUMNS + 1)), COLUMNS), args)
+        write(folder, n_rows, n_features)
+        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        for solver in SOLVERS:
+            rows[folder, solver] = {"name": kind, "solver": solver, "n_rows": n_rows, "file_MB": size}
+            clocks[folder, solver] = seconds_in_a_process(f"sgdlinreg, {kind}, {solver}", folder)
+    for case, timing in in_turn(clocks, args.repeats).items():
+        yield rows[case] | {"seconds": min(timing.seconds)} | {name: timing.result[name] for name in PEAK}
+    for folder, _ in rows:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def seconds_in_a_process(contender, folder):
+    """Return a clock of a fit in a process of its own."""
+
+    def seconds_of_fit():
+        found = in_a_process(contender, folder)
+        return found["seconds"], found
+
+    return seconds_of_fit
 
 
 def others(args):
