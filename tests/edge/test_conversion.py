@@ -705,7 +705,20 @@ def test_tensors_that_numpy_cannot_read():
 
 
 ALLOWED = (ValueError, TypeError, ImportError)
-REFUSED_VALUES = [None, float("nan"), float("inf"), "a", b"1", 1j, {}, (), object, MOMENT, DAY, np.datetime64("NaT")]
+REFUSED_VALUES = [
+    None,
+    float("nan"),
+    float("inf"),
+    "a",
+    b"1",
+    1j,
+    {},
+    (),
+    object,
+    MOMENT,
+    DAY,
+    np.datetime64("NaT", "s"),
+]
 REFUSED_VALUES += [10**400, decimal.Decimal("1e999"), fractions.Fraction(10**400), np.array([1.0])]
 ACCEPTED_VALUES = [-1e308, 1e-308, fractions.Fraction(1, 3), np.float16(2.0), np.uint64(2**63), True, np.True_]
 
