@@ -4,6 +4,7 @@ import pathlib
 import tomllib
 
 from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 
 import sgdlinreg
 
@@ -13,7 +14,8 @@ copyright = author
 version = release = sgdlinreg.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.doctest", "numpydoc"]
-extensions += ["matplotlib.sphinxext.plot_directive"]
+extensions += ["matplotlib.sphinxext.plot_directive", "myst_parser", "sphinx_copybutton", "sphinx_design"]
+source_suffix = {".rst": "restructuredtext"}  # Markdown files are included by pages
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "literal"
@@ -32,16 +34,25 @@ plot_include_source = True
 plot_html_show_formats = plot_html_show_source_link = False
 plot_formats = [("png", 100)]
 
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
+
 html_theme = "pydata_sphinx_theme"
 html_title = project
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {"**": []}
+html_sidebars = {page: [] for page in ("index", "get_started", "changelog", "search", "genindex")}
 html_theme_options = {
+    "header_links_before_dropdown": 8,
     "navbar_end": ["theme-switcher"],
+    "navbar_align": "left",
     "secondary_sidebar_items": ["page-toc"],
     "show_toc_level": 2,
-    "show_prev_next": False,
+    "show_nav_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
@@ -56,5 +67,14 @@ def link_scikit_learn(app, env, node, contnode):
     return nodes.reference("", "", contnode, internal=False, refuri=address)
 
 
+def visit_math(writer, node):
+    """Write a formula as MathML, which browsers draw themselves: pages need no script and no network."""
+    is_block = isinstance(node, nodes.math_block)
+    formula = tex2mathml(node.astext(), as_block=is_block)
+    writer.body.append(f'<div class="math">{formula}</div>' if is_block else formula)
+    raise nodes.SkipNode
+
+
 def setup(app):
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
     app.connect("missing-reference", link_scikit_learn)
