@@ -3,7 +3,7 @@
 docs/images/epochs.png, cost.png and suboptimality.png are drawn from the results of the parts of `speed.py` with these
 names: nanoseconds a row in an epoch against features, those of whole fits against rows, and R2 that is missing against
 seconds. docs/images/sources.png, seconds and memory of a fit against the size of its files, is drawn from the part
-"growth" of `sources.py`. docs/images/quantiles.png is drawn from the example in docs/quantile.rst.
+"growth" of `sources.py`. docs/images/quantiles.png is drawn from the example in docs/user_guide/quantiles.rst.
 """
 
 import argparse
