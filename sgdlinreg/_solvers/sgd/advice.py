@@ -45,8 +45,8 @@ def interrupted(loss: float, gap: float, n_passes: int) -> str:
     """Return how far an interrupted fit is; ``gap`` is nan after steps alone."""
     distance = f"its loss is {loss:.3g}" if np.isnan(gap) else f"optimality_gap_ is {gap:.2g}"
     return (
-        f"The fit was interrupted: the model is that of the last finished pass, number {n_passes}; {distance}. To go "
-        "on from it, set warm_start=True and call fit."
+        f"The fit was interrupted: the model is that of the last finished pass, number {n_passes}; {distance}. With "
+        "warm_start=True fit goes on from it; fit_source begins anew."
     )
 
 
