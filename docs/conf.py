@@ -5,6 +5,8 @@ import tomllib
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx_gallery.sorting import ExplicitOrder
+from threadpoolctl import threadpool_limits
 
 import sgdlinreg
 
@@ -15,6 +17,7 @@ version = release = sgdlinreg.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.doctest", "numpydoc"]
 extensions += ["matplotlib.sphinxext.plot_directive", "myst_parser", "sphinx_copybutton", "sphinx_design"]
+extensions += ["sphinx_gallery.gen_gallery"]
 source_suffix = {".rst": "restructuredtext"}  # Markdown files are included by pages
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
@@ -37,6 +40,43 @@ plot_formats = [("png", 100)]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"
+
+threadpool_limits(1)  # for the small fits of the examples, threads of BLAS cost more than they gain on a busy machine
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "subsection_order": ["../examples/recipes", "../examples/real_data"],
+    "within_subsection_order": ExplicitOrder(
+        [
+            "plot_from_scratch.py",
+            "plot_concise.py",
+            "plot_one_feature.py",
+            "plot_numpy_batches.py",
+            "plot_gradient_descent.py",
+            "plot_three_ways.py",
+            "plot_weight_decay.py",
+            "plot_save_and_load.py",
+            "plot_house_prices.py",
+            "plot_weights_and_intervals.py",
+            "plot_grid_search.py",
+            "plot_heavy_tails.py",
+            "plot_text.py",
+            "plot_out_of_core.py",
+            "plot_early_stopping.py",
+            "plot_schedules_and_batch_sizes.py",
+            "plot_divergence.py",
+            "*",
+        ]
+    ),
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "download_all_examples": False,
+    "image_srcset": ["2x"],
+    "min_reported_time": 60,
+    "remove_config_comments": True,
+    "reset_modules": ("matplotlib",),
+    "show_signature": False,
+    "write_computation_times": False,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
