@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from sgdlinreg._edge.lazy import refuse_lazy
 from sgdlinreg.sources.joined import joined
 from sgdlinreg.sources.source import Source
 
@@ -108,7 +109,12 @@ def as_source(source: Any, joins: bool = True) -> Source:
 
     Raises
     ------
+    TypeError
+        If it is a path, a dataset or a lazy frame, which `from_files` or an iterable of parts makes a source.
     ValueError
         If it is not iterable.
     """
-    return source if isinstance(source, Source) else IterableSource(source, joins)
+    if isinstance(source, Source):
+        return source
+    refuse_lazy(source, "source")
+    return IterableSource(source, joins)

@@ -60,3 +60,16 @@ def test_targets_that_are_not_in_memory_are_refused():
     X, y, _ = make_problem(0)
     with pytest.raises(TypeError, match=r"^y is a polars LazyFrame"):
         MiniBatchSGDRegressor().fit(X, of_polars(y[:, None]))
+
+
+@pytest.mark.parametrize("kind", LAZY)
+@pytest.mark.parametrize("method", ["fit_source", "score_source", "predict_source"])
+def test_a_source_is_no_path_and_no_lazy_frame(kind, method):
+    X, y, _ = make_problem(0)
+    make, message = LAZY[kind]
+    lazy = make(X)
+    model = MiniBatchSGDRegressor().fit(X, y)
+    before = dict(vars(model))
+    with pytest.raises(TypeError, match=rf"(?s)^source is {message}"):
+        getattr(model, method)(lazy)
+    assert vars(model) == before
