@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from sgdlinreg._solvers.finish.full_gradients import FullGradients
-from sgdlinreg._solvers.finish.gap import Gap, Record
+from sgdlinreg._solvers.finish.gap import EXHAUSTED, Gap, Record
 from sgdlinreg._solvers.finish.preconditioner import Preconditioner
 
 CORRECTIONS = 20
@@ -77,8 +77,8 @@ def limited_memory_bfgs(variables: Any, gap: Gap, record: Record) -> tuple[np.nd
         here = variables.evaluate(values)
         if best is None:
             gap.at(here.decrement)
-        elif here.losses < lowest:
-            gap.after(lowest - here.losses, here.decrement)
+        elif (here.losses - lowest) * gap.inverse_unit <= EXHAUSTED:  # what differs by rounding is a fall of 0
+            gap.after(np.maximum(lowest - here.losses, 0.0), here.decrement)
         if best is None or here.losses < lowest:
             best, lowest = (values.copy(), here.coef), here.losses
         go_on = record(best[1], lowest, gap.gap)
