@@ -52,7 +52,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
     Scores every combination of the penalties in `alphas` and of the other parameters that are lists, chooses one and
     fits it on all rows. The result is that of :class:`~sklearn.model_selection.GridSearchCV` over
     :class:`MiniBatchSGDRegressor`. For the squared error all penalties together take about the time of two fits: the
-    closed form reads the rows once and solves each fold from sums.
+    closed form reads the rows once and solves each fold from sums. Fits by steps read the rows of a fold together.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
 
     solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
         With "normal_equation", and with "auto" where a fit takes the closed form, penalties are scored from sums. Else
-        there is a fit for each candidate and fold.
+        there is a fit for each candidate and fold; up to 32 candidates share each pass over the rows.
 
     penalty : {"l2", "l1", "elasticnet"}, default="l2"
         Penalty on the coefficients.
@@ -128,13 +128,13 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         Where the torch solver runs.
 
     n_jobs : int or None, default=None
-        Threads that share out the fits, where there is one for each candidate and fold.
+        Threads that share out the folds, where there is a fit for each candidate and fold.
 
     random_state : int, RandomState instance, numpy.random.Generator or None, default=None
         Seed of every fit; splitters have their own.
 
     verbose : int, default=0
-        1 prints a line for each pass of each fit.
+        1 prints a line for each pass of the fit on all rows.
 
     Attributes
     ----------
@@ -185,8 +185,13 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
     columns are nearly dependent each fold takes a QR decomposition of its rows, and where the sums have too few digits
     for a score its rows are read again.
 
+    Cost of steps: full gradients of all candidates of a fold are products of matrices, in as many passes as the slowest
+    fit takes; solver="numba" takes the steps of all over batches that are in the cache, solver="torch" one fit after
+    the other.
+
     Memory: O(n_splits * n_features**2). X is not copied, but for the rows of a fold that are no neighbours, in panels.
-    Fits one by one copy the rows of a fold.
+    Each thread of steps keeps a sample of ``max(4096, 8 * n_features) + 512`` rows; solver="torch", sparse X and early
+    stopping copy the rows of a fold.
 
     Sample weights count in the fits and, as with GridSearchCV, in the scores of a fold; all folds count alike. With
     metadata routing names of scorers take weights too, and scorers as they request. Rows of weight 0 take no part.
@@ -321,7 +326,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         UndefinedMetricWarning
             If a fold tests one row and the score is R2.
         ConvergenceWarning, LinAlgWarning
-            As in :meth:`MiniBatchSGDRegressor.fit`, of the fits that are made.
+            As in :meth:`MiniBatchSGDRegressor.fit`, of the fits that are made: one for all of a search.
         """
         tasks = Tasks(self, X, y, sample_weight)
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):

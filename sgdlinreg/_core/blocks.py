@@ -29,13 +29,37 @@ class CSR(NamedTuple):
     n_features: int
 
 
+class Picked:
+    """Some rows of an array in NumPy's memory by their numbers; they are copied where they are asked for.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    numbers : ndarray of shape (n_rows,) of int
+    """
+
+    def __init__(self, X: np.ndarray, numbers: np.ndarray):
+        self.X, self.numbers = X, numbers
+        self.shape, self.dtype = (len(numbers), X.shape[1]), X.dtype
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        return self.X[self.numbers[rows]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
+
+    def astype(self, dtype: Any, copy: bool = True) -> np.ndarray:
+        """Copy all rows in a dtype."""
+        return self.__array__(dtype)
+
+
 @dataclass(eq=False)
 class Block:
     """Some rows of a problem.
 
     Attributes
     ----------
-    X : array of shape (n_rows, n_features), tensor or CSR
+    X : array of shape (n_rows, n_features), tensor, CSR or Picked
         float32 or float64, in any layout. Tensors are on a device.
     y : ndarray of shape (n_rows, n_targets)
         float64, C-contiguous, in NumPy's memory wherever X is.
@@ -72,8 +96,10 @@ class Block:
         self.ops: Any = NUMPY
         self.dtype: Any = X.data.dtype if self.is_sparse else X.dtype
         self.compiles = False
-        if isinstance(X, np.ndarray):
-            self.compiles = self.compiled and X.size >= COMPILED_VALUES and X.flags.c_contiguous
+        if isinstance(X, np.ndarray | Picked):
+            large = self.n_rows * self.n_features >= COMPILED_VALUES
+            array = X.X if isinstance(X, Picked) else X
+            self.compiles = self.compiled and large and array.flags.c_contiguous
         elif not isinstance(self.dtype, np.dtype):
             self.ops, self.dtype = arrays_of(X), dtype_of(X.data if self.is_sparse else X)
         if self.is_sparse:
@@ -92,6 +118,7 @@ class Block:
     def is_memory_mapped(self) -> bool:
         """Whether the values of X lie in a file."""
         array = self.X.data if self.is_sparse else self.X
+        array = array.X if isinstance(array, Picked) else array
         while isinstance(array, np.ndarray):
             array = array.base
         return isinstance(array, mmap)
@@ -113,7 +140,8 @@ def rows_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
     X: Any = as_scipy(block.X) if block.is_sparse else block.X
     y = block.y[rows]
     weight = np.ones(len(y)) if block.sample_weight is None else block.sample_weight[rows]
-    return (X if len(y) == block.n_rows else X[rows]), y, weight  # of all rows SciPy would make a copy
+    whole = block.is_sparse and len(y) == block.n_rows  # SciPy would make a copy
+    return (X if whole else X[rows]), y, weight
 
 
 def panel_of(block: Block, rows: slice) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -164,12 +192,22 @@ def take_rows(X: Any, rows: np.ndarray | slice, dense: bool = False) -> Any:
     return (taken if isinstance(taken, np.ndarray) else arrays_of(X).take(taken)).astype(np.float64)
 
 
+def pick_rows(block: Block, rows: np.ndarray) -> Block:
+    """Return some rows of a block as a block, without a copy of dense rows in NumPy's memory."""
+    if not isinstance(block.X, np.ndarray):
+        return part_of(block, rows)
+    weight = None if block.sample_weight is None else block.sample_weight[rows]
+    return replace(block, X=Picked(block.X, rows), y=block.y[rows], sample_weight=weight)
+
+
 def part_of(block: Block, rows: slice | np.ndarray) -> Block:
     """Return some rows of a block as a block; those of a slice are a view."""
     X = block.X
     if isinstance(X, CSR) and isinstance(rows, slice):
         stored = slice(X.indptr[rows.start], X.indptr[rows.stop])
         X = CSR(X.data[stored], X.indices[stored], X.indptr[rows.start : rows.stop + 1] - stored.start, X.n_features)
+    elif isinstance(X, Picked) and isinstance(rows, slice):
+        X = Picked(X.X, X.numbers[rows])
     else:
         X = csr_or_dense(as_scipy(X)[rows]) if isinstance(X, CSR) else X[rows]
     weight = None if block.sample_weight is None else block.sample_weight[rows]

@@ -139,7 +139,7 @@ class Kernel(Protocol):
         """Do what `kernel_numpy.run_batches` does, where the parameters are described."""
 
     def gradient_sums(self, block, loss, coef, centre, with_y=True) -> tuple[np.ndarray, np.ndarray]:
-        """Do what `objective.gradient_sums` does, where the parameters are described."""
+        """Do what `objective.gradient_sums` does, where the parameters but ``weigh`` are described."""
 
 
 class CPUKernel:

@@ -1,5 +1,6 @@
 """What a pass over the rows measures: their number, statistics of columns, and rows that stand for all."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ class Measurement(NamedTuple):
         -------
         measurement : Measurement
         norms : ndarray of shape (n_rows,)
-            Weighted squared norms of the rows in scaled coordinates; ones without the columns.
+            Weighted squared norms of the rows in scaled coordinates, those of no penalty; ones without the columns.
 
         Raises
         ------
@@ -65,7 +66,7 @@ class Measurement(NamedTuple):
             if self.columns is not None:
                 columns = columns.merge(self.columns)
             _check_range(columns.squares, "X")
-            norms = norms_of(block, step_coordinates(columns, objective))
+            norms = norms_of(block, step_coordinates(columns, replace(objective, alpha=0.0)))
             norms = norms if block.sample_weight is None else norms * block.sample_weight
         n_rows, total_weight = self.n_rows + block.n_rows, self.total_weight + block.total_weight
         reservoir = self.reservoir and self.reservoir.add(block, norms, rng)

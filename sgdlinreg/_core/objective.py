@@ -194,37 +194,46 @@ def proximal(weight, threshold, positive):
     return (weight - threshold) * (weight > threshold) + (1.0 - positive) * (weight + threshold) * (weight < -threshold)
 
 
-def gradient_sums(block, loss, coef, centre, with_y=True):
+def weigh(loss, residual, weight, losses):
+    """Turn residuals (n_rows, n_models) into weighted slopes, in place, and add up the weighted losses (n_models,)."""
+    losses += weight @ loss.value(residual)
+    residual[:] = weight[:, None] * loss.slope(residual)
+
+
+def gradient_sums(block, loss, coef, centre, with_y=True, weigh=weigh):
     """Sum the loss and its gradient over all rows of a block, each row read once.
 
     Parameters
     ----------
     block : Block
     loss : NamedTuple
-        One of the types in `LOSSES`.
-    coef : ndarray of shape (n_targets, n_features + 1)
-        Of the columns of x - centre, the intercept last.
+        One of the types in `LOSSES`. Its numbers may be arrays (n_models,).
+    coef : ndarray of shape (n_models, n_features + 1)
+        Of the columns of x - centre, the intercept last: one model for each target or, where there are more models,
+        for the first target, the second and so on, again and again.
     centre : ndarray of shape (n_features,)
     with_y : bool
         Whether residuals are predictions minus y; if not, predictions.
+    weigh : callable
+        Does what `weigh` does.
 
     Returns
     -------
-    losses : ndarray of shape (n_targets,)
+    losses : ndarray of shape (n_models,)
         ``sum_i s_i * loss(r_i)`` with ``r_i = (x_i - centre) @ w + b - y_i``.
-    gradient : ndarray of shape (n_targets, n_features + 1)
+    gradient : ndarray of shape (n_models, n_features + 1)
         ``sum_i s_i * slope(r_i) * [x_i - centre, 1]``.
     """
-    losses, gradient = np.zeros(block.n_targets), np.zeros_like(coef)
-    weights, intercept = coef[:, :-1], coef[:, -1] - coef[:, :-1] @ centre
+    losses, gradient, n_each = np.zeros(len(coef)), np.zeros_like(coef), len(coef) // block.n_targets
+    weights, intercept = np.ascontiguousarray(coef[:, :-1].T), coef[:, -1] - coef[:, :-1] @ centre
     for rows, X, weight in panels(block, copies=False):
-        residual = times(X, weights.T) + intercept
+        residual = times(X, weights)
+        residual += intercept
         if with_y:
-            residual -= block.y[rows]
-        losses += weight @ loss.value(residual)
-        slope = weight[:, None] * loss.slope(residual)
-        gradient[:, :-1] += times(X.T, slope).T
-        gradient[:, -1] += slope.sum(axis=0)
+            residual -= np.tile(block.y[rows], n_each)
+        weigh(loss, residual, weight, losses)
+        gradient[:, :-1] += times(X.T, residual).T
+        gradient[:, -1] += residual.sum(axis=0)
     gradient[:, :-1] -= np.outer(gradient[:, -1], centre)
     return losses, gradient
 

@@ -36,20 +36,28 @@ class Path(NamedTuple):
     ----------
     coef : ndarray of shape (n_candidates, n_targets, n_features)
     centre : DoubleDouble of shape (n_features + n_targets,)
-        The models predict ``centre_y + (x - centre_x) @ coef``.
+        The models predict ``centre_y + shift + (x - centre_x) @ coef``.
     gap : float
         Largest duality gap, relative to the loss of the constant model; 0 of an l2 penalty.
+    shift : ndarray of shape (n_candidates, n_targets) or None
+        None is 0, as of the closed form.
     """
 
     coef: np.ndarray
     centre: DoubleDouble
-    gap: float
+    gap: float = 0.0
+    shift: np.ndarray | None = None
 
     @property
     def intercept(self) -> np.ndarray:
         """Intercepts of the candidates, (n_candidates, n_targets)."""
         d = self.coef.shape[2]
-        return self.centre.high[d:] - self.coef @ self.centre.high[:d]
+        intercept = self.centre.high[d:] - self.coef @ self.centre.high[:d]
+        return intercept if self.shift is None else intercept + self.shift
+
+    def of(self, chosen: slice | np.ndarray) -> "Path":
+        """Return those of some candidates."""
+        return self._replace(coef=self.coef[chosen], shift=None if self.shift is None else self.shift[chosen])
 
 
 def path_of(triangle: Triangle, penalties: Penalties) -> Path:

@@ -66,7 +66,7 @@ def scores_of_fold(fold: Fold, path: Path, rows: Any, scoring: Scoring) -> np.nd
     scorer, scores = get_scorer(scoring.name), []
     step = max(1, PREDICTED_BYTES // (8 * max(1, y.size)))
     for start in range(0, len(path.coef), step):
-        some = path._replace(coef=path.coef[start : start + step])
+        some = path.of(slice(start, start + step))
         predicted = np.concatenate([predictions_of(block, some) for block in rows.blocks(test)], axis=1)
         predicted = predicted[:, :, 0] if y.ndim == 1 else predicted
         scores += [scorer(Predictions(), one, y, **params) for one in predicted]
@@ -80,7 +80,7 @@ def _scores_of_squares(scoring: str, fold: Fold, path: Path, rows: Any) -> np.nd
         return score_of_errors(scoring, errors, variance, n_rows)
     errors, sure = errors_of_moments(fold.test, path)
     if not sure.all():
-        unsure = path._replace(coef=path.coef[~sure])
+        unsure = path.of(~sure)
         errors[~sure] = errors_of_rows(rows.blocks(fold.split.test), unsure)[0]
     d, n_rows = fold.test.n_features, fold.test.n_rows
     variance = fold.test.products.diagonal()[d:] / fold.test.total_weight * np.square(fold.test.unit[d:])

@@ -45,10 +45,12 @@ class SGD:
     options : Options
     kernel : Kernel
         Runs the batches and sums full gradients.
-    seed : int or list of int
+    seed : int, list of int or numpy.random.Generator
         Of the order of the rows and of the sample.
     n_steps : int
         Steps of earlier fits, which schedules go on from.
+    known : State or None
+        What `measure` gives for the same rows, which are then not measured again.
 
     Notes
     -----
@@ -59,8 +61,16 @@ class SGD:
 
     one_pass: ClassVar[bool] = False
 
-    def __init__(self, objective: Objective, options: Options, kernel: Kernel, seed: Any, n_steps: int = 0):
-        self.objective, self.options, self.kernel = objective, options, kernel
+    def __init__(
+        self,
+        objective: Objective,
+        options: Options,
+        kernel: Kernel,
+        seed: Any,
+        n_steps: int = 0,
+        known: State | None = None,
+    ):
+        self.objective, self.options, self.kernel, self.known = objective, options, kernel, known
         self.rng = np.random.default_rng(seed)
         self.epoch = Epoch(objective, options, kernel, self.rng)
         self.step_sizes = self.epoch.step_sizes
@@ -117,7 +127,8 @@ class SGD:
         return State(
             iterate=Iterate(coef, np.zeros(coef.shape), np.zeros(coef.shape)),
             step_scale=np.ones(len(coef)),
-            measured=Measurement(reservoir),
+            measured=self.known.measured if self.known else Measurement(reservoir),
+            sample=self.known and self.known.sample,
             streams=data.once,
             n_steps=self.n_steps,
             start=start,
@@ -129,6 +140,8 @@ class SGD:
         """Measure a block in the first pass, and take steps over its rows in later ones; a stream has one pass."""
         if state.coordinates is not None:
             return self.epoch.run(state, block)
+        if self.known is not None:
+            return state
         with one_thread_for(block.n_rows * block.n_features**2):
             state = self._measure(state, block)
             if state.streams:
@@ -170,6 +183,17 @@ class SGD:
         """Return the model of a fit that is done."""
         return state.model
 
+    def measure(self, data: Any) -> State:
+        """Return the state after the pass that measures, for solvers of other objectives and options on these rows."""
+        state = self.init(data)
+        for block in data.map(self.place).blocks:
+            state = self.add(state, block)
+        return replace(state, sample=state.measured.sample())
+
+    def beside(self, known: State, kernel: Kernel, rng: np.random.Generator) -> "SGD":
+        """Return a solver like this one for rows that were measured, which goes on from there."""
+        return SGD(self.objective, self.options, kernel, rng, known=known)
+
     def _measure(self, state: State, block: Block) -> State:
         measured, norms = state.measured.add(block, self.objective, self.step_sizes.is_automatic, self.rng)
         seen = None if state.seen is None else state.seen.add(block, norms, self.rng)
@@ -195,7 +219,7 @@ class SGD:
 
     def _begin(self, state: State, n_rows: int) -> State:
         """Choose coordinates, the step and where the intercept starts, for ``n_rows`` rows or blocks of that size."""
-        sample, n_features = state.measured.sample(), state.iterate.coef.shape[1] - 1
+        sample, n_features = state.sample or state.measured.sample(), state.iterate.coef.shape[1] - 1
         batch_size = self.batch_size(n_rows)
         if self.step_sizes.is_automatic:
             coordinates = step_coordinates(state.measured.columns, self.objective)

@@ -8,10 +8,11 @@ from itertools import pairwise
 import numpy as np
 from joblib import effective_n_jobs
 
-from sgdlinreg._core.blocks import CSR
+from sgdlinreg._core.blocks import CSR, Picked, part_of
 from sgdlinreg._core.contract import CPUKernel
-from sgdlinreg._core.objective import LOSSES
+from sgdlinreg._core.objective import LOSSES, gradient_sums
 from sgdlinreg._solvers.sgd_numba.batches import Folded, Rows, Steps, Sums, add_rows, run_batches, take_step
+from sgdlinreg._solvers.sgd_numba.slopes import weigh
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
@@ -32,6 +33,8 @@ LARGE_BATCH_BYTES = 1 << 24
 """Sums over rows of so many bytes are large: below, threads would wait for each other longer than they work."""
 AHEAD, AHEAD_BYTES = 32, 1 << 18
 """Memory is asked for so many rows ahead, fewer if they are long: they must not be gone again too soon."""
+MANY = 4
+"""Gradients of so many models are products of matrices."""
 NOT_AHEAD, SHORT_ROW_BYTES = 1 << 40, 256
 """Rows up to this size that are read in sequence come by themselves."""
 
@@ -99,6 +102,8 @@ class NumbaKernel(CPUKernel):
 
     def gradient_sums(self, block, loss, coef, centre, with_y=True):
         """Sum the loss and its gradient over all rows, in float64."""
+        if isinstance(block.X, Picked) or len(coef) >= MANY or len(coef) > block.n_targets:
+            return self._gradient_sums_of_many(block, loss, coef, centre, with_y)
         rows, loss = _rows_of(block), _of_floats(loss)
         if not with_y:
             rows = rows._replace(y=_read_only(np.zeros(block.n_targets)), y_step=0)
@@ -117,6 +122,19 @@ class NumbaKernel(CPUKernel):
         else:
             add_part(0, block.n_rows, sums)
         sums.gradient[:, :-1] -= np.outer(sums.gradient[:, -1], centre)
+        return sums.losses, sums.gradient
+
+    def _gradient_sums_of_many(self, block, loss, coef, centre, with_y):
+        """Sum with products by BLAS, which reads a number of the rows once for all models."""
+        loss = type(loss)(*(np.broadcast_to(np.asarray(number, float), len(coef)).copy() for number in loss))
+
+        def add_part(start, stop, sums):
+            part = part_of(block, slice(start, stop))
+            losses, gradient = gradient_sums(part, loss, coef, centre, with_y, weigh)
+            sums.losses[:] += losses
+            sums.gradient[:] += gradient
+
+        sums = self._sum_in_parts(add_part, 0, block.n_rows, _zero_sums(coef, np.float64))
         return sums.losses, sums.gradient
 
     def _sum_in_parts(self, add_part, start, stop, total):

@@ -11,18 +11,20 @@ PANEL_BYTES = {"cpu": 1 << 21, "cuda": 1 << 26}
 def gradient_sums(torch, block, loss, coef, centre, with_y):
     """Do what `objective.gradient_sums` does, on the device.
 
-    ``block`` is a `DeviceBlock`; ``coef`` and the gradient are tensors of shape (n_features + 1, n_targets). Dense rows
-    are centred before they are multiplied: sums do not cancel, however large the columns' offsets are.
+    ``block`` is a `DeviceBlock`; ``coef`` and the gradient are tensors of shape (n_features + 1, n_models), numbers of
+    the loss floats or tensors of shape (n_models,). Dense rows are centred before they are multiplied: sums do not
+    cancel, however large the columns' offsets are.
     """
     values = len(block.X.data) // max(1, block.n_rows) if block.is_sparse else block.n_features
     step = max(1, PANEL_BYTES.get(coef.device.type, PANEL_BYTES["cpu"]) // (8 * max(1, values)))
     load: Any = _sparse_panels if block.is_sparse else _dense_panels
     load = load(torch, block.X, centre, min(step, block.n_rows))
     losses, gradient = coef.new_zeros(coef.shape[1]), torch.zeros_like(coef)
+    n_each = coef.shape[1] // block.n_targets
     for start in range(0, block.n_rows, step):
         rows = slice(start, min(start + step, block.n_rows))
         X, y = load(rows), block.y[rows]
-        residual = -y if with_y else torch.zeros_like(y)
+        residual = (-y if with_y else torch.zeros_like(y)).repeat(1, n_each)
         X.add_times(coef, residual)
         value, slope = loss.value(residual), loss.slope(residual)
         if block.sample_weight is not None:

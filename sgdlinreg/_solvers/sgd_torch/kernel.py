@@ -104,7 +104,7 @@ class TorchKernel:
     def gradient_sums(self, block, loss, coef, centre, with_y=True):
         """Sum the loss and its gradient over all rows; the sums come back once at the end."""
         if isinstance(block, HostBlock):
-            losses, gradient = np.zeros(block.n_targets), np.zeros_like(coef)
+            losses, gradient = np.zeros(len(coef)), np.zeros_like(coef)
             with closing(parts_of(block, np.arange(block.n_rows), 1, self.device)) as parts:
                 for _, part in parts:
                     part_losses, part_gradient = self.gradient_sums(part, loss, coef, centre, with_y)
@@ -113,6 +113,7 @@ class TorchKernel:
             return losses, gradient
         with self._context(n_products=0):
             on_device = small_tensor(coef.T, self.device), small_tensor(centre, self.device)
+            loss = type(loss)(*(small_tensor(x, self.device) if isinstance(x, np.ndarray) else x for x in loss))
             sums = full_gradients.gradient_sums(self.torch, block, loss, *on_device, with_y)
             losses, gradient = (tensor.cpu().numpy() for tensor in sums)
             return losses, np.ascontiguousarray(gradient.T)
