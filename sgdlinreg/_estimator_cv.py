@@ -35,7 +35,8 @@ from sgdlinreg._estimator import MiniBatchSGDRegressor
 from sgdlinreg._loop.data import SameRows
 from sgdlinreg._search.closed_form import extent_of_block, leave_one_out_scores, path_of_rows, scores_of_folds
 from sgdlinreg._search.fits import scores_of_fits
-from sgdlinreg._search.grid import SEARCHED, Grid, is_list, one_standard_error, results_of, summary_of
+from sgdlinreg._search.grid import SEARCHED, Grid, best_of, is_list, one_standard_error, results_of, summary_of
+from sgdlinreg._search.halving import halve
 from sgdlinreg._search.paths import Penalties
 from sgdlinreg._search.rows import RowsInMemory, RowsOfSource
 from sgdlinreg._search.scores import OF_SQUARES, Scoring
@@ -97,6 +98,15 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         is within one standard error of it, with its other parameters; or a callable that is given `cv_results_` and
         returns its number, as in GridSearchCV.
 
+    factor : float or None, default=None
+        Successive halving of fits by steps, as in :class:`~sklearn.model_selection.HalvingGridSearchCV`: all candidates
+        are scored on a part of the rows of each fold, one of `factor` of them, the best, on `factor` times as many, and
+        so on. 3 is usual; None scores all candidates on all rows.
+
+    min_resources : int, "exhaust" or "smallest", default="exhaust"
+        Rows of the first iteration: a number, "smallest" for two for each fold, or "exhaust" for as many as let the
+        last iteration take all rows.
+
     epsilon : float or list of float, default=0.1
         Where the loss changes its shape.
 
@@ -142,7 +152,8 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         In the form of GridSearchCV's, without times: params, param_alpha and the other parameters that are lists,
         split0_test_score and so on, mean_test_score, std_test_score, rank_test_score. With cv=None there is no split;
         std_test_score is the standard deviation of the squared errors then, in units of the score, and nan for scores
-        that are no mean.
+        that are no mean. With `factor` there are the candidates of all iterations, and iter and n_resources; what is
+        chosen is one of the last iteration.
 
     best_params_ : dict
         Parameters of the candidate that was chosen.
@@ -220,6 +231,8 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         "cv": ["cv_object"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "refit": [StrOptions({"best", "one_standard_error"}), callable],
+        "factor": [Interval(Real, 1, None, closed="neither"), None],
+        "min_resources": [Interval(Integral, 1, None, closed="left"), StrOptions({"exhaust", "smallest"})],
     }
 
     def __init__(
@@ -234,6 +247,8 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         cv: Any = 5,
         scoring: str | Callable[..., float] | None = None,
         refit: str | Callable[[dict[str, Any]], int] = "best",
+        factor: float | None = None,
+        min_resources: int | Literal["exhaust", "smallest"] = "exhaust",
         epsilon: Any = 0.1,
         quantile: Any = 0.5,
         fit_intercept: bool = True,
@@ -290,6 +305,8 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         self.cv = cv
         self.scoring = scoring
         self.refit = refit
+        self.factor = factor
+        self.min_resources = min_resources
 
     @validated
     def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> Self:
@@ -346,7 +363,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
                 if splits is not None and not closed:
                     nothing = np.empty(0), np.empty(0)
                     grid.make(*(nothing if grid.is_given else extent_of_block(block, objective_of(model))))
-                    self._choose(grid, scores_of_fits(model, grid.candidates, block, splits, scoring))
+                    self._choose_by_fits(grid, block, splits, model, scoring)
                 else:
                     self._choose_by_sums(grid, RowsInMemory(block), splits, model, scoring)
             except ValueError:
@@ -502,11 +519,16 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         return model
 
     def _is_closed(self, model: MiniBatchSGDRegressor, block: Block, grid: Grid, all_rows: bool = True) -> bool:
-        """Return whether candidates are scored from sums; an error where cv=None asks for that in vain."""
+        """Return whether candidates are scored from sums; an error where cv=None or factor do not go with that."""
         objective = objective_of(model)
         choice = choose_solver(model, block, objective, False, all_rows)
         make_solver(model, choice.name, block, objective)
         closed = choice.name == "normal_equation" and not set(grid.lists) - {"l1_ratio"}
+        if closed and self.factor is not None:
+            raise ValueError(
+                f"factor={self.factor} is for fits by steps. Here all penalties are scored from sums, which take one "
+                "pass over the rows. Leave factor at None."
+            )
         if self.cv is None and not (closed and self.penalty == "l2" and not self.positive):
             raise ValueError(
                 "cv=None predicts each row from all others, for penalty='l2' with the closed form and positive=False. "
@@ -562,6 +584,21 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
             )
         return {"groups": params.get("groups")}, given if _takes_weight(self._scorer()) else {}
 
+    def _choose_by_fits(
+        self, grid: Grid, block: Block, splits: Any, model: MiniBatchSGDRegressor, scoring: Scoring
+    ) -> None:
+        if self.factor is None:
+            self._choose(grid, scores_of_fits(model, grid.candidates, block, splits, scoring))
+            return
+
+        def score(candidates: Any, parts: Any) -> np.ndarray:
+            return scores_of_fits(model, candidates, block, parts, scoring)
+
+        how = self.factor, self.min_resources, self.random_state
+        found = halve(score, grid.candidates, splits, block.n_rows, *how)
+        grid.candidates = found.candidates
+        self._choose(grid, found.scores, more={"iter": found.iteration, "n_resources": found.n_resources})
+
     def _choose_by_sums(
         self, grid: Grid, rows: Any, splits: Any, model: MiniBatchSGDRegressor, scoring: Scoring
     ) -> None:
@@ -573,10 +610,12 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         n_rows = rows.moments([np.arange(rows.n_numbers)])[0].n_rows
         self._choose(grid, np.empty((len(mean), 0)), summary_of(mean, std), n_rows)
 
-    def _choose(self, grid: Grid, scores: np.ndarray, summary: Any = None, n_splits: int | None = None) -> None:
+    def _choose(
+        self, grid: Grid, scores: np.ndarray, summary: Any = None, n_splits: int | None = None, more: Any = None
+    ) -> None:
         """Set what the search has found, from scores (n_candidates, n_splits)."""
         self.n_splits_ = scores.shape[1] if n_splits is None else n_splits
-        self.cv_results_ = results_of(grid.candidates, scores, summary)
+        self.cv_results_ = results_of(grid.candidates, scores, summary) | (more or {})
         self.alphas_, self.scorer_ = grid.alphas, self._scorer()
         if callable(self.refit):
             index = self.refit(self.cv_results_)
@@ -585,7 +624,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         elif self.refit == "one_standard_error":
             index = one_standard_error(self.cv_results_, self.n_splits_)
         else:
-            index = self.cv_results_["rank_test_score"].argmin()
+            index = best_of(self.cv_results_)
         self.best_index_ = int(index)
         self.best_params_ = grid.candidates[self.best_index_]
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])

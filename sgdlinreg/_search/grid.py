@@ -135,15 +135,23 @@ def summary_of(mean: np.ndarray, std: np.ndarray) -> dict[str, np.ndarray]:
     return {"mean_test_score": mean, "std_test_score": std, "rank_test_score": rank}
 
 
+def best_of(results: dict[str, Any]) -> int:
+    """Return the number of the best candidate, with successive halving of those of the last iteration."""
+    iteration = results.get("iter", np.zeros(len(results["params"])))
+    last = np.flatnonzero(iteration == iteration.max())
+    return int(last[results["rank_test_score"][last].argmin()])
+
+
 def one_standard_error(results: dict[str, Any], n_splits: int) -> int:
     """Return the candidate of the largest alpha whose score is within one standard error of the best.
 
     All other parameters are those of the best one (Breiman, Friedman, Olshen, Stone, "Classification and regression
     trees", 1984, section 3.4.3).
     """
-    best = int(results["rank_test_score"].argmin())
+    best = best_of(results)
     mean, error = results["mean_test_score"], results["std_test_score"][best] / max(1, n_splits - 1) ** 0.5
     params = [{**candidate, "alpha": None} for candidate in results["params"]]
-    like = [number for number, candidate in enumerate(params) if candidate == params[best]]
+    iteration = results.get("iter", np.zeros(len(params)))
+    like = [number for number, one in enumerate(params) if one == params[best] and iteration[number] == iteration[best]]
     enough = [number for number in like if mean[number] >= mean[best] - error]
     return max(enough or [best], key=lambda number: results["params"][number]["alpha"])

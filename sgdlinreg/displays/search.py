@@ -130,7 +130,9 @@ class SearchCurveDisplay:
         _check_search(model)
         results = model.cv_results_
         curves: dict[str, list[int]] = {}
-        for number, one in enumerate(results["params"]):
+        iteration = results.get("iter", np.zeros(len(results["params"])))
+        for number in np.flatnonzero(iteration == iteration.max()).tolist():
+            one = results["params"][number]
             name = ", ".join(f"{key}={value}" for key, value in one.items() if key != "alpha")
             curves.setdefault(name, []).append(number)
         alphas, scores, errors = [], [], []
