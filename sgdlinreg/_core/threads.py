@@ -50,7 +50,26 @@ class OneThread:
                 self._restore()
 
 
-one_thread = OneThread(lambda: _controller().limit(limits=1, user_api="blas").restore_original_limits)
+def _limit_blas() -> Callable[[], None]:
+    _release_blas()
+    limiter = _controller().limit(limits=1, user_api="blas")
+
+    def restore():
+        _release_blas()
+        limiter.restore_original_limits()
+        _release_blas()
+
+    return restore
+
+
+def _release_blas() -> None:
+    """Let any thread set limits: from version 3.8 on threadpoolctl ignores all but the first one that did."""
+    for library in _controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
+one_thread = OneThread(_limit_blas)
 """For BLAS."""
 
 

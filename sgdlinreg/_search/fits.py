@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 
 from sgdlinreg._core.blocks import Block, mean_over_rows, part_of, pick_rows
 from sgdlinreg._core.contract import Model
+from sgdlinreg._core.threads import one_thread
 from sgdlinreg._edge.parameters import choose_solver, make_solver, objective_of
 from sgdlinreg._edge.validation import split_rows
 from sgdlinreg._loop.data import InMemory
@@ -75,7 +76,8 @@ def scores_of_fits(
 
 def _scores_of_fold(models, block, split, scoring) -> tuple[np.ndarray, list[ValueError], list[str]]:
     found: list[Any] = []
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    # n_jobs shares out the folds; threads of BLAS would wait for each other
+    with one_thread, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for start in range(0, len(models), MOST_TOGETHER):
             found += _fits(models[start : start + MOST_TOGETHER], block, split.train)
         fitted = np.array([isinstance(one, Model) for one in found])
