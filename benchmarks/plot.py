@@ -3,7 +3,8 @@
 docs/images/epochs.png, cost.png and suboptimality.png are drawn from the results of the parts of `speed.py` with these
 names: nanoseconds a row in an epoch against features, those of whole fits against rows, and R2 that is missing against
 seconds. docs/images/sources.png, seconds and memory of a fit against the size of its files, is drawn from the part
-"growth" of `sources.py`. docs/images/quantiles.png is drawn from the example in docs/user_guide/quantiles.rst.
+"growth" of `sources.py`. docs/images/tuning.png, scores against penalties, is drawn from the part "curves" of
+`tuning.py`. docs/images/quantiles.png is drawn from the example in docs/user_guide/quantiles.rst.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg.displays import SearchCurveDisplay
 
 RESULTS = Path(__file__).parent / "results"
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -149,6 +151,23 @@ def sources(rows):
     return figure
 
 
+def tuning(rows):
+    """Draw the scores of penalties on real data, and which one is chosen."""
+    rows = [row for row in rows if row["part"] == "curves"]
+    names = list(dict.fromkeys(row["problem"] for row in rows))
+    figure, axes = plt.subplots(2, len(names), figsize=(3.4 * len(names), 5.6), layout="constrained", squeeze=False)
+    for line, penalty in zip(axes, ("l2", "l1"), strict=True):
+        for one, name in zip(line, names, strict=True):
+            found = [row for row in rows if (row["problem"], row["penalty"]) == (name, penalty)]
+            columns = (np.array([float(row[key]) for row in found]) for key in ("alpha", "score", "standard_error"))
+            alpha, score, error = (column[::-1] for column in columns)
+            chosen = next(float(row["alpha"]) for row in found if row["chosen"] == "1")
+            SearchCurveDisplay([alpha], [score], [error], ["mean of 5 folds"], chosen, "R2").plot(one)
+            one.set_title(f"{name}, {penalty}")
+            one.grid(alpha=0.3)
+    return figure
+
+
 def quantiles():
     """Draw lines for three quantiles of data whose noise grows."""
     rng = np.random.default_rng(0)
@@ -172,7 +191,7 @@ def main():
     args = parser.parse_args()
     plt.switch_backend("Agg")
     args.images.mkdir(parents=True, exist_ok=True)
-    for draw in (epochs, suboptimality, cost, sources, quantiles):
+    for draw in (epochs, suboptimality, cost, sources, tuning, quantiles):
         if draw is quantiles:
             figure = draw()
         else:
