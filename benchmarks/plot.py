@@ -162,8 +162,10 @@ def tuning(rows):
             columns = (np.array([float(row[key]) for row in found]) for key in ("alpha", "score", "standard_error"))
             alpha, score, error = (column[::-1] for column in columns)
             chosen = next(float(row["alpha"]) for row in found if row["chosen"] == "1")
-            SearchCurveDisplay([alpha], [score], [error], ["mean of 5 folds"], chosen, "R2").plot(one)
-            one.set_title(f"{name}, {penalty}")
+            one_curve = {"alphas": [alpha], "scores": [score], "errors": [error], "names": ["mean of 5 folds"]}
+            SearchCurveDisplay(**one_curve, alpha=chosen, score_name="R2").plot(one)
+            one.get_legend().remove()
+            one.set_title(f"{name}, {penalty}: alpha={chosen:.2g}", fontsize="medium")
             one.grid(alpha=0.3)
     return figure
 

@@ -9,6 +9,7 @@ Parts, all in one CSV file; "over_fit" is relative to one fit with a given penal
 - huber: 5 folds x 24 candidates by steps, beside GridSearchCV over the same fits and over SGDRegressor.
 - real: 5 folds x 100 penalties, ridge and lasso, on real data: time, choice and score. The folds are shuffled, as some
   of the data are sorted.
+- scores: how far the scores of all candidates are from those of scikit-learn's searches, on 20000 x 100.
 - curves: the scores of these searches, which docs/images/tuning.png is drawn from.
 
 What takes more than 20 seconds is timed once.
@@ -36,7 +37,7 @@ RATIOS = [0.1, 0.5, 0.9]
 EVERY = 25
 SLOW = 20.0  # seconds: a contender that takes longer is timed once
 OURS, FIT = "sgdlinreg", "one fit"
-EPSILONS = [0.5, 1.0, 2.0, 4.0]
+HUBER_ALPHAS, EPSILONS = [1e-6, 1e-4, 1e-2, 1e-1, 1.0, 10.0], [0.5, 1.0, 2.0, 4.0]
 
 
 def compare(args, X, y, makers, factors=None, **about):
@@ -132,18 +133,66 @@ def peak_mebibytes(action):
 def huber(args):
     """Compare searches by steps."""
     X, y = problems.draw(SHAPE, most_rows=args.most_rows)
-    alphas = [1e-6, 1e-4, 1e-2, 1e-1, 1.0, 10.0]
     common = {"loss": "huber", "random_state": 0}
-    grid = {"alpha": alphas, "epsilon": EPSILONS}
+    grid = {"alpha": HUBER_ALPHAS, "epsilon": EPSILONS}
     sgd = {f"sgdregressor__{name}": values for name, values in grid.items()}
     makers = {
-        OURS: partial(MiniBatchSGDRegressorCV, alphas=alphas, epsilon=EPSILONS, n_jobs=2, **common),
+        OURS: partial(MiniBatchSGDRegressorCV, alphas=HUBER_ALPHAS, epsilon=EPSILONS, n_jobs=2, **common),
         "GridSearchCV(sgdlinreg)": lambda: GridSearchCV(MiniBatchSGDRegressor(**common), grid, n_jobs=2),
         "GridSearchCV(SGDRegressor)": lambda: GridSearchCV(
             make_pipeline(StandardScaler(), SGDRegressor(**common)), sgd, n_jobs=2
         ),
     }
     yield from compare(args, X, y, makers)
+
+
+def scores(args):
+    """Compare scores of all candidates, relative to their size, and the choice."""
+    X, y = problems.draw("20000 x 100", most_rows=args.most_rows)
+    alphas, n_rows, squares = np.geomspace(1e-6, 1e2, 100), len(y), {"scoring": "neg_mean_squared_error"}
+    weight = np.random.default_rng(0).uniform(0.1, 10.0, n_rows)
+
+    def row(name, ours, theirs, same):
+        error = float(np.max(np.abs(ours - theirs) / np.abs(theirs)))
+        return {
+            "name": name,
+            "n_rows": n_rows,
+            "n_features": X.shape[1],
+            "score_error": error,
+            "same_choice": int(same),
+        }
+
+    ours = MiniBatchSGDRegressorCV(alphas=alphas).fit(X, y)
+    theirs = GridSearchCV(Ridge(solver="cholesky"), {"alpha": alphas * n_rows * 0.8}, n_jobs=2).fit(X, y)
+    found = theirs.cv_results_["mean_test_score"]
+    yield row("GridSearchCV(Ridge)", ours.cv_results_["mean_test_score"], found, ours.best_index_ == theirs.best_index_)
+    for name, weights in (("RidgeCV", None), ("RidgeCV, weighted", weight)):
+        ours = MiniBatchSGDRegressorCV(alphas=alphas, cv=None).fit(X, y, weights)
+        total = n_rows if weights is None else weights.sum()
+        theirs = RidgeCV(alphas * total, store_cv_results=True).fit(X, y, weights)
+        found = -np.average(theirs.cv_results_, axis=0, weights=None)
+        if weights is not None:  # RidgeCV stores errors that are weighted already
+            found = found * n_rows / total
+        same = np.isclose(ours.alpha_ * total, theirs.alpha_)
+        yield row(name, ours.cv_results_["mean_test_score"], found, same)
+    for name, theirs, lists in (
+        ("LassoCV", LassoCV(tol=1e-12, max_iter=100_000, n_jobs=2), {"penalty": "l1"}),
+        (
+            "ElasticNetCV",
+            ElasticNetCV(l1_ratio=RATIOS, tol=1e-12, max_iter=100_000, n_jobs=2),
+            {"penalty": "elasticnet", "l1_ratio": RATIOS},
+        ),
+    ):
+        ours = MiniBatchSGDRegressorCV(**lists, **squares).fit(X, y)
+        theirs.fit(X, y)
+        same = np.isclose(ours.alpha_, theirs.alpha_)
+        yield row(name, ours.cv_results_["mean_test_score"], -theirs.mse_path_.mean(axis=-1).ravel(), same)
+    common = {"loss": "huber", "tol": 1e-6, "random_state": 0}
+    grid = {"alpha": HUBER_ALPHAS, "epsilon": EPSILONS}
+    ours = MiniBatchSGDRegressorCV(alphas=HUBER_ALPHAS, epsilon=EPSILONS, **common).fit(X, y)
+    theirs = GridSearchCV(MiniBatchSGDRegressor(**common), grid, n_jobs=2).fit(X, y)
+    found = theirs.cv_results_["mean_test_score"]
+    yield row("GridSearchCV(huber)", ours.cv_results_["mean_test_score"], found, ours.best_index_ == theirs.best_index_)
 
 
 def real_data(args):
@@ -207,6 +256,7 @@ PARTS = {
     "leave_one_out": leave_one_out,
     "huber": huber,
     "real": real,
+    "scores": scores,
     "curves": curves,
 }
 

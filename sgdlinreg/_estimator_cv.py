@@ -201,8 +201,9 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
     the other.
 
     Memory: O(n_splits * n_features**2). X is not copied, but for the rows of a fold that are no neighbours, in panels.
-    Each thread of steps keeps a sample of ``max(4096, 8 * n_features) + 512`` rows; solver="torch", sparse X and early
-    stopping copy the rows of a fold.
+    Steps keep a sample of ``max(4096, 8 * n_features) + 512`` rows for each fold at work; solver="torch", sparse X and
+    early stopping copy the rows of a fold. The C library may keep freed memory for each thread, of which there is one
+    for each candidate: MALLOC_ARENA_MAX=2 in the environment limits that.
 
     Sample weights count in the fits and, as with GridSearchCV, in the scores of a fold; all folds count alike. With
     metadata routing names of scorers take weights too, and scorers as they request. Rows of weight 0 take no part.
