@@ -62,7 +62,8 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
 
     solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
         With "normal_equation", and with "auto" where a fit takes the closed form, penalties are scored from sums. Else
-        there is a fit for each candidate and fold; up to 32 candidates share each pass over the rows.
+        there is a fit for each candidate and fold; up to 32 candidates share each pass over the rows, fewer with more
+        than 65,536 features.
 
     penalty : {"l2", "l1", "elasticnet"}, default="l2"
         Penalty on the coefficients.

@@ -25,8 +25,8 @@ from sgdlinreg._search.scores import Scoring, scores_of_fold
 from sgdlinreg._search.together import SharedKernel, Together
 from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
 
-MOST_TOGETHER = 32
-"""So many candidates are fitted together: each keeps some arrays, and has a thread."""
+MOST_TOGETHER, MOST_COEFFICIENTS = 32, 1 << 21
+"""So many candidates are fitted together, fewer if they have more coefficients: each keeps dozens of arrays of them."""
 
 
 def scores_of_fits(
@@ -78,8 +78,9 @@ def _scores_of_fold(models, block, split, scoring) -> tuple[np.ndarray, list[Val
     found: list[Any] = []
     # n_jobs shares out the folds; threads of BLAS would wait for each other
     with one_thread, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for start in range(0, len(models), MOST_TOGETHER):
-            found += _fits(models[start : start + MOST_TOGETHER], block, split.train)
+        step = max(1, min(MOST_TOGETHER, MOST_COEFFICIENTS // (block.n_features * block.n_targets)))
+        for start in range(0, len(models), step):
+            found += _fits(models[start : start + step], block, split.train)
         fitted = np.array([isinstance(one, Model) for one in found])
         scores, fits = np.full(len(found), np.nan), [one for one in found if isinstance(one, Model)]
         if fits:

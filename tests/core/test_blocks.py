@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg._core.arrays import NUMPY
-from sgdlinreg._core.blocks import CSR, Block, as_scipy, panels, squared, take_rows
+from sgdlinreg._core.blocks import CSR, Block, as_scipy, panels, part_of, pick_rows, squared, take_rows
 
 from ..helpers import as_csr, make_problem
 
@@ -47,3 +47,24 @@ def test_dense_and_csr_answer_alike():
     np.testing.assert_array_equal(squared(dense.X), squared(as_scipy(sparse.X)).toarray())
     assert dense.total_weight == pytest.approx(dense.sample_weight.sum())
     assert replace(dense, sample_weight=None).total_weight == 301
+
+
+@pytest.mark.parametrize("rows", [slice(2, 5), np.array([4, 0, 4])])
+def test_picked_rows_are_copied_where_they_are_asked_for(rows):
+    block = blocks(n_rows=9)[0]
+    numbers = np.array([8, 1, 3, 3, 0, 7])
+    picked = pick_rows(block, numbers)
+    assert picked.X.X is block.X
+    assert (picked.n_rows, picked.n_features, picked.dtype) == (6, 7, block.dtype)
+    np.testing.assert_array_equal(picked.X[rows], block.X[numbers][rows])
+    np.testing.assert_array_equal(picked.y, block.y[numbers])
+    part = part_of(picked, rows)
+    np.testing.assert_array_equal(np.asarray(part.X), block.X[numbers][rows])
+    np.testing.assert_array_equal(part.sample_weight, block.sample_weight[numbers][rows])
+    np.testing.assert_array_equal(np.vstack([X for _, X, _ in panels(picked)]), block.X[numbers])
+
+
+def test_picked_rows_of_csr_are_a_copy():
+    block = blocks(n_rows=9)[1]
+    picked = pick_rows(block, np.array([8, 1]))
+    np.testing.assert_array_equal(as_scipy(picked.X).toarray(), as_scipy(block.X).toarray()[[8, 1]])
