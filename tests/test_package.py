@@ -33,8 +33,8 @@ FLOORS = [
     {"_solvers.sgd"},
     {"_solvers"},
     {"_edge"},
-    {"sources", "_search"},
-    {"", "displays"},
+    {"sources", "_search", "displays"},
+    {""},
 ]
 """Folders by floor, the lowest first: a module imports from its own folder and from lower floors."""
 
