@@ -44,6 +44,8 @@ copybutton_exclude = ".linenos, .gp, .go"
 threadpool_limits(1)  # for the small fits of the examples, threads of BLAS cost more than they gain on a busy machine
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("sgdlinreg",),
     "gallery_dirs": "gallery",
     "subsection_order": ["../examples/recipes", "../examples/real_data"],
     "within_subsection_order": ExplicitOrder(
@@ -57,8 +59,9 @@ sphinx_gallery_conf = {
             "plot_weight_decay.py",
             "plot_save_and_load.py",
             "plot_house_prices.py",
+            "plot_births.py",
             "plot_weights_and_intervals.py",
-            "plot_grid_search.py",
+            "plot_diamonds.py",
             "plot_heavy_tails.py",
             "plot_text.py",
             "plot_out_of_core.py",

@@ -144,3 +144,6 @@ for parameters, score in zip(
     search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True
 ):
     print(parameters, f"{score:.3f}")
+
+# %%
+# See also: :doc:`/user_guide/when_a_fit_fails`.

@@ -80,3 +80,6 @@ search = GridSearchCV(MiniBatchSGDRegressor(), {"alpha": np.logspace(-1, 4, 11)}
 search.fit(Z_train, y_train)
 best = search.best_params_["alpha"]
 print(f"R2 on test data, alpha={best:.0f}: {search.score(Z_test, y_test):.3f}")
+
+# %%
+# See also: :doc:`/user_guide/validation`.

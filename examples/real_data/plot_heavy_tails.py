@@ -109,4 +109,7 @@ for q, fit in fits.items():
     scores = cross_val_score(fit, X, y, scoring=make_scorer(d2_pinball_score, alpha=q), cv=5)
     print(f"quantile {q:.2f}: D2 {scores.mean():.2f}")
 
+# %%
+# See also: :doc:`/user_guide/losses_and_penalties`, :doc:`/user_guide/quantiles`.
+
 # sphinx_gallery_thumbnail_number = 2

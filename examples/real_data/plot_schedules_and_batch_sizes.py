@@ -110,4 +110,7 @@ for batch_size in (1, 32, 1024):
     missing = best_score - model.score(X, y)
     print(f"batch_size={batch_size}: R2 missing {missing:.0e} after {model.n_iter_} passes")
 
+# %%
+# See also: :doc:`/user_guide/units`, :doc:`/how_it_works/steps_and_finish`.
+
 # sphinx_gallery_thumbnail_number = 2

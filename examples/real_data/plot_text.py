@@ -97,3 +97,6 @@ ax.set(
 )
 ax.legend()
 plt.show()
+
+# %%
+# See also: :doc:`/user_guide/pipelines`, :doc:`/user_guide/choosing_a_solver`.

@@ -1,7 +1,7 @@
 """
-============================
-Weights, tests and intervals
-============================
+===========================================
+Schools: weights and robust standard errors
+===========================================
 
 Results of schools in 303 districts of California: the smallest district has 33 pupils, the
 largest 39,000. Weights let pupils count equally instead of districts. `summary` then tells
@@ -117,5 +117,7 @@ for name, which in {"small": pupils < 200, "large": pupils > 1000}.items():
 # %%
 # Results of small districts do vary more. If it matters, fit quantiles:
 # :ref:`they show the spread <sphx_glr_gallery_real_data_plot_heavy_tails.py>`.
+#
+# See also: :doc:`/user_guide/weights`, :doc:`/user_guide/statistics`.
 
 # sphinx_gallery_thumbnail_number = 1

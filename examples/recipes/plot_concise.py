@@ -130,3 +130,6 @@ if importlib.util.find_spec("torch"):
     print("w:", model.coef_, "b:", model.intercept_)
 else:
     print("PyTorch is not installed: skipped.")
+
+# %%
+# See also: :doc:`/coming_from/neural_networks`, :doc:`/user_guide/gpu`.

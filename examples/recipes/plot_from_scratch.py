@@ -128,4 +128,7 @@ print("error of b:", true_b - model.intercept_, "expected about", model.intercep
 model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y)
 print(f"passes: {model.n_iter_}, R2 missing: {model.optimality_gap_:.0e}")
 
+# %%
+# See also: :doc:`/user_guide/units`, :doc:`/coming_from/index`.
+
 # sphinx_gallery_thumbnail_number = 2

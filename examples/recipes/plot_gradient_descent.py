@@ -109,3 +109,6 @@ print(f"SGD, {model.n_iter_} passes: w = {model.coef_[0]:.4f}, b = {model.interc
 
 model = MiniBatchSGDRegressor().fit(x[:, np.newaxis], y)
 print(f"closed form:   w = {model.coef_[0]:.4f}, b = {model.intercept_:.4f}")
+
+# %%
+# See also: :doc:`/user_guide/units`, :doc:`/how_it_works/steps_and_finish`.

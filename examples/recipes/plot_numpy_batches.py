@@ -110,3 +110,6 @@ assert np.allclose(raw.predict(X_raw), exact.predict(X))
 
 steps = MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X_raw, y)
 print(f"SGD:          R2 {steps.score(X_raw, y):.6f} after {steps.n_iter_} passes")
+
+# %%
+# See also: :doc:`/user_guide/units`, :doc:`/user_guide/choosing_a_solver`.

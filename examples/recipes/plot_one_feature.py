@@ -77,3 +77,6 @@ display = RegressionLineDisplay.from_estimator(model, X, y)
 display.ax_.set(xlabel="x", ylabel="y")
 display.figure_.suptitle("The best line, with intervals")
 plt.show()
+
+# %%
+# See also: :doc:`/coming_from/sgd_regressor`, :doc:`/user_guide/plots`.

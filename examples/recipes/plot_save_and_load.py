@@ -85,3 +85,6 @@ exact = joblib.load(file).partial_fit(X[500:], y[500:])
 assert np.allclose(exact.coef_, MiniBatchSGDRegressor().fit(X, y).coef_)
 print(f"{exact.n_samples_seen_} rows seen")
 folder.cleanup()
+
+# %%
+# See also: :doc:`/user_guide/saving`, :doc:`/user_guide/streams`.

@@ -134,3 +134,6 @@ plt.show()
 model = MiniBatchSGDRegressor().fit(X, y)
 print(model.solver_)
 print(MiniBatchSGDRegressor(loss="huber", random_state=0).fit(X, y).solver_)
+
+# %%
+# See also: :doc:`/user_guide/choosing_a_solver`, :doc:`/how_it_works/closed_form`.

@@ -101,3 +101,6 @@ model = search.best_estimator_
 print(f"alpha = {model.alpha:.2g}, solved by {model.solver_}, {model.factorization_}")
 print(f"test loss: {mean_loss(model.coef_, model.intercept_, X_test, y_test):.5f}")
 print(f"test loss of the mean of y: {0.5 * np.mean((y_train.mean() - y_test) ** 2):.5f}")
+
+# %%
+# See also: :doc:`/user_guide/losses_and_penalties`, :doc:`/user_guide/tuning`.
