@@ -26,7 +26,12 @@ smartquotes = False  # values are typed with straight quotes
 maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 autosummary_generate = True
-doctest_global_setup = "import importlib.util"  # what :skipif: asks
+doctest_global_setup = """
+import importlib.util, os
+no_torch = importlib.util.find_spec("torch") is None
+no_cuda = no_torch or not __import__("torch").cuda.is_available()
+no_dispatch = no_torch or os.environ.get("SCIPY_ARRAY_API") != "1"
+"""  # what :skipif: asks
 
 numpydoc_show_class_members = False
 autodoc_typehints = "none"  # the docstrings have them
