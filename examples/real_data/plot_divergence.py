@@ -4,7 +4,7 @@ Diverging, and how to see it
 ============================
 
 A step that is too large makes SGD overshoot: each step lands farther away, until numbers
-overflow. Many programs return such a model without a word.
+overflow. Many programs return such a model without a warning.
 :class:`~sgdlinreg.MiniBatchSGDRegressor` raises an error that says which steps are safe.
 """
 

@@ -64,7 +64,7 @@ print(f"{model.n_features_in_} words, alpha={model.alpha}, {model.n_iter_} passe
 print(f"R2 on other functions: {search.score(test, y_test):.2f}")
 
 # %%
-# Words tell something, and far from everything.
+# The words explain a part of the differences between functions, and leave most of them open.
 #
 # The words
 # ---------
