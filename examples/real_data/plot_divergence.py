@@ -14,6 +14,8 @@ overflow. Many programs return such a model without a warning.
 # Sensor readings in raw units, generated: a Unix time near 1.7 billion stands beside a
 # concentration near 0.0004. Take a learning rate that looks small:
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -27,7 +29,7 @@ model = MiniBatchSGDRegressor(eta0=0.01, random_state=0)
 try:
     model.fit(X, y)
 except ValueError as error:
-    print(error)
+    print(textwrap.fill(str(error), 90))
 
 # %%
 # scikit-learn's :class:`~sklearn.linear_model.SGDRegressor` returns a model:
@@ -68,7 +70,7 @@ steps = {"solver": "numba", "batch_size": "full", "tol": None, "max_iter": 25}
 try:
     MiniBatchSGDRegressor(eta0=2 * limit, **steps).fit(X, y)
 except ValueError as error:
-    print(error)
+    print(textwrap.fill(str(error), 90))
 
 # %%
 # The message names half of the limit, which is safe: there, no direction overshoots.
