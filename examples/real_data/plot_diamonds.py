@@ -116,6 +116,7 @@ figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 7), sharex=True, layout="
 CoefficientPathDisplay.from_estimator(lasso, X_train, y_train, ax=top)
 SearchCurveDisplay.from_estimator(lasso, ax=bottom)
 top.set_xlabel("")
+figure.suptitle("The regularization path, and the scores of the penalties")
 plt.show()
 
 # %%

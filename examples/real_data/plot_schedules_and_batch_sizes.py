@@ -59,7 +59,8 @@ for ax, batch_size in zip(axes, (1, 32, 256), strict=True):
     ax.set(xlabel="epoch", title=f"batch_size={batch_size}")
 axes[0].set_ylabel("R2 missing")
 handles, labels = axes[0].get_legend_handles_labels()
-figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+figure.suptitle("R2 missing after each epoch, for four schedules and three batch sizes")
 plt.show()
 
 # %%

@@ -30,6 +30,7 @@ for number, ax in enumerate(axes):
     ax.scatter(X[:, number], y, s=6, alpha=0.5, linewidths=0)
     ax.set(xlabel=f"feature {number + 1}", title=f"Coefficient {true_w[number]}")
 axes[0].set_ylabel("target")
+figure.suptitle("The target against each feature")
 plt.show()
 
 # %%

@@ -91,6 +91,7 @@ for ax, (title, (feature, way)) in zip(axes, panels.items(), strict=True):
     ax.set(xlabel="w", title=title)
 axes[0].set_ylabel("b")
 axes[0].legend(loc="lower right")
+figure.suptitle("The way down from w = 5, b = 10")
 figure.colorbar(contours, ax=axes, label="log10 of the mean squared error")
 plt.show()
 

@@ -57,6 +57,7 @@ for ax, (alpha, (w, _, losses)) in zip(axes, loops.items(), strict=True):
     ax.set(xlabel="epoch", title=f"alpha = {alpha:.0f}: norm of w {np.linalg.norm(w):.2f}")
 axes[0].set_ylabel("squared error / 2")
 axes[1].legend()
+figure.suptitle("Loss by epoch without and with weight decay")
 plt.show()
 
 # %%
