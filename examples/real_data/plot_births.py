@@ -3,9 +3,9 @@
 Births: weights, tests and intervals
 ====================================
 
-How many children are born on a day? Fewer on Sundays and at Christmas, more in September.
-Births in the United States, day by day over 20 years, show how sure each of these effects is,
-how far off a prediction may be, and what weights are for.
+Fewer children are born on Sundays and at Christmas, and more in September. Births in the
+United States, day by day over 20 years, show how sure each of these effects is, how far off a
+prediction may be, and what weights are for.
 """
 
 # %%
@@ -43,8 +43,8 @@ plt.show()
 # %%
 # Tests
 # -----
-# The features: the day of the week, compared with Wednesday; four holidays; two waves over the
-# year; and a slow curve over the years. Coefficients are numbers of births.
+# The features are the day of the week, compared with Wednesday, four holidays, two waves over
+# the year, and a slow curve over the years. Each coefficient is a number of births.
 
 names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 holidays = {
@@ -88,7 +88,8 @@ plt.show()
 # %%
 # Intervals
 # ---------
-# Fit all years but 1980, and predict that one. 95% of its days should lie in the intervals.
+# We fit all years but 1980, and predict that year. 95% of its days should be inside the
+# intervals.
 
 new = days.year == 1980
 model = MiniBatchSGDRegressor().fit(X[~new], births[~new])
@@ -122,13 +123,13 @@ ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
 plt.show()
 
 # %%
-# Labor Day is a holiday that the features do not know.
+# Labor Day is outside: no feature stands for this holiday.
 #
 # Weights
 # -------
-# Often only averages are published. Here, let there be one for each year, month and day of the
-# week, with the number of days behind it: 1680 rows instead of 7305. With these numbers as
-# `sample_weight` the coefficients are those of the single days. Without them they are not.
+# Often only averages are published. Here we make one for each year, month and day of the week,
+# and keep the number of days in it. That gives 1680 rows instead of 7305. With these numbers
+# as `sample_weight` the coefficients are those of the single days. Without them they are not.
 
 month = pd.get_dummies(days.month, drop_first=True, dtype=float, prefix="month").set_index(days)
 X = X[["Mon", "Tue", "Thu", "Fri", "Sat", "Sun"]].assign(year=days.year).join(month)

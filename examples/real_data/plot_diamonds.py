@@ -11,8 +11,9 @@ penalty which of them it keeps.
 # %%
 # The data
 # --------
-# `diamonds` of the R package ggplot2: 53,940 diamonds. The target is the price of a carat, as a
-# logarithm to the base 2: a step of 1 means twice as much. The weight is a logarithm, too.
+# The table `diamonds` of the R package ggplot2 has 53,940 diamonds. The target is the price of
+# a carat, as a logarithm to the base 2: a step of 1 means twice as much. For the weight we
+# take the logarithm, too.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -55,8 +56,8 @@ plt.show()
 # The grid search
 # ---------------
 # Text becomes columns of zeros and ones, numbers are brought to one scale, and
-# `PolynomialFeatures` with a degree of 2 adds the products of two columns. The parameters of
-# each step go by their names. We learn from 3000 diamonds and test on the others.
+# `PolynomialFeatures` with a degree of 2 adds the products of two columns. The grid names the
+# parameters of each step. We fit 3000 diamonds and test on the others.
 
 from sklearn.compose import make_column_transformer
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -98,8 +99,9 @@ plt.show()
 # --------
 # For the penalty alone, :class:`~sgdlinreg.MiniBatchSGDRegressorCV` scores many values in the
 # time of a few fits. An l1 penalty sets coefficients to exactly zero. `"one_standard_error"`
-# takes the strongest penalty whose score the folds cannot tell from the best one. Here are the
-# products of two, each brought to one scale, as a penalty compares coefficients.
+# takes the largest penalty whose score is within one standard error of the best one. We search
+# among all products, each brought to one scale, because the penalty treats all coefficients
+# alike.
 
 from sgdlinreg.displays import CoefficientPathDisplay, SearchCurveDisplay
 

@@ -11,8 +11,8 @@ overflow. Many programs return such a model without a warning.
 # %%
 # Raw units
 # ---------
-# Sensor readings in raw units, generated: a Unix time near 1.7 billion stands beside a
-# concentration near 0.0004. Take a learning rate that looks small:
+# The data are generated readings of sensors in raw units. One feature is a Unix time near 1.7
+# billion, another one a concentration near 0.0004. We take a learning rate that looks small:
 
 import textwrap
 
@@ -45,8 +45,8 @@ with warnings.catch_warnings():
 print(f"R2 of SGDRegressor: {theirs.score(X, y):.1e}")
 
 # %%
-# The way out is in the message. `eta0="auto"`, the default, scales on the fly and takes a safe
-# step:
+# The message of our error says what to do. `eta0="auto"`, the default, scales on the fly and
+# takes a safe step:
 
 model = MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X, y)
 print(f"R2 with eta0='auto': {model.score(X, y):.3f}")
@@ -54,9 +54,9 @@ print(f"R2 with eta0='auto': {model.score(X, y):.3f}")
 # %%
 # The edge of stability
 # ---------------------
-# On scaled features, we look at the edge. Gradient descent multiplies the error along each
-# direction by `1 - eta0 * h`, with the curvature h, an eigenvalue of the covariance matrix.
-# Beyond `eta0 = 2 / h` of the largest one, errors grow.
+# Which steps are too large? Here are scaled features. Along each eigenvector of their
+# covariance matrix, gradient descent multiplies the error by `1 - eta0 * h`, with the
+# eigenvalue h. So errors grow if `eta0` is above `2 / h` for the largest eigenvalue.
 
 from sklearn.datasets import load_diabetes
 from sklearn.preprocessing import StandardScaler
@@ -73,12 +73,13 @@ except ValueError as error:
     print(textwrap.fill(str(error), 90))
 
 # %%
-# The message names half of the limit, which is safe: there, no direction overshoots.
+# The message names half of this limit. Up to there, no direction overshoots.
 #
 # Steps from small to too large
 # -----------------------------
-# Gradient descent by hand, as the fit would raise the error. Half of the limit is fastest.
-# Beyond the limit the loss falls at first, along the other directions, and then grows.
+# We write gradient descent by hand here, because a fit would raise an error. Half of the limit
+# is fastest. Beyond the limit the loss falls at first, along the other directions, and then
+# grows.
 
 optimum = MiniBatchSGDRegressor().fit(X, y)
 floor = 0.5 * np.mean((optimum.predict(X) - y) ** 2)
@@ -102,7 +103,7 @@ ax.legend()
 plt.show()
 
 # %%
-# Now fits with batches of three sizes, from small steps to steps that diverge. All of them
+# Next we fit with batches of three sizes, from small steps to steps that diverge. All fits
 # start at the mean of `y`.
 
 rates = limit * np.logspace(-2, 0.5, 26)
@@ -131,7 +132,7 @@ plt.show()
 #
 # In a search
 # -----------
-# A candidate that diverges scores nan, with a warning, and the search goes on.
+# A candidate that diverges gets the score nan and a warning, and the search goes on.
 
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV

@@ -11,9 +11,9 @@ and keeps the best model.
 # %%
 # A fit that goes too far
 # -----------------------
-# The diabetes data with all products of up to three features: 285 columns, most of them
-# useless, for 221 training rows. `tol=None` takes exactly `max_iter` epochs of steps. `X_val`
-# and `y_val` are scored after each of them, and do nothing else.
+# From the diabetes data we make all products of up to three features. These are 285 columns,
+# most of them useless, for 221 training rows. `tol=None` takes exactly `max_iter` epochs of
+# steps. `X_val` and `y_val` are scored after each of them, and do not influence the fit.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -71,8 +71,9 @@ plt.show()
 # %%
 # What else helps
 # ---------------
-# An l2 penalty has a similar effect, and no order of steps to depend on.
-# :class:`~sklearn.model_selection.GridSearchCV` chooses it without validation data of its own.
+# An l2 penalty has a similar effect, and does not depend on the order of the steps.
+# :class:`~sklearn.model_selection.GridSearchCV` chooses it and needs no separate validation
+# data.
 
 from sklearn.model_selection import GridSearchCV
 

@@ -11,9 +11,10 @@ squares follows those few. Other losses do not, and quantiles show the spread it
 # %%
 # Losses
 # ------
-# `engel` of statsmodels: 235 families, in Belgian francs a year. The squared error lets the
-# richest family pull the line down. Huber's loss is linear beyond `epsilon`, in the unit of
-# `y`, so that far points count less. The quantile loss with its default, 0.5, fits the median.
+# The table `engel` of statsmodels has 235 families, in Belgian francs a year. With the squared
+# error the richest family pulls the line down. Huber's loss is linear beyond `epsilon`, in the
+# unit of `y`, so that points far from the line count less. The quantile loss fits the median
+# by default.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -62,8 +63,7 @@ plt.show()
 # Quantiles
 # ---------
 # A tenth of the families spends less than the lowest line, and a tenth more than the highest.
-# The lines spread: the more a family earns, the less its income says about what it spends on
-# food.
+# The lines spread: the expenses of families with a high income vary more.
 
 quantiles = (0.1, 0.25, 0.5, 0.75, 0.9)
 fits = {
@@ -92,15 +92,14 @@ ax.set_title("Quantiles of what is spent on food")
 plt.show()
 
 # %%
-# The quantile lines are exact: so many families lie below each of them, but for those on the
-# line.
+# The fraction of families below each line is its quantile, up to the few families on the line.
 
 for q, fit in fits.items():
     print(f"quantile {q:.2f}: {np.mean(y < fit.predict(X)):.3f} of the families below")
 
 # %%
-# Cross-validation with the pinball loss tells whether quantiles beat the plain ones of `y` on
-# new families: 0 is no better, 1 is perfect.
+# Cross-validation shows whether the lines also hold for new families. The score compares the
+# pinball loss with that of a constant, the quantile of `y`: 0 is no better, and 1 is perfect.
 
 from sklearn.metrics import d2_pinball_score, make_scorer
 from sklearn.model_selection import cross_val_score

@@ -11,9 +11,10 @@ A table of houses has numbers in all units, names of neighbourhoods, and missing
 # %%
 # The table
 # ---------
-# Houses sold in Ames, Iowa, between 2006 and 2010, collected by Dean De Cock. We take the usual
-# sales and ten of the 82 columns. Areas are in square feet, lengths in feet, prices in dollars.
-# The frontage, the length of the lot along the street, is missing for many houses.
+# The table has houses that were sold in Ames, Iowa, between 2006 and 2010. Dean De Cock
+# collected it. We take the sales under normal conditions and ten of the 82 columns. Areas are
+# in square feet, lengths in feet, prices in dollars. The frontage, the length of the lot along
+# the street, is missing for many houses.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,9 +45,9 @@ houses.head()
 # %%
 # The pipeline
 # ------------
-# A text becomes columns of zeros and ones. The most frequent value of each text is dropped: it
-# is the one that the others are compared with. Rare values share a column. Gaps are filled with
-# the median, and an extra column says where they were.
+# A column of text becomes columns of zeros and ones, one for each value. The most frequent
+# value is dropped: the others are compared with it. Rare values share a column. Missing
+# numbers are replaced by the median, and an additional column says where they were.
 
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -86,9 +87,9 @@ for name in numbers.values():
     print(f"{name:20s}{model.coef_[at]:9.1f} +- {model.coef_std_error_[at]:.1f} dollars")
 
 # %%
-# A neighbourhood changes the price of the same house by tens of thousands of dollars. These are
-# the largest coefficients, with 95% intervals. `town_NridgHt`, Northridge Heights, costs about
-# 50,000 dollars more than North Ames, the most frequent one.
+# A neighbourhood changes the price of the same house by tens of thousands of dollars. These
+# are the largest coefficients, with 95% intervals. `town_NridgHt`, Northridge Heights, costs
+# about 50,000 dollars more than North Ames, the most frequent neighbourhood.
 
 from sgdlinreg.displays import CoefficientDisplay
 
@@ -100,7 +101,7 @@ plt.show()
 # %%
 # New houses
 # ----------
-# A price without its uncertainty says little. `predict_interval` gives bounds for new houses.
+# `predict_interval` gives lower and upper bounds for the price of a new house.
 
 lower, upper = model.predict_interval(columns.transform(test))
 predicted = pipeline.predict(test)
@@ -123,8 +124,9 @@ ax.legend()
 plt.show()
 
 # %%
-# Expensive houses differ more from their predictions than cheap ones do, and the intervals do
-# not know that. :ref:`Quantiles do <sphx_glr_gallery_real_data_plot_heavy_tails.py>`.
+# Expensive houses differ more from their predictions than cheap ones do, but the intervals are
+# equally wide. :ref:`Quantiles <sphx_glr_gallery_real_data_plot_heavy_tails.py>` show such
+# differences.
 #
 # See also: :doc:`/user_guide/pipelines`, :doc:`/user_guide/input`,
 # :doc:`/user_guide/statistics`.

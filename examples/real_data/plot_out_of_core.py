@@ -11,8 +11,9 @@ compare the model with that of a fit in memory.
 # %%
 # The files
 # ---------
-# Readings of sensors in raw units, generated so that the coefficients behind them are known: 8
-# files of 25,000 rows, one for each month. Two more are for validation. Columns go by name.
+# The data are generated readings of sensors in raw units, so that we know the true
+# coefficients. There are 8 files of 25,000 rows, one for each month, and two more for
+# validation. Columns have names.
 
 import tempfile
 from pathlib import Path
@@ -46,7 +47,7 @@ print(f"{sum(sizes) / 1e6:.0f} MB in {len(sizes)} files")
 # -------
 # A source reads the files again in every pass, one block after the other, and no more than a
 # few blocks are in memory at a time. For least squares with few features, the closed form
-# needs one pass or two.
+# takes one or two passes.
 
 source = from_files(months / "train-*.parquet", target="output")
 validation = from_files(months / "validation-*.parquet", target="output")
@@ -57,7 +58,7 @@ print(f"R2 on the validation files: {exact.score_source(validation):.6f}")
 print(exact.summary())
 
 # %%
-# Nothing is lost: in memory the model is the same.
+# A fit in memory gives the same model.
 
 in_memory = MiniBatchSGDRegressor().fit(table[features][:200_000], table["output"][:200_000])
 difference = np.abs((exact.coef_ - in_memory.coef_) / in_memory.coef_std_error_).max()
@@ -67,7 +68,7 @@ assert difference < 1e-4
 # %%
 # Steps
 # -----
-# Other losses are fitted by steps: one epoch of mini-batches, and then full gradients. The
+# Other losses are fitted by SGD: one epoch of mini-batch steps, and then full gradients. The
 # validation files are scored after each pass.
 
 from sgdlinreg.displays import LossCurveDisplay

@@ -3,15 +3,15 @@
 Learning-rate schedules and batch sizes
 =======================================
 
-Two choices of every SGD: how the step shrinks, and how many rows a step looks at. We draw
-schedules and batch sizes against each other. Then we show why the defaults do not depend on
+Every SGD has two choices: how the step size changes, and how many rows a step uses. We compare
+schedules and batch sizes, and then show that the result of a default fit does not depend on
 them.
 """
 
 # %%
 # Steps alone
 # -----------
-# 5000 rows with 20 correlated features, generated. We measure how much R2 is missing after
+# We generate 5000 rows with 20 correlated features. We measure how much R2 is missing after
 # each epoch: the fit scores its own training data. `average=False` returns the last iterate,
 # as most programs do.
 
@@ -66,9 +66,9 @@ plt.show()
 # %%
 # A constant step soon stops gaining: each step follows the noise of its batch. Schedules take
 # smaller and smaller steps and come closer. The mean of the iterates comes closest, with steps
-# that stay large. Large batches have less noise, but take fewer steps in an epoch, and
-# schedules that count steps hardly begin. In all panels `eta0="auto"` has chosen a safe step
-# for the batch size.
+# that stay large. Large batches have less noise, but there are fewer steps in an epoch, and
+# the schedules, which count steps, have hardly reduced them. In all panels `eta0="auto"` has
+# chosen a safe step for the batch size.
 #
 # A step of your own
 # ------------------

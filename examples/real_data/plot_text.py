@@ -3,9 +3,9 @@
 Text: what words tell about code size
 =====================================
 
-Do the words of a docstring tell how long the function below it is? Every installation of
-scikit-learn has the data. We take the functions in six packages of scikit-learn as documents,
-make a sparse matrix of TF-IDF features, and fit the number of lines.
+Do the words of a docstring tell how long the function below it is? The data come with every
+installation of scikit-learn. We take the functions in six packages of scikit-learn as
+documents, make a sparse matrix of TF-IDF features, and fit the number of lines.
 """
 
 # %%

@@ -40,7 +40,7 @@ X.columns = [
 # %%
 # Weights
 # -------
-# Only ratios of weights matter, so the numbers of pupils are weights as they are.
+# Only the ratios of weights matter, so we pass the numbers of pupils as weights.
 
 by_district = MiniBatchSGDRegressor().fit(X, share)
 by_pupil = MiniBatchSGDRegressor().fit(X, share, sample_weight=pupils)
@@ -54,16 +54,16 @@ plt.show()
 # %%
 # Tests
 # -----
-# The usual standard errors rest on variances that are exactly proportional to `1 / weight`.
-# Results of large districts spread more than that, so we ask for robust ones, which need the
-# rows again.
+# The usual standard errors assume that the variance of a row is proportional to `1 / weight`.
+# Results of large districts vary more than that, so we ask for robust standard errors. They
+# need the rows again.
 
 summary = by_pupil.summary(X, share, sample_weight=pupils, cov_type="HC3")
 summary
 
 # %%
-# The intervals of spending, salary and pupils per teacher hold 0 either way: these data do not
-# show that they matter. And none of this says what causes what.
+# The intervals of spending, salary and pupils per teacher contain 0 with and without weights:
+# these data do not show that they matter. Besides, a regression does not show what is a cause.
 
 figure, ax = plt.subplots(figsize=(5.8, 4), layout="constrained")
 rows = np.arange(X.shape[1])
@@ -91,8 +91,8 @@ plt.show()
 # Intervals
 # ---------
 # `kind="mean"` bounds the mean share of such districts. The default bounds a single new
-# district. It takes all rows of the same weight to vary equally around the mean, so we ask the
-# fit in which districts count equally.
+# district. It assumes that all rows of the same weight vary equally around the mean, so we use
+# the fit in which districts count equally.
 
 low_income = np.linspace(0, 90, 50)
 typical = X.median().to_frame().T.loc[[0] * 50].assign(**{"low income": low_income})

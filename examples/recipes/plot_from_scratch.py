@@ -12,7 +12,8 @@ to do in practice.
 # %%
 # The data
 # --------
-# Two features, coefficients `[2, -3.4]`, intercept 4.2, and a little noise on the target.
+# The data have two features, the coefficients `[2, -3.4]`, the intercept 4.2, and a little
+# noise.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -113,7 +114,7 @@ plt.show()
 # %%
 # In practice
 # -----------
-# Leave the defaults alone. For least squares with few features, the closed form gives the
+# Use the defaults. For least squares with few features, the closed form gives the
 # optimum in one pass, without a learning rate or epochs, and with standard errors.
 
 model = MiniBatchSGDRegressor().fit(X, y)

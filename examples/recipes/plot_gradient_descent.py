@@ -11,8 +11,8 @@ follows it down the loss to the bottom. Here it is in NumPy, the same steps with
 # %%
 # The recipe
 # ----------
-# Points around `y = 2 + 3 x`. The loss is the mean squared error, without a factor 1/2. Every
-# step uses the gradient of all rows.
+# The data are points around `y = 2 + 3 x`. The loss is the mean squared error, without a
+# factor 1/2. Every step uses the gradient of all rows.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -63,10 +63,10 @@ assert difference < 1e-12
 assert np.allclose(2 * np.array(model.loss_curve_), losses)
 
 # %%
-# The path bends: across the valley gradient descent is quick, along it slow. The valley lies
-# askew because `x` has a mean of 1, so that slope and intercept make up for each other. On the
-# right, the same learning rate for `x` less its mean: the valley is round, and the way down
-# straight.
+# The path bends: gradient descent is fast across the valley and slow along it. The valley is
+# oblique because the mean of `x` is 1, so that a larger slope can be balanced by a smaller
+# intercept. On the right is the same learning rate for `x` minus its mean. The valley is
+# round, and the path straight.
 
 centred_path, _ = descend(x - x.mean())
 
@@ -99,7 +99,7 @@ plt.show()
 # In practice
 # -----------
 # `eta0="auto"`, the default, centres and scales the features on the fly, and reports
-# coefficients for the features as they are. A start is welcome, but not needed.
+# coefficients for the features in their own units. You may give a start, but need not.
 
 model = MiniBatchSGDRegressor(solver="numba", random_state=0)
 model.fit(x[:, np.newaxis], y, coef_init=[5.0], intercept_init=10.0)

@@ -11,7 +11,7 @@ the same data and draws the progress by epoch. Here it is in NumPy, the same ste
 # %%
 # The recipe
 # ----------
-# The diabetes data of scikit-learn: 442 patients, 10 features, in their raw units. Gradient
+# The diabetes data of scikit-learn have 442 patients and 10 features in raw units. Gradient
 # descent needs features of similar size, so the recipe standardises them first. One function
 # serves both cases: the full batch is a batch of 442 rows, which makes one step an epoch.
 
@@ -76,8 +76,8 @@ for name, size in batch_sizes.items():
     assert np.allclose(model.loss_curve_, losses)
 
 # %%
-# An epoch costs about the same for both. Mini-batches take 14 steps in it, so they are down
-# long before the full batch. Then they stall, as each step follows the noise of its batch, and
+# An epoch takes about the same time for both. Mini-batches take 14 steps in it, so they are
+# much faster at first. Then they stall, because each step follows the noise of its batch, and
 # the full batch overtakes them.
 
 exact = MiniBatchSGDRegressor().fit(X, y)
@@ -106,7 +106,7 @@ print(f"closed form:  R2 {raw.score(X_raw, y):.6f}")
 assert np.allclose(raw.predict(X_raw), exact.predict(X))
 
 # %%
-# SGD works on raw features, too. Its last passes are full gradients, so it does settle.
+# SGD works on raw features, too. Its last passes are full gradients, so it does not stall.
 
 steps = MiniBatchSGDRegressor(solver="numba", random_state=0).fit(X_raw, y)
 print(f"SGD:          R2 {steps.score(X_raw, y):.6f} after {steps.n_iter_} passes")

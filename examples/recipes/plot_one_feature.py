@@ -11,9 +11,9 @@ at a time and redraws the line after each pass. Here it is in NumPy, the same st
 # %%
 # The recipe
 # ----------
-# One hundred points around `y = 4 + 3 x`. For each row in turn, compare prediction and target,
-# and move slope and intercept a little against the error. After 15 passes the line hardly
-# moves any more.
+# The data are one hundred points around `y = 4 + 3 x`. For each row in turn, compare
+# prediction and target, and move slope and intercept a little against the error. After 15
+# passes the line hardly moves any more.
 
 import matplotlib.pyplot as plt
 import numpy as np

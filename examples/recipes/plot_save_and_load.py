@@ -76,8 +76,8 @@ print(plain, plain.coef_, plain.intercept_)
 assert np.allclose(plain.predict(X), unbroken.predict(X))
 
 # %%
-# For new rows that keep coming, the closed form goes on exactly: the model is that of all rows
-# so far. This holds after a file, too.
+# If new rows keep coming, use the closed form: after each call of `partial_fit` the model is
+# that of all rows so far, also after it was loaded from a file.
 
 exact = MiniBatchSGDRegressor().fit(X[:500], y[:500])
 joblib.dump(exact, file)

@@ -70,7 +70,7 @@ else:
 # The same with one estimator
 # ---------------------------
 # `solver="normal_equation"` is the closed form. It does not form `A.T @ A` of the raw columns,
-# and keeps more digits where columns are collinear. `batch_size="full"` with a float `eta0` is
+# and is more accurate if columns are collinear. `batch_size="full"` with a float `eta0` is
 # gradient descent.
 
 exact = MiniBatchSGDRegressor(solver="normal_equation").fit(X, y)
@@ -128,8 +128,8 @@ plt.show()
 # In practice
 # -----------
 # The default chooses for you. For least squares with up to 2000 features that is the closed
-# form: it is exact, and it costs about one pass. The steps wait for the cases where it does
-# not apply, such as other losses and very many features.
+# form: it is exact, and it costs about one pass. It takes SGD in other cases, such as other
+# losses or very many features.
 
 model = MiniBatchSGDRegressor().fit(X, y)
 print(model.solver_)

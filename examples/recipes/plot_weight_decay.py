@@ -12,9 +12,10 @@ intercept alone. Here it is in NumPy, the same steps with
 # %%
 # The recipe
 # ----------
-# 200 features with coefficient 0.01 each, intercept 0.05, noise 0.01; 20 rows to train on and
-# 100 to test. The loss is `0.5 * residual**2`, and the penalty `alpha * 0.5 * sum(w**2)` adds
-# `alpha * w` to the gradient of the weights. The gradient of the intercept stays as it is.
+# The data have 200 features with a coefficient of 0.01 each, an intercept of 0.05 and noise of
+# 0.01. There are 20 rows to train on and 100 to test. The loss is `0.5 * residual**2`, and the
+# penalty `alpha * 0.5 * sum(w**2)` adds `alpha * w` to the gradient of the weights. The
+# gradient of the intercept stays as it is.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,9 +68,9 @@ plt.show()
 # The same steps
 # --------------
 # The penalty of :class:`~sgdlinreg.MiniBatchSGDRegressor` never touches the intercept. `alpha`
-# means what it means in the loop. (In PyTorch, put the bias into a parameter group of its own
-# without `weight_decay`. With its loss that has no 1/2, `weight_decay=wd` is `alpha=wd / 2`,
-# and `lr` is `eta0=2 * lr`.)
+# has the same meaning as in the loop. (In PyTorch, put the bias into a parameter group of its
+# own without `weight_decay`. With its loss that has no 1/2, `weight_decay=wd` is `alpha=wd /
+# 2`, and `lr` is `eta0=2 * lr`.)
 
 for alpha, (w, b, _) in loops.items():
     model = MiniBatchSGDRegressor(
@@ -89,7 +90,7 @@ for alpha, (w, b, _) in loops.items():
 # In practice
 # -----------
 # Let cross-validation choose `alpha`, and the closed form fit each candidate: with fewer rows
-# than features it costs next to nothing. With 20 rows for 200 features, even the best
+# than features it takes hardly any time. With 20 rows for 200 features, even the best
 # candidate hardly beats the mean of `y`.
 
 search = GridSearchCV(
