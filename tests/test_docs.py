@@ -52,3 +52,12 @@ def test_gallery_has_a_place_for_every_example():
     examples = {example.name for example in (ROOT / "examples").rglob("plot_*.py")}
     assert len(examples) > 10
     assert set(re.findall(r'"(plot_\w+\.py)"', (ROOT / "docs" / "conf.py").read_text())) == examples
+
+
+def test_pictures_have_an_alt_text():
+    pictures = {
+        page: re.findall(r"^ *\.\. (?:image|figure|plot)::.*\n((?: +:.*\n)(?: +\S.*\n)*)?", text, flags=re.MULTILINE)
+        for page, text in PAGES.items()
+    }
+    assert sum(map(len, pictures.values())) > 10
+    assert [page for page, options in pictures.items() if not all(":alt: " in option for option in options)] == []
