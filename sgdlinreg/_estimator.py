@@ -83,62 +83,66 @@ class MiniBatchSGDRegressor(
     ----------
     loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile"}, \
             default="squared_error"
-        With the residual ``r = prediction - y``: ``0.5 * r**2``; the same up to epsilon and linear beyond; ``max(0,
-        |r| - epsilon)``; its square; ``quantile * max(0, -r) + (1 - quantile) * max(0, r)``. Where the loss is the
-        mean squared error without the 1/2 (Keras, torch's MSELoss), a step size of lr is ``eta0=2 * lr`` here, and
-        torch's weight_decay is ``alpha=weight_decay / 2``.
+        Loss of one row, with the residual ``r = prediction - y``.
+
+        - "squared_error": ``0.5 * r**2``. Code with a loss without the 1/2 (Keras, torch's MSELoss) takes the same
+          steps with half of eta0 as its learning rate, and twice alpha as its weight_decay.
+        - "huber": ``0.5 * r**2`` up to ``|r| = epsilon``, linear beyond.
+        - "epsilon_insensitive": ``max(0, |r| - epsilon)``.
+        - "squared_epsilon_insensitive": ``max(0, |r| - epsilon)**2``.
+        - "quantile": ``quantile * max(0, -r) + (1 - quantile) * max(0, r)``.
 
     solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
         - "normal_equation": the closed form, one pass over the data.
         - "numba": mini-batch SGD, compiled for the CPU.
         - "torch": mini-batch SGD in torch operations, on `device`.
-        - "auto": "torch" for an explicit device other than the CPU; else "normal_equation" if the loss is the squared
-          error, there are at most 2000 features, or rows in `fit`, every parameter of the steps (from batch_size to
-          warm_start below) has its default and there is no coef_init, intercept_init or X_val; else "torch" if X is a
-          tensor on a device and `device` is "auto"; else "numba". Where the folds of a cross-validation are about 2000
-          rows of more features, some may take one solver and some the other: both end at the same optimum, up to tol.
+        - "auto": "torch" if `device` names a device other than the CPU. Otherwise "normal_equation" if the loss is the
+          squared error, there are at most 2000 features or, in `fit`, at most 2000 rows, every parameter of the steps
+          (from batch_size to warm_start below) has its default, and there is no coef_init, intercept_init or X_val.
+          Otherwise "torch" if X is a tensor on a device and `device` is "auto", and else "numba".
 
     penalty : {"l2", "l1", "elasticnet", None}, default="l2"
-        Penalty on the coefficients; the intercept is never penalised. "l1" and "elasticnet" make coefficients exactly
-        0: the closed form by coordinate descent on a triangle of the data, which is exact, steps by a proximal step.
+        Penalty on the coefficients. The intercept is not penalised. "l1" and "elasticnet" set coefficients to exactly
+        0, by coordinate descent in the closed form and by proximal steps in SGD.
 
     alpha : float, default=0.0
         Strength of the penalty, in [0, inf). 0 is least squares. ``Ridge(alpha=alpha * sample_weight.sum())`` has the
         same solution.
 
     l1_ratio : float or None, default=0.5
-        Fraction of the l1 part for penalty="elasticnet", in [0, 1]; None for other penalties only.
+        Fraction of the l1 part for penalty="elasticnet", in [0, 1]. It may be None for other penalties.
 
     epsilon : float, default=0.1
-        Where loss="huber", "epsilon_insensitive" and "squared_epsilon_insensitive" change their shape, in the unit of
-        y, in [0, inf).
+        Size of the residual at which loss="huber", "epsilon_insensitive" and "squared_epsilon_insensitive" change
+        their shape, in the unit of y, in [0, inf).
 
     quantile : float, default=0.5
-        Which quantile of y is predicted with loss="quantile", in (0, 1); 0.5 is the median. Other losses have none.
+        Quantile of y that is predicted with loss="quantile", in (0, 1); 0.5 is the median.
 
     fit_intercept : bool, default=True
-        Whether to fit an intercept. If not, data are taken to be centred.
+        Whether to fit an intercept. If False, the data are expected to be centred.
 
     positive : bool, default=False
-        Whether coefficients are kept from being negative.
+        Whether to keep the coefficients from becoming negative.
 
     batch_size : int, "auto" or "full", default="auto"
-        Rows of one step, in [1, inf), at most the number of rows. "auto" is 32 for numba and 256 for torch, "full"
-        all rows.
+        Number of rows of one step, in [1, inf). "auto" is 32 for numba and 256 for torch; "full" is all rows.
 
     max_iter : int, default=1000
-        Largest number of passes over the data, in [1, inf): epochs of steps, and passes of full gradients. The passes
+        Maximum number of passes over the data, in [1, inf): epochs of steps and passes of full gradients. The passes
         that measure the data before the first epoch do not count.
 
     tol : float or None, default=1e-3
-        Tolerance in units of R2, in [0, inf). With eta0="auto" a fit goes on until `optimality_gap_`, the estimated
-        distance from the optimum, is at most tol / 100. Where that estimate is not certain (losses but the squared
-        error, and without an l1 penalty more than 1024 features unless X is dense with at most 1024 rows), it goes on
-        until the last third of the passes, at least four, have together gained less than tol / 10, and the gap is at
-        most tol; with an l1 penalty or positive=True a tenth of both. Steps alone (a float eta0 or early_stopping)
-        stop where the loss has not fallen below the best by tol times the loss of the constant model for
-        n_iter_no_change epochs. None: exactly max_iter epochs of steps.
-        SGDRegressor's tol is absolute.
+        Tolerance in units of R2, in [0, inf); that of SGDRegressor is absolute.
+
+        - With eta0="auto" a fit goes on until `optimality_gap_`, the estimated distance from the optimum, is at most
+          tol / 100. For losses other than the squared error, and without an l1 penalty for more than 1024 features
+          unless X is dense with at most 1024 rows, that estimate is not certain. Then the fit goes on until the last
+          third of the passes, at least four, have together gained less than tol / 10, and the gap is at most tol. With
+          an l1 penalty or positive=True it takes a tenth of both.
+        - Steps alone (a float eta0 or early_stopping=True) stop after n_iter_no_change epochs in which the loss has
+          not fallen by tol times the loss of the constant model.
+        - None: exactly max_iter epochs of steps.
 
     n_iter_no_change : int, default=5
         Epochs without progress before steps alone stop, in [1, inf).
@@ -148,81 +152,85 @@ class MiniBatchSGDRegressor(
 
         - True: a new random permutation. A memory-mapped X takes "blocks" instead.
         - "blocks": blocks of 64 neighbouring rows in random order, the rows of 1024 blocks shuffled together. This
-          reads a file nearly in sequence, but neighbours that belong together share batches.
-        - False: file order, for rows that are in random order already. The safe step is then that of single rows.
+          reads a file nearly in sequence, but rows of the same block share batches.
+        - False: the order of the data, for rows that are in random order already. The safe step is then as small as
+          for single rows.
 
     drop_last : bool, default=False
-        Whether to leave out the last batch of an epoch where it is shorter than batch_size.
+        Whether to leave out the last batch of an epoch if it is smaller than batch_size.
 
     learning_rate : {"constant", "optimal", "invscaling", "adaptive"} or callable, default="constant"
         Shape of the step size over the steps t = 1, 2, ...; the step is the shape times the scale of eta0.
 
         - "constant": 1.
         - "invscaling": ``t ** -power_t``.
-        - "optimal": ``1 / (alpha * (t0 + t - 1))`` with t0 from alpha, as in SGDRegressor; a float eta0 does not
-          matter then, and with eta0="auto" the first step is the safe one.
-        - "adaptive": 1, divided by 5 each time the stopping rule is met, until the step is below 1e-6 (of the safe
-          step with eta0="auto").
-        - callable: called with an array of step numbers, gives as many factors.
+        - "optimal": ``1 / (alpha * (t0 + t - 1))`` with t0 from alpha, as in SGDRegressor. A float eta0 is then
+          ignored; with eta0="auto" the first step is the safe one.
+        - "adaptive": 1, divided by 5 each time the stopping rule is met, until the step is below 1e-6, or with
+          eta0="auto" below 1e-6 times the safe step.
+        - callable: called with an array of step numbers, returns an array of factors.
 
     eta0 : float or "auto", default="auto"
         Scale of the step size.
 
-        - "auto": features are scaled and centred on the fly, and the step is the safe one for this data. After one
-          epoch, passes of full gradients lead to the optimum, so that parameters of the steps do not change the
-          model. There are steps alone with tol=None or early_stopping=True.
-        - A float in (0, inf): steps alone, of this size on the data as they are, as in SGDRegressor.
+        - "auto": features are scaled and centred on the fly, and the step size is safe for these data. After one
+          epoch, passes of full gradients lead to the optimum, so that the parameters of the steps do not change the
+          model. With tol=None or early_stopping=True the fit takes steps alone.
+        - A float in (0, inf): the fit takes steps of this size alone, without scaling, as SGDRegressor does.
 
     power_t : float, default=0.25
         Exponent of "invscaling", in [0, inf).
 
     momentum : float, default=0.0
-        Factor of the last step that is added to a step, in [0, 1). The safe step of mini-batches is multiplied by
+        Fraction of the previous step that is added to a step, in [0, 1). The safe step of mini-batches is multiplied by
         1 - momentum.
 
     nesterovs_momentum : bool, default=False
-        Whether momentum looks ahead, as in MLPRegressor.
+        Whether to use Nesterov's momentum, as in MLPRegressor.
 
     average : bool, int or "auto", default="auto"
-        Whether the model of the steps is a mean of iterates. "auto": over the last half to three quarters of all
-        steps, with eta0="auto", a constant learning_rate, no l1 penalty, positive=False and batches smaller than the
-        data; else the last iterate. True: over all steps. An int counts samples: over the steps from there on, as in
-        SGDRegressor.
+        Whether the model of the steps is a mean of iterates.
+
+        - "auto": the mean over the last half to three quarters of all steps with eta0="auto", a constant
+          learning_rate, no l1 penalty, positive=False and batches smaller than the data; otherwise the last iterate.
+        - True: the mean over all steps.
+        - int: the mean over the steps after this number of samples, as in SGDRegressor.
+        - False: the last iterate.
 
     early_stopping : bool, default=False
-        Whether to take steps alone, to stop where the score of validation data (see `validation_scores_`) has not
-        risen by tol for n_iter_no_change epochs, and to keep the best model. The data are X_val or, without it, a part
-        of the training data.
+        Whether to take steps alone, to stop when the score of validation data (see `validation_scores_`) has not
+        risen by tol for n_iter_no_change epochs, and to keep the best model. The validation data are X_val and y_val
+        or, without them, a part of the training data.
 
     validation_fraction : float, default=0.1
         Fraction of the training data that is set aside for early stopping, by ShuffleSplit, in (0, 1).
 
     warm_start : bool, default=False
-        Whether fit starts at the coefficients of the last fit, as with coef_init.
+        Whether fit starts at the coefficients of the previous fit, as with coef_init.
 
     device : str, default="auto"
-        Where the torch solver runs: a name that torch knows, as "cpu" or "cuda:0". "auto": where X is, if it is a
-        tensor on a device, else the CPU. "cpu" brings tensors there, for the closed form too.
+        Device of the torch solver: a name that torch knows, such as "cpu" or "cuda:0". "auto" is the device of X if X
+        is a tensor, else the CPU. With "cpu", tensors are copied to the CPU, for the closed form too.
 
     n_jobs : int or None, default=None
-        Threads of the numba solver, -1 for all cores; None is 1 unless in a `joblib.parallel_config`. They share sums
-        over 16 MiB of rows and more: those of full gradients and of large batches. The result does not depend on
-        n_jobs. The closed form takes as many threads as BLAS may, the torch solver those of torch.
+        Number of threads of the numba solver, -1 for all cores; None is 1 unless in a `joblib.parallel_config`. They
+        split sums over 16 MiB of rows or more, in full gradients and large batches. The result does not depend on
+        n_jobs. The closed form uses as many threads as BLAS, and the torch solver those of torch.
 
     random_state : int, RandomState instance, numpy.random.Generator or None, default=None
-        Seed of the order of the rows and of what is sampled; the closed form draws nothing. Pass an int for
+        Seed of the order of the rows and of the sample. The closed form uses no random numbers. Pass an int for
         reproducible results.
 
     verbose : int, default=0
-        1 prints a line for each pass: its number, seconds since the fit began, `loss_curve_`, the score of validation
-        data and `optimality_gap_curve_`, the last two where they are known. A last line says why the fit has ended, and
-        one before kernels are compiled that this takes some seconds.
+        1 prints a line for each pass: its number, the seconds since the fit began, `loss_curve_` and, if they are
+        known, the score of validation data and `optimality_gap_curve_`. The last line says why the fit has ended.
+        Another line announces the compilation of kernels, which takes some seconds.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
         Coefficients in the dtype of X; one-dimensional for y of shape (n_samples,). With scikit-learn's array API
-        dispatch this and the other arrays are of X's namespace and on its device.
+        dispatch all arrays are of the same library and on the same device as X.
 
     intercept_ : float or ndarray of shape (n_targets,)
         Intercept, float64; 0.0 without one.
@@ -231,32 +239,34 @@ class MiniBatchSGDRegressor(
         The solver that ran.
 
     n_iter_ : int
-        Passes of fit, as max_iter counts them, 1 for the closed form; plus the calls of partial_fit since.
+        Number of passes of fit, as max_iter counts them, plus the calls of partial_fit since then. It is 1 for the
+        closed form.
 
     t_ : int
         Number of the next step, counted from 1.
 
     n_samples_seen_ : int
-        Rows of positive weight seen by fit and the calls of partial_fit since.
+        Number of rows of positive weight in fit and in the calls of partial_fit since then.
 
     batch_size_ : int
-        Rows of one step; all rows for the closed form.
+        Number of rows of one step; all rows for the closed form.
 
     step_size_ : float
         Size of the steps, in scaled features if eta0="auto"; nan after the closed form.
 
     loss_curve_ : list of float
-        Objective of each pass, mean over the targets. That of an epoch is the mean over its batches, each before its
-        step, so the first epoch reads much higher than the model it ends with. With full gradients it is that of the
-        model.
+        Objective of each pass, as a mean over the targets. For a pass of full gradients it is that of the model. For an
+        epoch of steps it is the mean over the batches, each before its own step, and higher than that of the model at
+        the end of the epoch, most of all in the first one.
 
     optimality_gap_ : float
-        Estimated distance of the objective F from its smallest value F*: ``2 * (F - F*)`` over the variance of y (over
-        its mean square without an intercept), which without a penalty is the R2 that is missing. For other losses
-        ``F - F*`` over the loss of the constant model. For the squared error with an l1 penalty it is the duality gap,
-        or less where the curvature says so: at least that distance. So it is with loss="quantile" or
-        "epsilon_insensitive", no l1 penalty and up to 180 features. Largest over the targets; 0 for constant y, nan
-        after steps alone, and after the closed form 0 or, with an l1 penalty, the duality gap.
+        Estimated distance of the objective F from its minimum F*. For the squared error it is ``2 * (F - F*)`` divided
+        by the variance of y or, without an intercept, by its mean square; without a penalty this is the R2 that is
+        missing. For other losses it is ``F - F*`` divided by the loss of the constant model. It is an upper bound for
+        the squared error with an l1 penalty (at most the duality gap), and for loss="quantile" and
+        "epsilon_insensitive" with no l1 penalty and up to 180 features. With several targets it is the largest value.
+        It is 0 for constant y, and nan after steps alone. After the closed form it is 0 or, with an l1 penalty, the
+        duality gap.
 
     optimality_gap_curve_ : list of float
         `optimality_gap_` after each pass, nan for epochs of steps.
@@ -265,44 +275,44 @@ class MiniBatchSGDRegressor(
         Smallest value of `loss_curve_`.
 
     validation_scores_ : list of float
-        R2 on the validation data after each pass, mean over the targets; only if there are such data. With
-        loss="quantile" it is :func:`~sklearn.metrics.d2_pinball_score`: 1 less the loss over that of a constant.
+        R2 on the validation data after each pass, as a mean over the targets, if there are such data. With
+        loss="quantile" it is :func:`~sklearn.metrics.d2_pinball_score`.
 
     best_validation_score_ : float
         Largest value of `validation_scores_`, target by target; only with them.
 
     rank_ : int
-        Rank of the columns, centred if there is an intercept; all of them if alpha > 0. After the closed form
-        only.
+        Rank of X, centred if there is an intercept; the number of columns if alpha > 0. After the closed form only.
 
     condition_number_ : float
-        Condition number of the same columns scaled to unit norm, with the rows of the penalty if alpha > 0,
-        estimated; inf if they are linearly dependent. With fewer rows than columns and alpha > 0, that of the rows of
+        Estimated condition number of these columns, scaled to unit norm and, if alpha > 0, with the rows of the
+        penalty; inf if the columns are linearly dependent. With fewer rows than columns and alpha > 0, it is that of
         the dual problem. After the closed form only.
 
     factorization_ : {"cholesky", "qr", "pivoted_cholesky", "dual", "coordinate_descent", "non_negative"}
-        How the closed form was solved: "cholesky" of the moments; "qr" of the rows where the columns are too
-        collinear for that; "pivoted_cholesky" where they are, and the rows are sparse or cannot be read again; "dual"
-        where there are fewer rows than columns; "coordinate_descent" for an l1 penalty; "non_negative" for
-        positive=True without one. After the closed form only.
+        How the closed form was solved: by "cholesky" of the moments; by "qr" of the rows if the columns are too
+        collinear for that; by "pivoted_cholesky" if they are and the rows are sparse or cannot be read again; by the
+        "dual" problem with fewer rows than columns; by "coordinate_descent" with an l1 penalty; as "non_negative" with
+        positive=True and no l1 penalty. After the closed form only.
 
     n_refinements_ : int
-        Refinements of the closed form, with residuals in double-double. After the closed form only.
+        Number of refinements of the solution, with residuals in double-double. After the closed form only.
 
     residual_std_ : float or ndarray of shape (n_targets,)
-        Root of the weighted sum of squared residuals over (rows - rank - 1), or (rows - rank) without an intercept: the
-        standard deviation of a row of weight 1. As the three below, after the closed form without a penalty, of full
-        rank and with more rows than coefficients; the AttributeError says what is missing.
+        Estimated standard deviation of a row of weight 1: the square root of the weighted sum of squared residuals
+        divided by (rows - rank - 1), or by (rows - rank) without an intercept. This attribute and the next three exist
+        after the closed form without a penalty, with full rank and more rows than coefficients. Otherwise an
+        AttributeError says why they do not.
 
     coef_std_error_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Standard errors of the coefficients, as R's lm and statsmodels' WLS give them.
+        Standard errors of the coefficients, the same as those of lm in R and of WLS in statsmodels.
 
     intercept_std_error_ : float or ndarray of shape (n_targets,)
         Standard errors of the intercepts; 0 without one.
 
     coef_covariance_ : ndarray of shape (n_features + 1, n_features + 1) or (n_targets, n_features + 1, n_features + 1)
-        Covariance of the intercept and the coefficients. As in `summary`, and in cov_params of statsmodels after
-        add_constant, the intercept comes first; without one the shape is (n_features, n_features).
+        Covariance of the intercept and the coefficients. The intercept comes first, as in `summary` and in cov_params
+        of statsmodels after add_constant. Without an intercept the shape is (n_features, n_features).
 
     n_features_in_ : int
         Number of features.
@@ -312,25 +322,25 @@ class MiniBatchSGDRegressor(
 
     See Also
     --------
-    sklearn.linear_model.SGDRegressor : One row a step, absolute tol, no automatic step size.
+    sklearn.linear_model.SGDRegressor : Steps of single rows, an absolute tol and no automatic step size.
     sklearn.linear_model.LinearRegression : The closed form by SVD.
-    sklearn.linear_model.QuantileRegressor : The quantile loss by linear programming, its penalty l1.
-    sklearn.linear_model.Ridge : Its alpha is ours times the sum of the weights.
+    sklearn.linear_model.QuantileRegressor : The quantile loss with an l1 penalty, by linear programming.
+    sklearn.linear_model.Ridge : An l2 penalty; its alpha is that of this class times the sum of the weights.
 
     Notes
     -----
     Cost: the closed form takes n_samples * n_features**2 operations, a pass of SGD n_samples * n_features. With up to
     1024 features the preconditioner of the full gradients takes a QR decomposition of the sample below.
 
-    Memory beside the data: the closed form needs O(n_features**2). SGD needs O(n_samples), up to 64 times the
-    coefficients and, with eta0="auto", a float64 sample of max(4096, 8 * n_features) random rows and the 512 of
-    largest norm. No row stays with the estimator after fit: beside the coefficients, sums of up to 256 columns for
-    partial_fit, and what standard errors follow from. An estimator that takes steps in partial_fit keeps 576 rows.
-    solver="torch" copies NumPy data to a device other than the CPU; where there is no room, rows go there again in
-    every pass.
+    Memory in addition to the data: the closed form needs O(n_features**2). SGD needs O(n_samples), up to 64 times the
+    coefficients and, with eta0="auto", a float64 sample of max(4096, 8 * n_features) random rows and the 512 rows of
+    largest norm. After fit the estimator keeps no rows. It keeps the coefficients, the sums of up to 256 columns for
+    partial_fit, and the numbers from which standard errors are computed. An estimator that takes steps in partial_fit
+    keeps 576 rows. solver="torch" copies NumPy data to a device other than the CPU; if they do not fit there, rows are
+    copied again in every pass.
 
-    Where columns of X are so collinear that rounding nearly hides it, SGD warns that it cannot be sure of the optimum.
-    The closed form is exact there.
+    If columns of X are so collinear that rounding nearly hides their differences, SGD warns that it may be further from
+    the optimum than it says. Use the closed form then.
 
     Rows of weight 0 are dropped first. Only ratios of weights matter.
 
@@ -487,23 +497,22 @@ class MiniBatchSGDRegressor(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, dense in any memory order or CSR; float32 and float64 are used as they are. A torch tensor on
-            a device is used there, without a copy, by the closed form and solver="torch"; solver="numba" takes it
-            through the memory of the CPU.
+            Training data, dense in any memory order or CSR. float32 and float64 are not converted. The closed form and
+            solver="torch" use a torch tensor on its device, without a copy; solver="numba" copies it to the memory of
+            the CPU.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Target values.
         sample_weight : array-like of shape (n_samples,) or float, default=None
             Weights, at least 0; None is the same as equal weights.
         coef_init : array-like of shape (n_features,) or (n_targets, n_features), default=None
-            Coefficients to start from, for SGD. Where they are no worse than the constant model and eta0="auto", full
-            gradients follow at once, without an epoch of steps.
+            Coefficients to start from, for SGD. If they are no worse than the constant model and eta0="auto", the fit
+            begins with full gradients, without an epoch of steps.
         intercept_init : float or array-like of shape (n_targets,), default=None
             Intercept to start from, for SGD. If only one of the two is given, the other starts at 0.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Validation data, scored after each pass. In a Pipeline they arrive as they are given, unless its
-            transform_input names them.
+            Validation data, scored after each pass. A Pipeline transforms them only if its transform_input names them.
         y_val : array-like of shape (n_val,) or (n_val, n_targets), default=None
-            Targets of the validation data, on the scale of y: a TransformedTargetRegressor transforms y only.
+            Targets of the validation data. A TransformedTargetRegressor transforms y but not y_val.
         sample_weight_val : array-like of shape (n_val,) or float, default=None
             Weights of the validation data.
 
@@ -527,11 +536,11 @@ class MiniBatchSGDRegressor(
         Warns
         -----
         ConvergenceWarning
-            If max_iter passes were not enough for tol, columns are too collinear for SGD to be sure of the optimum,
-            steps alone end worse than the best constant model, or the user interrupted SGD (Ctrl-C): then the model of
-            the last finished pass is kept. A callback that ends the fit is no reason.
+            If max_iter passes were not enough for tol, if columns are too collinear for SGD to know how far the optimum
+            is, if steps alone end worse than the best constant model, or if the user interrupts SGD by Ctrl-C, which
+            keeps the model of the last finished pass.
         LinAlgWarning
-            If the closed form could not give all digits of the coefficients.
+            If coefficients of the closed form may be inaccurate.
         """
         tasks = Tasks(self, X, y, sample_weight)
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
@@ -568,15 +577,15 @@ class MiniBatchSGDRegressor(
 
     @validated
     def partial_fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Take in more rows: one pass over them in batches; the closed form stays exact.
+        """Update the model with new rows, in one pass over them.
 
-        It may follow fit or other calls of partial_fit, and coefficients that were set by hand, from which steps go on.
-        solver="auto" is resolved at the first call and kept.
+        It may follow fit or other calls of partial_fit. Steps also go on from coefficients that you set yourself.
+        solver="auto" chooses in the first call and keeps its choice.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Further rows. No rows, and rows without weight, change nothing.
+            New rows. Rows of weight 0 do not count.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Their targets.
         sample_weight : array-like of shape (n_samples,) or float, default=None
@@ -590,28 +599,28 @@ class MiniBatchSGDRegressor(
         Raises
         ------
         ValueError
-            If an argument or parameter is invalid, the result is not finite, or the closed form has nothing to go on
-            from: fit keeps sums of up to 256 columns, where these are no more than the rows. The estimator is then as
-            it was before.
+            If an argument or parameter is invalid, the result is not finite, or the closed form cannot go on from a
+            fit, which keeps sums of up to 256 columns and only if there are no fewer rows. The estimator is then as it
+            was before.
 
         Warns
         -----
         ConvergenceWarning
-            If the model of the steps is worse than the best constant one on up to 576 rows of all calls, which
-            the estimator keeps.
+            If the model of the steps is worse than the best constant on up to 576 rows of all calls, which the
+            estimator keeps.
         LinAlgWarning
-            If the closed form could not give all digits, because rows cannot be read again.
+            If the closed form may be inaccurate, because rows cannot be read again.
 
         Notes
         -----
-        The closed form is the exact answer for a stream: the model is the least-squares fit of all rows so far, however
-        they are cut into calls. Memory does not grow with the rows.
+        With the closed form the model is the least-squares fit of all rows so far, however they are split into calls.
+        Memory does not grow with the number of rows.
 
-        Other solvers take plain steps over the new rows, from where the last call, or fit, has led to; full gradients
-        do not follow. With eta0="auto" the scales and the means are those of all rows seen by partial_fit, the step is
-        the safe one for the new rows, and the model is the mean of the iterates of the last half to three quarters of
-        all steps of partial_fit. Nothing of a fit is kept for it but the coefficients. Steps forget:
-        rows should come in random order. Only `fit` and `fit_source` read rows again, and end at the optimum.
+        Other solvers take plain steps over the new rows, from the model of the previous call or of fit, without full
+        gradients. With eta0="auto" the scales and the means are those of all rows seen by partial_fit, the step size is
+        safe for the new rows, and the model is the mean of the iterates of the last half to three quarters of all steps
+        of partial_fit. Early rows have less influence than late ones, so the rows should come in random order. To end
+        at the optimum, use `fit` or `fit_source`.
         """
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
             self._validate_params()  # the decorator does so in the first call only
@@ -638,9 +647,9 @@ class MiniBatchSGDRegressor(
 
     @classmethod
     def merge(cls, models: Iterable[Self]) -> Self:
-        """Join closed-form models of different rows: return the model of all their rows.
+        """Merge closed-form models of different rows, and return the model of all rows.
 
-        Each may have been fitted on another machine, by partial_fit or, on up to 256 columns, by fit.
+        The models may come from different machines. They are fitted by partial_fit or, with up to 256 columns, by fit.
 
         Parameters
         ----------
@@ -650,12 +659,13 @@ class MiniBatchSGDRegressor(
         Returns
         -------
         model : MiniBatchSGDRegressor
-            A new estimator with the parameters of the first one, to which partial_fit may add further rows.
+            A new estimator with the parameters of the first one. partial_fit may add further rows to it.
 
         Raises
         ------
         ValueError
-            If there are no models, one has kept no sums, as after steps, or they are not of one problem.
+            If there are no models, a model has no sums, for instance after steps, or the models differ in columns or
+            parameters.
 
         Warns
         -----
@@ -702,30 +712,31 @@ class MiniBatchSGDRegressor(
     @overload
     def predict(self, X: MatrixLike, return_std: bool) -> Floats | tuple[Floats, Floats]: ...
     def predict(self, X: MatrixLike, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
-        """Predict.
+        """Predict the targets of rows.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
         return_std : bool, default=False
-            Whether to give the standard deviation of new observations too, for rows of weight 1: that of the residuals
-            and of the coefficients. After the closed form without a penalty only.
+            Whether to also return the standard deviation of new observations of weight 1, which combines the noise and
+            the uncertainty of the coefficients. After the closed form without a penalty only.
 
         Returns
         -------
         y_mean : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Predictions, accumulated in float64, of X's dtype; a tensor on X's device if X is a tensor.
+            Predictions in the dtype of X, computed in float64; a tensor on the device of X if X is a tensor.
         y_std : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Standard deviations, if asked for, of X's dtype. Cost: n_samples * n_features**2 operations.
+            Standard deviations in the dtype of X, if return_std=True. They take n_samples * n_features**2 operations.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X is invalid or its columns are not those of fit, a prediction is too large for X's dtype, the fit has no
-            standard errors, or array API dispatch is on and X is not in the namespace or on the device of the fit.
+            If X is invalid or its columns are not those of fit, a prediction is too large for the dtype of X,
+            return_std=True and the fit has no standard errors, or array API dispatch is on and X is of another library
+            or on another device than in the fit.
         """
         check_is_fitted(self)
         inference = self._inference_for("return_std=True") if return_std else None
@@ -740,7 +751,7 @@ class MiniBatchSGDRegressor(
             return predictions, like(X, std.astype(dtype_of(rows), copy=False))
 
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return R2 of the predictions, the mean over the targets.
+        """Return R2 of the predictions, as a mean over the targets.
 
         Parameters
         ----------
@@ -754,7 +765,7 @@ class MiniBatchSGDRegressor(
         Returns
         -------
         score : float
-            R2, at most 1; that of the constant model, the mean of y, is 0.
+            R2, at most 1. It is 0 for the constant model that predicts the mean of y.
         """
         predictions = self.predict(X)
         if home_of(X) is None:
@@ -781,14 +792,14 @@ class MiniBatchSGDRegressor(
         def set_score_request(self, *, sample_weight: Request = ...) -> Self: ...
 
     def to_sklearn(self) -> LinearRegression:
-        """Return the model as a fitted LinearRegression, which loads and predicts where sgdlinreg is not installed.
+        """Return the model as a fitted LinearRegression, which does not need sgdlinreg.
 
         Returns
         -------
         model : LinearRegression
-            A plain estimator of scikit-learn with `coef_`, `intercept_`, `n_features_in_` and, if there are,
-            `feature_names_in_`. They are copies, NumPy arrays of float64, wherever and in whatever dtype the fit was:
-            so predictions are those of `predict`, in float64 also for X in float32.
+            An estimator of scikit-learn with `coef_`, `intercept_`, `n_features_in_` and, if there are any,
+            `feature_names_in_`. They are copies, and NumPy arrays of float64 for any X. Predictions are those of
+            `predict`, but always float64.
 
         Raises
         ------
@@ -799,8 +810,8 @@ class MiniBatchSGDRegressor(
 
         Notes
         -----
-        Of the parameters it has fit_intercept and positive. Its own fit would be least squares, whatever the loss and
-        the penalty were here.
+        It has the parameters fit_intercept and positive. If you fit it again, it fits least squares, without the loss
+        and the penalty of this estimator.
 
         Examples
         --------

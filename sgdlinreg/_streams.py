@@ -37,12 +37,13 @@ class StreamMixin:
         Parameters
         ----------
         source : source of `sgdlinreg.sources`, or iterable of tuples
-            Files, memory maps, queries or a DataLoader by `from_files`, `from_arrays`, `from_sql`, `from_loader`; or
-            anything that gives ``(X, y)`` or ``(X, y, sample_weight)`` as `fit` takes them, the same rows in every
-            pass. SGD passes over it up to max_iter + 1 times, so it must be re-iterable: a list or an object with
-            ``__iter__``, not a generator. The closed form passes once, and again where it wants more digits.
+            Source of files, memory maps, queries or a DataLoader, made by `from_files`, `from_arrays`, `from_sql` or
+            `from_loader`; or any iterable of ``(X, y)`` or ``(X, y, sample_weight)`` as `fit` accepts them, with the
+            same rows in every pass. SGD passes over it up to max_iter + 1 times, so it must be a list or an object with
+            ``__iter__``, and not a generator. The closed form takes one pass, or two if the first is not accurate
+            enough.
         source_val : source or iterable of tuples, default=None
-            Validation data, scored after each pass, which costs a pass over them. early_stopping needs them here.
+            Validation data, which are read and scored after each pass. early_stopping=True requires them.
 
         Returns
         -------
@@ -52,9 +53,9 @@ class StreamMixin:
         Raises
         ------
         ValueError
-            If a block is invalid, there is none, a source can be passed over once only and the solver needs more, its
-            columns are not those of the other one, early_stopping has no source_val, or the steps diverge. The
-            estimator is then as it was before.
+            If a block is invalid, there are no blocks, a source gives its blocks only once and the solver needs them
+            again, the two sources have different columns, early_stopping=True has no source_val, or the steps diverge.
+            The estimator is then as it was before.
 
         Warns
         -----
@@ -63,12 +64,12 @@ class StreamMixin:
 
         Notes
         -----
-        With SGD a first pass measures the rows and draws the sample; epochs of steps and passes of full gradients
-        follow, as in `fit`. Rows are shuffled inside their block, and blocks come as the source gives them. Small
-        blocks of arrays or CSR are joined to blocks of 16 MiB. Batches do not cross blocks, and a block shorter than a
-        batch is a batch, so other blocks should be much larger than a batch. Full gradients do not depend on how the
-        rows are cut. Up to three blocks are in memory at a time; of files up to four, as a thread reads ahead. Of
-        validation data the targets stay in memory.
+        With SGD a first pass measures the rows and draws the sample. Epochs of steps and passes of full gradients
+        follow, as in `fit`. Rows are shuffled inside their block, and the order of the blocks is that of the source.
+        Small blocks of arrays or CSR are joined to blocks of 16 MiB. Each batch belongs to one block, so blocks should
+        be much larger than a batch. Full gradients do not depend on how the rows are split into blocks. Up to three
+        blocks are in memory at a time, or four for files, because a thread reads ahead. The targets of validation data
+        stay in memory.
         """
         estimator: Any = self
         tasks = Tasks(self)
@@ -105,12 +106,12 @@ class StreamMixin:
         return self
 
     def score_source(self, source: Iterable[BlockLike]) -> float:
-        """Return R2 of the predictions over all blocks, the mean over the targets, as `score` does for arrays.
+        """Return R2 of the predictions over all blocks, as a mean over the targets.
 
         Parameters
         ----------
         source : source of `sgdlinreg.sources`, or iterable of tuples
-            As in `fit_source`; one pass is made, so that a generator will do.
+            As in `fit_source`. It is read once, so it may be a generator.
 
         Returns
         -------
@@ -147,7 +148,7 @@ class StreamMixin:
         Parameters
         ----------
         source : source of `sgdlinreg.sources`, or iterable of tuples
-            As in `fit_source`; targets are not looked at, and may be None. One pass is made.
+            As in `fit_source`; targets are ignored and may be None. It is read once.
 
         Returns
         -------

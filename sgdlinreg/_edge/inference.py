@@ -70,39 +70,40 @@ class InferenceMixin:
         groups: ArrayLike | None = None,
         confidence_level: float = 0.95,
     ) -> Summary:
-        """Summarise the fit: coefficients with standard errors, tests and intervals, R2, F, log-likelihood.
+        """Summarise the fit: coefficients with standard errors, tests and intervals, R2, F and log-likelihood.
 
-        After the closed form without a penalty, of full rank and with more rows than coefficients. The numbers are
-        those of R's lm and of statsmodels' OLS and, with weights, WLS.
+        The numbers are those of lm in R and of OLS or, with weights, WLS in statsmodels. They exist after the closed
+        form without a penalty, with full rank and more rows than coefficients.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            The rows of the fit, in any order: for robust standard errors, which need the residuals. Else not read.
+            The rows of the fit, in any order. Only robust standard errors need them, to compute residuals.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Their targets.
         sample_weight : array-like of shape (n_samples,) or float, default=None
             Their weights.
         cov_type : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"}, default="nonrobust"
-            What the residuals are taken to be, for a row of weight 1.
+            What is assumed of the residuals of rows of weight 1.
 
-            - "nonrobust": independent, of one variance. Nothing but the model is needed.
-            - "HC0" to "HC3": independent, of any variances. "HC1" is multiplied by n_samples over the residual degrees
-              of freedom; "HC2" and "HC3" divide squared residuals by one minus the leverage, or its square.
+            - "nonrobust": independent, with the same variance. Needs only the model.
+            - "HC0" to "HC3": independent, with different variances. "HC1" multiplies the covariance by n_samples
+              divided by the residual degrees of freedom. "HC2" divides squared residuals by one minus the leverage, and
+              "HC3" by its square.
             - "cluster": independent between groups, with the usual correction for the number of groups.
 
-            All but the first take the normal distribution instead of Student's t, as statsmodels does.
+            All but the first use the normal distribution instead of Student's t, as statsmodels does.
         groups : array-like of shape (n_samples,), default=None
             Labels of the groups, for "cluster": numbers or text.
         confidence_level : float, default=0.95
-            Of the intervals, in (0, 1).
+            Confidence level of the intervals, in (0, 1).
 
         Returns
         -------
         summary : Summary
-            Prints as text. `table` is a pandas DataFrame where pandas is installed; attributes hold the numbers, as
-            NumPy arrays: coef, std_error, t, p_value, ci_low, ci_high, covariance (the intercept first), n_samples,
-            df_model, df_residual, residual_std, r2, adjusted_r2, f_statistic, f_pvalue, log_likelihood, aic, bic,
+            Prints as text. `table` is a pandas DataFrame if pandas is installed. Attributes hold the numbers as NumPy
+            arrays: coef, std_error, t, p_value, ci_low, ci_high, covariance (the intercept first), n_samples, df_model,
+            df_residual, residual_std, r2, adjusted_r2, f_statistic, f_pvalue, log_likelihood, aic, bic,
             condition_number.
 
         Raises
@@ -110,8 +111,8 @@ class InferenceMixin:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the fit has no standard errors, which the message explains; the rows or groups are missing where
-            cov_type needs them; the rows are not those of the fit; or "HC2" or "HC3" meet a row of leverage 1.
+            If the fit has no standard errors, for a reason that the message gives; if cov_type needs rows or groups
+            that are missing; if the rows are not those of the fit; or if a row has leverage 1 with "HC2" or "HC3".
 
         Notes
         -----
@@ -158,31 +159,32 @@ class InferenceMixin:
     def predict_interval(
         self, X: MatrixLike, confidence_level: float = 0.95, kind: Literal["prediction", "mean"] = "prediction"
     ) -> tuple[Floats, Floats]:
-        """Predict intervals: for new observations, or for the mean of y.
+        """Predict intervals for new observations or for the mean of y.
 
-        After the closed form without a penalty only, by Student's t distribution, as statsmodels' get_prediction.
+        The intervals use Student's t distribution, as get_prediction of statsmodels does. They exist after the closed
+        form without a penalty only.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
         confidence_level : float, default=0.95
-            Probability that an interval holds what it is for, in (0, 1).
+            Probability that an interval contains the new observation or the mean, in (0, 1).
         kind : {"prediction", "mean"}, default="prediction"
-            Whether an interval is for a new observation of weight 1, or for the mean of such observations: the
-            latter has what is not known of the coefficients only.
+            Whether an interval is for a new observation of weight 1, or for the mean of such observations, which does
+            not include the noise.
 
         Returns
         -------
         lower, upper : ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Bounds, in the form that `predict` gives. Cost: n_samples * n_features**2 operations.
+            Bounds, of the same kind as the predictions. They take n_samples * n_features**2 operations.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If a parameter is invalid, X is not as `predict` wants it, or the fit has no standard errors.
+            If a parameter or X is invalid, or the fit has no standard errors.
 
         Examples
         --------

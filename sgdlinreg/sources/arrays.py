@@ -16,8 +16,8 @@ def from_arrays(X: Any, y: Any, sample_weight: Any = None, rows_per_block: int |
     Parameters
     ----------
     X : ndarray, path of a .npy file, or list of them, each of shape (n_samples, n_features)
-        Paths are opened as memory maps. float32 and float64 are used as they are; of other types each block is
-        converted. A list is read one after the other.
+        Paths are opened as memory maps. float32 and float64 are not converted; other types are converted block by
+        block. The arrays of a list are read one after the other.
     y : ndarray, path or list of them, each of shape (n_samples,) or (n_samples, n_targets); or None
         As many as X. None is for predictions.
     sample_weight : ndarray, path or list of them, each of shape (n_samples,), default=None
@@ -27,8 +27,8 @@ def from_arrays(X: Any, y: Any, sample_weight: Any = None, rows_per_block: int |
     Returns
     -------
     source : ArraySource
-        For `fit_source`. Blocks come as the rows lie in the file, in every pass. They are views: beside the file, of
-        which the system keeps in memory what there is room for, a pass needs next to nothing.
+        Source for `fit_source`. Blocks are in the order of the file in every pass. They are views of it, so that a pass
+        needs hardly any memory of its own.
 
     Raises
     ------

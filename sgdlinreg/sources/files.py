@@ -33,9 +33,9 @@ def from_files(
     Parameters
     ----------
     files : path, list of paths or pyarrow.dataset.Dataset
-        A file, a folder, in which all files of a known ending are taken, a glob pattern, or a list of them. Endings are
-        .parquet, .pq, .feather, .arrow, .ipc, .csv and .csv.gz. Names of folders as ``year=2024`` are columns. For
-        other formats, delimiters and places, as S3, give a dataset of Arrow.
+        A file, a folder, a glob pattern, or a list of them. Of a folder all files with a known ending are read:
+        .parquet, .pq, .feather, .arrow, .ipc, .csv and .csv.gz. Folders with names such as ``year=2024`` become
+        columns. For other formats, delimiters and places, such as S3, pass a dataset of Arrow.
     target : str, list of str or None
         Column of y; several make y two-dimensional; None is for predictions.
     features : list of str, default=None
@@ -45,22 +45,22 @@ def from_files(
     rows_per_block : int, default=None
         None: so that X takes about 32 MiB, at least 10000 rows. Up to four blocks are in memory at a time.
     filter : pyarrow.compute.Expression, default=None
-        Rows to take, as ``pyarrow.dataset.field("year") > 2020``. Files and row groups in which there can be none are
-        not read.
+        Selects rows, for instance ``pyarrow.dataset.field("year") > 2020``. Files and row groups whose statistics show
+        that they have no such rows are not read.
     transform : transformer, default=None
         A fitted scikit-learn transformer, for instance a ColumnTransformer with a OneHotEncoder, which gets the
         features of each block as a data frame (pandas must be installed). It may return CSR.
     shuffle : bool, default=True
-        Whether row groups (of files but Parquet: files) are read in a random order, which is another one in each pass.
-        Neighbours in this order share blocks, and rows of a block are shuffled by the fit.
+        Whether to read the row groups of Parquet files, and whole files of other formats, in a random order, which
+        changes in each pass. The fit shuffles the rows of each block.
     random_state : int, default=0
-        Seed of this order. Every fit begins with the same one.
+        Seed of this order. Every fit begins with the same order.
 
     Returns
     -------
     source : FileSource
-        For `fit_source`. X is float32 where all columns are, else float64; integers, booleans, decimals and
-        dictionaries of them are converted.
+        Source for `fit_source`. X is float32 if all columns are, and otherwise float64. Integers, booleans, decimals
+        and dictionaries of them are converted.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def from_files(
 
     Notes
     -----
-    Files without rows are passed over. Reading runs ahead of the fit in a thread, by two blocks.
+    Files without rows are skipped. A thread reads two blocks ahead of the fit.
 
     Examples
     --------

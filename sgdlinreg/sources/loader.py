@@ -11,14 +11,14 @@ def from_loader(loader: Any) -> IterableSource:
     Parameters
     ----------
     loader : iterable of tuples
-        Gives ``(X, y)`` or ``(X, y, sample_weight)`` anew in every pass, as tensors or arrays. The order may differ
-        between passes, the rows may not.
+        Gives ``(X, y)`` or ``(X, y, sample_weight)`` anew in every pass, as tensors or arrays. The rows must be the
+        same in every pass; their order may differ.
 
     Returns
     -------
     source : IterableSource
-        For `fit_source`. Small batches are joined to blocks of about 16 MiB, so that the batches of the fit are those
-        that its own batch_size says.
+        Source for `fit_source`. Small batches are joined to blocks of about 16 MiB. The batches of the fit have the
+        batch_size of the estimator.
 
     Raises
     ------
@@ -27,9 +27,9 @@ def from_loader(loader: Any) -> IterableSource:
 
     Notes
     -----
-    Joining copies each row once. What a pass takes longer than that is the time of the loader itself, mostly for
-    indexing and collating: for rows that are in memory anyway, `fit` is many times faster. A sampler that draws with
-    replacement gives other rows in each pass, of which a fit has no optimum.
+    Each row is copied once. Most of the time of a pass is that of the loader, which indexes and collates rows. For rows
+    that are in memory, `fit` is many times faster. Do not use a sampler that draws with replacement: it gives other
+    rows in each pass, for which there is no optimum.
 
     Examples
     --------

@@ -20,7 +20,7 @@ def write_parquet(
     predictions : iterable of ndarray of shape (n_rows,) or (n_rows, n_targets)
         As `MiniBatchSGDRegressor.predict_source` gives them.
     path : str or path-like
-        The file; it appears when it is complete, and one of that name is replaced.
+        Path of the file. The file appears when it is complete, and replaces a file of the same name.
     columns : sequence of str, default=None
         Names of the targets; None is "prediction", or "prediction_0" and so on.
 

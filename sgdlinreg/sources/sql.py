@@ -31,11 +31,11 @@ def from_sql(
     Parameters
     ----------
     connection : sqlite3.Connection, or SQLAlchemy engine or connection
-        What `pandas.read_sql` takes. It is used in the thread that fits. Of an engine each pass takes a connection with
-        ``stream_results``, for drivers that would fetch all rows at once otherwise.
+        Connection for `pandas.read_sql`. It is used in the thread that fits. With an engine, each pass opens a
+        connection with ``stream_results``, because some drivers would fetch all rows at once otherwise.
     query : str or SQLAlchemy selectable
-        Should give the same rows in every pass. ``ORDER BY`` is not needed: rows are shuffled inside a block, and the
-        fit ends at the optimum in any order.
+        Query that returns the same rows in every pass. It needs no ``ORDER BY``: rows are shuffled inside a block, and
+        the fit ends at the optimum for any order.
     target : str, list of str or None
         Column of y; several make y two-dimensional; None is for predictions.
     features : list of str, default=None
