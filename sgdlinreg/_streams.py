@@ -5,16 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sgdlinreg._core.blocks import Block, with_weights_in
-from sgdlinreg._core.objective import Objective, SquaredError
-from sgdlinreg._core.statistics import target_statistics
+from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.explained import Explained
 from sgdlinreg._core.typing import BlockLike, Floats
-from sgdlinreg._edge.attributes import coef_of, forget, intercept_of, keep, warn
+from sgdlinreg._edge.attributes import forget, keep, model_with_intercept, warn
 from sgdlinreg._edge.callbacks import Tasks
 from sgdlinreg._edge.going_on import check_model
 from sgdlinreg._edge.out_of_memory import ExplainedOutOfMemory
@@ -126,21 +126,11 @@ class StreamMixin:
         """
         check_is_fitted(self)
         check_model(self)
-        intercept = np.atleast_1d(intercept_of(self))
-        coef = np.column_stack([np.atleast_2d(coef_of(self)), intercept])
-        objective, exponent = Objective(SquaredError()), None
-        targets, squares = None, np.zeros(len(coef))
-        for block in blocks_of(self, as_source(source), len(coef)):
-            exponent = block.weight_exponent if exponent is None else exponent
-            block = with_weights_in(block, exponent)
-            of_block = target_statistics(block)
-            targets = of_block if targets is None else targets.merge(of_block)
-            squares += 2.0 * block.total_weight * objective.value(coef, block)
-        if targets is None:
+        coef = model_with_intercept(self)
+        explained = reduce(Explained.add, blocks_of(self, as_source(source), len(coef)), Explained(coef))
+        if explained.targets is None:
             raise ValueError("The source gave no blocks. It should give at least one (X, y).")
-        of_constant = targets.variance * targets.total_weight
-        missing = np.divide(squares, of_constant, out=(squares > 0.0).astype(float), where=of_constant > 0.0)
-        return float(np.mean(1.0 - missing))
+        return explained.score
 
     def predict_source(self, source: Iterable[BlockLike]) -> Iterator[Floats]:
         """Predict block by block.

@@ -1,6 +1,6 @@
 """The contract of solvers and of kernels: what the loop calls, and what passes between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -43,6 +43,25 @@ class Iterate(NamedTuple):
     coef: np.ndarray
     coef_sum: np.ndarray
     velocity: np.ndarray
+
+
+class Sums:
+    """What a pass sums up of the rows: a value, to which blocks are added and which others of its kind join.
+
+    It is small, holds arrays and functions of modules, and is sent to where the rows are.
+    """
+
+    def add(self, block: Any) -> Any:
+        """Return the sums with the rows of a block added."""
+        raise NotImplementedError
+
+    def merge(self, other: Any) -> Any:
+        """Return the sums with those of other rows added."""
+        raise NotImplementedError
+
+    def shares(self, n_rows: Sequence[int]) -> "list[Sums]":
+        """Return what parts of the rows, of so many rows each, begin with: sums that draw rows draw a share of them."""
+        return [self for _ in n_rows]
 
 
 class Model(NamedTuple):
@@ -104,6 +123,12 @@ class Solver(Protocol):
 
     def add(self, state: Any, block: Any) -> Any:
         """Take in one block of a pass."""
+
+    def sums(self, state: Any) -> Sums:
+        """Return what this pass sums up, of no rows yet: for rows that are elsewhere, over which no step is taken."""
+
+    def with_sums(self, state: Any, sums: Any) -> Any:
+        """Return the state with the sums of all rows."""
 
     def end_pass(self, state: Any, data: Any, monitor: Any) -> tuple[Any, Any, bool]:
         """Return the state after a pass, the rows as the next pass wants them, and whether the fit is done."""

@@ -1,11 +1,12 @@
 """What a pass over the rows measures: their number, statistics of columns, and rows that stand for all."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.contract import Sums
 from sgdlinreg._core.coordinates import norms_of, step_coordinates
 from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.sampling import Reservoir, Sample
@@ -72,10 +73,44 @@ class Measurement(NamedTuple):
         reservoir = self.reservoir and self.reservoir.add(block, norms, rng)
         return Measurement(reservoir, n_rows, total_weight, columns, targets), norms
 
+    def merge(self, other: "Measurement") -> "Measurement":
+        """Join what was measured of other rows, the columns of X too."""
+        reservoir: Any = self.reservoir
+        return Measurement(
+            reservoir.merge(other.reservoir),
+            self.n_rows + other.n_rows,
+            self.total_weight + other.total_weight,
+            self.columns.merge(other.columns),
+            self.targets.merge(other.targets),
+        )
+
     def sample(self) -> Sample:
         """Return the rows that were drawn; their weights have mean one over all rows."""
         assert self.reservoir is not None, "rows were drawn"
         return self.reservoir.sample(self.n_rows / self.total_weight)
+
+
+@dataclass(frozen=True)
+class MeasuredRows(Sums):
+    """What is known of the rows so far, and what it takes to measure more of them."""
+
+    objective: Objective
+    measured: Measurement
+    rng: np.random.Generator
+
+    def add(self, block):
+        """Take a block into account."""
+        return replace(self, measured=self.measured.add(block, self.objective, True, self.rng)[0])
+
+    def merge(self, other):
+        """Join what was measured of other rows."""
+        return replace(self, measured=self.measured.merge(other.measured))
+
+    def shares(self, n_rows):
+        """Return what parts of the rows begin with."""
+        reservoir: Any = self.measured.reservoir
+        shares = zip(reservoir.shares(n_rows, self.rng), self.rng.spawn(len(n_rows)), strict=True)
+        return [replace(self, measured=self.measured._replace(reservoir=one), rng=rng) for one, rng in shares]
 
 
 def _check_range(squares: np.ndarray, name: str) -> None:

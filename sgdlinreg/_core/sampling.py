@@ -1,5 +1,6 @@
 """Rows that stand for all rows: random ones, and those of largest norm, drawn block by block."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -36,6 +37,10 @@ class SampledRows(NamedTuple):
     def take(self, rows: np.ndarray) -> "SampledRows":
         """Return some of the rows."""
         return SampledRows(*(part[rows] for part in self))
+
+    def after(self, n_rows: int) -> "SampledRows":
+        """Return the rows with numbers that follow so many others."""
+        return self._replace(numbers=self.numbers + n_rows)
 
     def join(self, other: "SampledRows") -> "SampledRows":
         """Append other rows; dense if either is."""
@@ -118,6 +123,28 @@ class Reservoir(NamedTuple):
                 largest = largest.take(rows_of_largest(largest.norms, min(self.n_largest, len(largest.y))))
         eps = max(self.eps, float(np.finfo(block.dtype).eps))
         return self._replace(n_rows=n_rows, random=random, largest=largest, eps=eps)
+
+    def shares(self, n_rows: Sequence[int], rng: np.random.Generator) -> "list[Reservoir]":
+        """Return a reservoir for each of some parts of the rows: together they draw what one of all rows would."""
+        n_kept = min(self.n_random, sum(n_rows))
+        if sum(n_rows) < MOST_ROWS:
+            drawn = rng.multivariate_hypergeometric(n_rows, n_kept, method="marginals")
+        else:
+            drawn = np.minimum(rng.multinomial(n_kept, np.divide(n_rows, sum(n_rows))), n_rows)
+        return [self._replace(n_random=int(n_random)) for n_random in drawn]
+
+    def merge(self, other: "Reservoir") -> "Reservoir":
+        """Join a reservoir of other rows, which has drawn its share."""
+        n_random, n_rows = self.n_random + other.n_random, self.n_rows + other.n_rows
+        ours: Any = self.random
+        theirs: Any = other.random
+        theirs, largest = theirs.after(self.n_rows), None
+        if self.n_largest and n_rows > n_random:
+            theirs_largest = other.largest.after(self.n_rows) if other.largest else theirs
+            largest = (self.largest or ours).join(theirs_largest)
+            largest = largest.take(rows_of_largest(largest.norms, min(self.n_largest, len(largest.y))))
+        random, eps = ours.join(theirs), max(self.eps, other.eps)
+        return self._replace(n_random=n_random, n_rows=n_rows, random=random, largest=largest, eps=eps)
 
     def sample(self, weight_factor: float = 1.0) -> Sample:
         """Return the rows, each with what it stands for, and its weight times a factor."""

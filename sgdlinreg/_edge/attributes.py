@@ -95,7 +95,7 @@ def _underflows(block: Block, exact: np.ndarray, coef: np.ndarray) -> bool:
     eps = np.finfo(coef.dtype).eps
     error = np.abs(exact - coef)
     columns = np.flatnonzero((error > eps * np.abs(exact)).any(axis=0))
-    if not len(columns):
+    if not len(columns) or not block.n_rows:  # of rows elsewhere, or models that are joined, there are none
         return False
     X = (as_scipy(block.X) if block.is_sparse else block.X)[:, columns]
     largest = abs(X.astype(np.float64) if block.is_sparse else block.ops.take(X)).max(axis=0)
@@ -151,6 +151,12 @@ def intercept_of(estimator: Any) -> np.ndarray:
 def model_of(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return coef_ and intercept_ as arrays of NumPy of their own."""
     return np.array(coef_of(estimator)), np.array(intercept_of(estimator))
+
+
+def model_with_intercept(estimator: Any) -> np.ndarray:
+    """Return the coefficients with the intercept last, (n_targets, n_features + 1)."""
+    coef, intercept = model_of(estimator)
+    return np.column_stack([np.atleast_2d(coef), np.atleast_1d(intercept)])
 
 
 def of_each_target(estimator: Any, values: np.ndarray) -> Any:

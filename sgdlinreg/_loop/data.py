@@ -4,9 +4,29 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sgdlinreg._core.blocks import Block
+from sgdlinreg._core.contract import Solver
 
 
-class InMemory:
+class Blocks:
+    """Rows that come block by block, over which steps can be taken."""
+
+    takes_steps = True
+    blocks: Iterable[Any]
+
+    def one_pass(self, solver: Solver, state: Any) -> Any:
+        """Return the state of a solver after a pass over the rows."""
+        for block in self.blocks:
+            state = solver.add(state, block)
+        return state
+
+    def fold(self, sums: Any) -> Any:
+        """Return sums with all rows added."""
+        for block in self.blocks:
+            sums = sums.add(block)
+        return sums
+
+
+class InMemory(Blocks):
     """All rows in one block.
 
     Parameters
@@ -18,7 +38,7 @@ class InMemory:
 
     def __init__(self, block: Any, once: bool = False):
         self.block, self.once, self.in_memory = block, once, not once
-        self.blocks: Iterable[Any] = (block,)
+        self.blocks = (block,)
         self.n_features, self.n_targets = block.n_features, block.n_targets
 
     def map(self, function: Callable[[Any], Any]) -> "InMemory":
@@ -26,7 +46,7 @@ class InMemory:
         return InMemory(function(self.block), self.once)
 
 
-class Streamed:
+class Streamed(Blocks):
     """Blocks that are read again in every pass.
 
     Parameters

@@ -37,8 +37,7 @@ def train(solver: Solver, data: Any, monitor: Any, start: np.ndarray | None = No
     with known, monitor.telling_of_compilation():
         try:
             while not done:
-                for block in data.blocks:
-                    state = solver.add(state, block)
+                state = data.one_pass(solver, state)
                 state, data, done = solver.end_pass(state, data, monitor)
         except KeyboardInterrupt:
             if data.once or solver.one_pass or not monitor.n_passes:

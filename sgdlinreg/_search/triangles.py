@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from sgdlinreg._core.arrays import EPS, all_finite
-from sgdlinreg._core.blocks import Block, join_rows, with_weights_in
+from sgdlinreg._core.blocks import Block, join_rows
 from sgdlinreg._core.threads import one_thread
 from sgdlinreg._search.folds import Fold
 from sgdlinreg._solvers.closed_form.constrained import triangle_of
@@ -16,7 +16,7 @@ from sgdlinreg._solvers.closed_form.double_double import DoubleDouble, power_of_
 from sgdlinreg._solvers.closed_form.dual import RowSpace, centred_rows
 from sgdlinreg._solvers.closed_form.equations import NormalEquations, rounding_noise
 from sgdlinreg._solvers.closed_form.factorizations import factorise, nonzero_singular
-from sgdlinreg._solvers.closed_form.qr_panels import join_factors, triangular_factor
+from sgdlinreg._solvers.closed_form.qr_panels import TriangularFactor
 from sgdlinreg._solvers.closed_form.refinement import ENOUGH, SURE
 
 WELL_CONDITIONED = 1e-5
@@ -122,9 +122,8 @@ def triangle_of_fold(fold: Fold, rows: Any, fit_intercept: bool, constrained: bo
 
 
 def _by_qr(fold: Fold, rows: Any, equations: NormalEquations) -> tuple[np.ndarray, np.ndarray]:
-    exponent, d = equations.moments.weight_exponent, len(equations.scale)
-    blocks = (with_weights_in(block, exponent) for block in rows.blocks(fold.split.train))
-    factor = reduce(join_factors, (triangular_factor(block, equations) for block in blocks))
+    d, blocks = len(equations.scale), rows.blocks(fold.split.train)
+    factor: Any = reduce(TriangularFactor.add, blocks, TriangularFactor.of(equations)).factor
     return _of_full_rank(factor[:, :d][:, equations.active], factor[:, d:], equations.noise)
 
 

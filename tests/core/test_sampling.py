@@ -1,7 +1,7 @@
 """Samples that stand for all rows, drawn block by block."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.stats import hypergeom
 
 from sgdlinreg._core.blocks import CSR, Block, as_scipy
-from sgdlinreg._core.sampling import Reservoir, rows_of_largest, sample_size
+from sgdlinreg._core.sampling import MOST_ROWS, Reservoir, rows_of_largest, sample_size
 
 from ..helpers import as_csr
 
@@ -47,12 +47,25 @@ def draw(block, norms, cuts, seed, n_random=N_RANDOM, n_largest=N_LARGEST):
     return reservoir.sample()
 
 
+def draw_shares(block, norms, cuts, seed, n_random=N_RANDOM, n_largest=N_LARGEST):
+    """The same from parts that draw by themselves, and are joined in a tree."""
+    rng, parts = np.random.default_rng(seed), np.split(np.arange(block.n_rows), cuts)
+    shares = Reservoir(n_random, n_largest).shares([len(rows) for rows in parts], rng)
+    joined = [
+        share.add(part_of(block, rows), norms[rows], one)
+        for share, rows, one in zip(shares, parts, rng.spawn(len(parts)), strict=True)
+    ]
+    while len(joined) > 1:
+        joined = [reduce(Reservoir.merge, joined[start : start + 3]) for start in range(0, len(joined), 3)]
+    return joined[0].sample()
+
+
 def numbers_in(sample):
     return sample.block.y[:, 0].astype(int)
 
 
 @cache
-def drawn(cuts, n_draws=600):
+def drawn(cuts, draw=draw, n_draws=600):
     """Numbers of the rows of many samples without the largest ones, (n_draws, N_RANDOM)."""
     block, norms = numbered(), np.ones(N_ROWS)
     samples = [draw(block, norms, CUTS[cuts], seed, n_largest=0) for seed in range(n_draws)]
@@ -60,9 +73,10 @@ def drawn(cuts, n_draws=600):
     return np.array([numbers_in(sample) for sample in samples])
 
 
+@pytest.mark.parametrize("draw", [draw, draw_shares])
 @pytest.mark.parametrize("cuts", CUTS)
-def test_every_row_is_as_likely(cuts):
-    numbers = drawn(cuts)
+def test_every_row_is_as_likely(cuts, draw):
+    numbers = drawn(cuts, draw)
     assert np.all(np.diff(np.sort(numbers, axis=1), axis=1) > 0)
     counts, expected = np.bincount(numbers.ravel(), minlength=N_ROWS), numbers.size / N_ROWS
     # a sum of squares of N_ROWS - 1 independent normal numbers, about
@@ -71,16 +85,18 @@ def test_every_row_is_as_likely(cuts):
     assert abs(statistic - freedom) < 4.0 * np.sqrt(2.0 * freedom)
 
 
+@pytest.mark.parametrize("draw", [draw, draw_shares])
 @pytest.mark.parametrize("cuts", CUTS)
-def test_parts_are_as_frequent_as_in_a_draw_from_all_rows(cuts):
-    found = np.count_nonzero(drawn(cuts) < 30, axis=1)
+def test_parts_are_as_frequent_as_in_a_draw_from_all_rows(cuts, draw):
+    found = np.count_nonzero(drawn(cuts, draw) < 30, axis=1)
     mean, std = hypergeom.stats(N_ROWS, 30, N_RANDOM)[0], hypergeom.std(N_ROWS, 30, N_RANDOM)
     assert abs(found.mean() - mean) < 4.0 * std / np.sqrt(len(found))
     assert abs(found.std() / std - 1.0) < 4.0 / np.sqrt(2.0 * len(found))
 
 
+@pytest.mark.parametrize("draw", [draw, draw_shares])
 @pytest.mark.parametrize("cuts", CUTS)
-def test_second_moment_is_unbiased(cuts):
+def test_second_moment_is_unbiased(cuts, draw):
     rng = np.random.default_rng(0)
     X = rng.standard_t(2.5, (N_ROWS, 3))
     block, norms = Block(X, np.arange(float(N_ROWS))[:, None], None), np.square(X).sum(axis=1)
@@ -94,8 +110,9 @@ def test_second_moment_is_unbiased(cuts):
     assert np.all(np.abs(np.mean(moments, axis=0) - X.T @ X / N_ROWS) < 4.5 * error)
 
 
+@pytest.mark.parametrize("draw", [draw, draw_shares])
 @pytest.mark.parametrize("cuts", CUTS)
-def test_largest_rows_are_kept_and_stand_for_themselves(cuts):
+def test_largest_rows_are_kept_and_stand_for_themselves(cuts, draw):
     norms = np.random.default_rng(1).permutation(N_ROWS).astype(float)
     largest = set(np.argsort(norms)[-N_LARGEST:])
     for seed in range(20):
@@ -109,9 +126,10 @@ def test_largest_rows_are_kept_and_stand_for_themselves(cuts):
         np.testing.assert_allclose(sample.importance[~is_large], others, rtol=1e-12)
 
 
+@pytest.mark.parametrize("draw", [draw, draw_shares])
 @pytest.mark.parametrize("cuts", CUTS)
 @pytest.mark.parametrize("n_random", [N_ROWS, N_ROWS + 1, 1000])
-def test_small_data_are_taken_whole(cuts, n_random):
+def test_small_data_are_taken_whole(cuts, n_random, draw):
     weight = np.random.default_rng(2).uniform(0.5, 2.0, N_ROWS)
     sample = draw(numbered(weight=weight), np.ones(N_ROWS), CUTS[cuts], 0, n_random)
     assert sample.complete
@@ -190,3 +208,11 @@ def test_rows_of_equal_norm_are_told_apart_by_their_place():
     assert len(set(rounded)) > 100
     np.testing.assert_array_equal(rows_of_largest(rounded, 20), rows_of_largest(norms, 20))
     assert list(rows_of_largest(norms, 200)) == list(range(200))
+
+
+def test_of_more_rows_than_numpy_draws_from_shares_are_in_proportion():
+    shares = Reservoir(1000, 0).shares([2 * MOST_ROWS, MOST_ROWS, 3], np.random.default_rng(0))
+    drawn = [share.n_random for share in shares]
+    assert sum(drawn) == 1000
+    assert drawn[0] == pytest.approx(2000 / 3, abs=5 * np.sqrt(1000 * 2 / 9))
+    assert drawn[2] == 0

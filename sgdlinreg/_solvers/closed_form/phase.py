@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.contract import Model
+from sgdlinreg._core.contract import Model, Sums
 from sgdlinreg._core.objective import Objective
 
 BIASED = "a penalty biases the coefficients; fit with alpha=0"
@@ -14,22 +13,22 @@ DEPENDENT = "the columns, with that of the intercept, are linearly dependent; le
 """Why there are no standard errors."""
 
 
-class Phase:
+class Phase(Sums):
     """What one pass over the rows sums up: a value, which holds NumPy arrays only."""
 
     done: ClassVar[bool] = False
 
+    def without_rows(self) -> Sums:
+        """Return what is summed up, before any rows: the phase itself, unless it holds more than that."""
+        return self
+
+    def with_sums(self, sums: Any) -> "Phase":
+        """Return the phase with the sums of all rows."""
+        return sums
+
     def after_fit(self) -> "Phase | None":
         """Return what stays with an estimator after fit, for partial_fit: no row does."""
         return None
-
-    def merge(self, other: Any) -> "Phase":
-        """Return the phase with the rows of another one added."""
-        raise NotImplementedError
-
-    def add(self, block: Block) -> "Phase":
-        """Return the phase with the rows of a block added."""
-        raise NotImplementedError
 
     def next(self, objective: Objective, again: bool) -> "Phase":
         """Return the phase of the next pass, or the solved one; ``again`` says whether another pass is possible."""

@@ -7,8 +7,9 @@ import numpy as np
 from scipy import linalg
 
 from sgdlinreg._core.blocks import with_weights_in
-from sgdlinreg._core.contract import Model
+from sgdlinreg._core.contract import Model, Sums
 from sgdlinreg._core.standard_errors import Dependent, Inference
+from sgdlinreg._solvers.closed_form.double_double import DoubleDouble
 from sgdlinreg._solvers.closed_form.phase import BIASED, Phase, Solved, attributes_of
 from sgdlinreg._solvers.closed_form.residuals import residual_sums
 from sgdlinreg._solvers.closed_form.solution import Solution
@@ -29,29 +30,63 @@ ENOUGH_INFERENCE = 1e-12
 
 
 @dataclass(frozen=True)
-class Refinement(Phase):
-    """A solution and its gradient and squared residuals on the rows so far, None and 0 before any.
+class Residuals(Sums):
+    """Gradient and squared residuals of coefficients on the rows so far, None and 0 before any.
 
-    ``kept`` is the phase that partial_fit goes on from.
+    ``coef`` and ``size`` are those of a `Solution`; weights count in units of ``2**weight_exponent``.
     """
 
-    solution: Solution
-    kept: Phase
+    coef: DoubleDouble
+    size: np.ndarray
+    y_unit: np.ndarray
+    weight_exponent: int
     gradient: Any = None
     squares: Any = 0.0
 
+    @classmethod
+    def of(cls, solution: Solution) -> "Residuals":
+        """Return those of no rows."""
+        equations = solution.equations
+        return cls(solution.coef, solution.size, equations.y_unit, equations.moments.weight_exponent)
+
+    def add(self, block):
+        """Add those of a block."""
+        block = with_weights_in(block, self.weight_exponent)
+        return self._joined(*residual_sums(replace(block, y=block.y / self.y_unit), self.coef, self.size))
+
+    def merge(self, other):
+        """Add those of other rows."""
+        return self._joined(other.gradient, other.squares)
+
+    def _joined(self, gradient, squares):
+        gradient = gradient if self.gradient is None else self.gradient.add(*gradient)
+        return replace(self, gradient=gradient, squares=self.squares + squares)
+
+
+@dataclass(frozen=True)
+class Refinement(Phase):
+    """A solution and its residuals on the rows so far; ``kept`` is the phase that partial_fit goes on from."""
+
+    solution: Solution
+    kept: Phase
+    residuals: Residuals
+
+    def without_rows(self):
+        """Return the residuals of no rows."""
+        return self.residuals
+
+    def with_sums(self, sums):
+        """Return the phase with the residuals of all rows."""
+        return replace(self, residuals=sums)
+
     def add(self, block):
         """Sum up the gradient and the squared residuals of a block."""
-        equations = self.solution.equations
-        block = with_weights_in(block, equations.moments.weight_exponent)
-        block = replace(block, y=block.y / equations.y_unit)
-        gradient, squares = residual_sums(block, self.solution.coef, self.solution.size)
-        gradient = gradient if self.gradient is None else self.gradient.add(*gradient)
-        return Refinement(self.solution, self.kept, gradient, self.squares + squares)
+        return self.with_sums(self.residuals.add(block))
 
     def next(self, objective, again):
         """Correct the solution."""
-        return refine_or_stop(self.solution.refined(self.gradient, self.squares), self.kept, again)
+        solution = self.solution.refined(self.residuals.gradient, self.residuals.squares)
+        return refine_or_stop(solution, self.kept, again)
 
 
 def refine_or_stop(solution: Solution, kept: Phase, again: bool) -> Phase:
@@ -77,7 +112,7 @@ def refine_or_stop(solution: Solution, kept: Phase, again: bool) -> Phase:
         return _solved(solution, kept)
     if n_refined == 0 and error > ENOUGH_INFERENCE:
         solution = solution.with_inverse()
-    return Refinement(solution, kept)
+    return Refinement(solution, kept, Residuals.of(solution))
 
 
 def _solved(solution: Solution, kept: Phase) -> Solved:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block
-from sgdlinreg._core.contract import Model, Options
+from sgdlinreg._core.contract import Model, Options, Sums
 from sgdlinreg._core.objective import Objective
 from sgdlinreg._solvers.closed_form.kept_rows import KeptRows
 from sgdlinreg._solvers.closed_form.phase import Phase
@@ -51,6 +51,14 @@ class NormalEquation:
     def add(self, state: Phase, block: Block) -> Phase:
         """Add the rows of a block."""
         return state.add(block)
+
+    def sums(self, state: Phase) -> Sums:
+        """Return what this pass sums up, of no rows yet."""
+        return state.without_rows()
+
+    def with_sums(self, state: Phase, sums: Any) -> Phase:
+        """Return the phase with the sums of all rows."""
+        return state.with_sums(sums)
 
     def end_pass(self, state: Phase, data: Any, monitor: Any) -> tuple[Any, Any, bool]:
         """Return the next phase, the data and whether that phase is the solved one.

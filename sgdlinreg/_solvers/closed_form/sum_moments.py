@@ -11,7 +11,7 @@ from sgdlinreg._solvers.closed_form.constrained import solve_triangle, triangle_
 from sgdlinreg._solvers.closed_form.equations import NormalEquations
 from sgdlinreg._solvers.closed_form.factorizations import factorise
 from sgdlinreg._solvers.closed_form.phase import Phase
-from sgdlinreg._solvers.closed_form.qr_panels import QRPanels
+from sgdlinreg._solvers.closed_form.qr_panels import QRPanels, TriangularFactor
 from sgdlinreg._solvers.closed_form.refinement import ENOUGH, ENOUGH_SINGLE, SMALL, SURE, refine_or_stop
 from sgdlinreg._solvers.closed_form.solution import Solution
 
@@ -69,7 +69,7 @@ class SumMoments(Phase):
         affordable = not self.is_sparse or moments.n_rows * len(moments.unit) ** 2 <= SPARSE_QR
         unsure = factor.lower is None and (factor.error > SURE or moments.is_uneven)
         if again and affordable and (poor if constrained else unsure):
-            return QRPanels(equations, kept)
+            return QRPanels(equations, kept, TriangularFactor.of(equations))
         if constrained:
             found = solve_triangle(equations, *triangle_of(equations, factor), factor, objective)
             return found.solved(objective, moments.n_rows, kept, moments.mean.high[: moments.n_features])

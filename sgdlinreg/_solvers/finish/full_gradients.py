@@ -1,12 +1,37 @@
 """Full gradients and curvatures over all rows, each in one pass."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sgdlinreg._core.contract import Kernel
+from sgdlinreg._core.contract import Kernel, Sums
 from sgdlinreg._core.coordinates import Coordinates, penalty_in
 from sgdlinreg._core.objective import Objective, SquaredError
+
+
+@dataclass(frozen=True)
+class GradientSums(Sums):
+    """The loss and its gradient on the rows so far, None before any; see `objective.gradient_sums`."""
+
+    kernel: Kernel
+    loss: Any
+    coef: np.ndarray
+    centre: np.ndarray
+    with_y: bool
+    totals: Any = None
+
+    def add(self, block):
+        """Add those of a block."""
+        return self._joined(self.kernel.gradient_sums(block, self.loss, self.coef, self.centre, self.with_y))
+
+    def merge(self, other):
+        """Add those of other rows."""
+        return self._joined(other.totals)
+
+    def _joined(self, more):
+        totals = more if self.totals is None else tuple(a + b for a, b in zip(self.totals, more, strict=True))
+        return replace(self, totals=totals)
 
 
 class FullGradients:
@@ -51,13 +76,9 @@ class FullGradients:
         return self._sums(SquaredError(), direction, with_y=False)[1]
 
     def _sums(self, loss, coef, with_y):
-        losses, gradient = np.zeros(len(coef)), np.zeros_like(coef)
-        for block in self.data.blocks:
-            raw = coef.copy()
-            raw[:, :-1] /= self.scale
-            more = self.kernel.gradient_sums(block, loss, raw, self.centre, with_y)
-            losses += more[0]
-            gradient += more[1]
+        raw = coef.copy()
+        raw[:, :-1] /= self.scale
+        losses, gradient = self.data.fold(GradientSums(self.kernel, loss, raw, self.centre, with_y)).totals
         gradient /= self.n_rows
         gradient[:, :-1] /= self.scale
         gradient[:, self.constant] = 0.0

@@ -1,5 +1,6 @@
 """Rows whose residuals are near the kink of the loss, which decide where the optimum is."""
 
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.linalg import eigh
 
 from sgdlinreg._core.arrays import EPS, arrays_of, times
 from sgdlinreg._core.blocks import CSR, Block, panels
+from sgdlinreg._core.contract import Sums
 from sgdlinreg._core.coordinates import Coordinates, norms_of, step_coordinates
 from sgdlinreg._core.measurement import Measurement
 from sgdlinreg._core.objective import Objective
@@ -65,6 +67,35 @@ class KinkedRows(NamedTuple):
         return Hinges(rows, residual, low, high, preconditioner.apply(gradient, power=1)[0], curvature, radius)
 
 
+@dataclass(frozen=True)
+class NearTheKink(Sums):
+    """Random rows, and those whose kink is nearest to some coefficients, by the size of their rows in coordinates."""
+
+    coef: np.ndarray
+    kink: float
+    coordinates: Coordinates
+    reservoir: Reservoir
+    rng: np.random.Generator
+
+    def add(self, block):
+        """Draw among the rows of a block, too."""
+        block, coef = _with_arrays(block), self.coef[0]
+        residual = np.empty(block.n_rows)
+        for rows, X, _ in panels(block, copies=False):
+            residual[rows] = times(X, coef[:-1]) + coef[-1] - block.y[rows, 0]
+        away = np.square(np.abs(residual) - self.kink) / (1.0 + norms_of(block, self.coordinates))
+        return replace(self, reservoir=self.reservoir.add(block, -away, self.rng))
+
+    def merge(self, other):
+        """Join what was drawn of other rows."""
+        return replace(self, reservoir=self.reservoir.merge(other.reservoir))
+
+    def shares(self, n_rows):
+        """Return what parts of the rows begin with."""
+        shares = zip(self.reservoir.shares(n_rows, self.rng), self.rng.spawn(len(n_rows)), strict=True)
+        return [replace(self, reservoir=reservoir, rng=rng) for reservoir, rng in shares]
+
+
 def collect_rows(
     data: Any, objective: Objective, measured: Measurement, coordinates: Coordinates, coef: np.ndarray
 ) -> KinkedRows:
@@ -81,15 +112,9 @@ def collect_rows(
         For the data as they are.
     """
     size, kink = sample_size(coef.size - 1), objective.loss.rounded(1.0).epsilon
-    reservoir, rng = Reservoir(size, size), np.random.default_rng(0)
     scaled = step_coordinates(measured.columns, objective)
-    for block in map(_with_arrays, data.blocks):
-        residual = np.empty(block.n_rows)
-        for rows, X, _ in panels(block, copies=False):
-            residual[rows] = times(X, coef[0, :-1]) + coef[0, -1] - block.y[rows, 0]
-        away = np.square(np.abs(residual) - kink) / (1.0 + norms_of(block, scaled))
-        reservoir = reservoir.add(block, -away, rng)
-    sample = reservoir.sample()
+    near = NearTheKink(coef, kink, scaled, Reservoir(size, size), np.random.default_rng(0))
+    sample = data.fold(near).reservoir.sample()
     Z = scaled_rows(sample, measured.columns, coordinates, objective)
     Z = np.column_stack([Z, np.full(len(Z), float(objective.fit_intercept))])
     return KinkedRows(Z, sample.block.y[:, 0], np.asarray(sample.block.sample_weight) / measured.n_rows)

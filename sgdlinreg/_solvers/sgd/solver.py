@@ -10,10 +10,11 @@ from sgdlinreg._core.arrays import all_finite
 from sgdlinreg._core.blocks import Block, in_double, with_weights_in
 from sgdlinreg._core.contract import Iterate, Kernel, Model, Options
 from sgdlinreg._core.coordinates import raw_coordinates, step_coordinates
-from sgdlinreg._core.measurement import Measurement
+from sgdlinreg._core.measurement import MeasuredRows, Measurement
 from sgdlinreg._core.objective import Objective
 from sgdlinreg._core.sampling import LARGEST_ROWS, Reservoir, sample_size
 from sgdlinreg._core.threads import one_thread_for
+from sgdlinreg._loop.data import InMemory
 from sgdlinreg._solvers.finish.finish import Finish
 from sgdlinreg._solvers.sgd import advice
 from sgdlinreg._solvers.sgd.averaging import Tail, averages_tail, model_of_steps
@@ -24,6 +25,8 @@ from sgdlinreg._solvers.sgd.schedules import optimal_start
 from sgdlinreg._solvers.sgd.state import State
 from sgdlinreg._solvers.sgd.stopping import WORSE, Judge
 
+SAMPLE_TOL = 1e-3
+"""Tolerance of the optimum on the sample, which full gradients start from: sampling leaves more of all rows."""
 MOST_UNEVEN = 1e12
 """A row of more times the weight of all others hides them from sums."""
 SINGLE_RANGE = 80
@@ -149,6 +152,14 @@ class SGD:
                 block = self._ready(state.measured.n_rows / state.measured.total_weight, block)
         return self.epoch.run(state, block) if state.streams else state
 
+    def sums(self, state):
+        """Return what the first pass measures; later ones are steps, or belong to the finish."""
+        return MeasuredRows(self.objective, state.measured, self.rng)
+
+    def with_sums(self, state, sums):
+        """Return the state with what was measured of all rows."""
+        return replace(state, measured=sums.measured)
+
     def end_pass(self, state, data, monitor):
         """Choose the steps after the first pass; after an epoch go on to the finish, or judge the steps."""
         with one_thread_for(state.measured.n_rows * data.n_features**2):
@@ -185,9 +196,7 @@ class SGD:
 
     def measure(self, data: Any) -> State:
         """Return the state after the pass that measures, for solvers of other objectives and options on these rows."""
-        state = self.init(data)
-        for block in data.map(self.place).blocks:
-            state = self.add(state, block)
+        state = data.map(self.place).one_pass(self, self.init(data))
         return replace(state, sample=state.measured.sample())
 
     def beside(self, known: State, kernel: Kernel, rng: np.random.Generator) -> "SGD":
@@ -200,7 +209,10 @@ class SGD:
         return replace(state, measured=measured, seen=seen)
 
     def _end_measuring(self, state: State, data, monitor) -> tuple[State, Any, bool]:
-        """Choose the steps; a start that is no worse than the constant model needs none before the finish."""
+        """Choose the steps; a start that is no worse than the constant model needs none before the finish.
+
+        Where no steps can be taken, the finish starts at the optimum on the sample.
+        """
         if data.in_memory:
             check_step(self, data.block)
         state = self._begin(state, state.measured.n_rows)
@@ -211,11 +223,12 @@ class SGD:
             state.judge = Judge(self, state.judged_on, state.start)
             return state, ready, False
         state.constant_loss = self._constant_loss(state)
-        if state.start is not None:
-            at_start = self.objective.value(state.start, state.judged_on)
-            if not np.any(at_start > state.constant_loss):
-                return self._finish(state, ready, state.start, monitor), ready, True
-        return state, ready, False
+        start = state.start
+        if not data.takes_steps:
+            start = self._optimum_on_sample(state)
+        elif start is None or np.any(self.objective.value(start, state.judged_on) > state.constant_loss):
+            return state, ready, False
+        return self._finish(state, ready, start, monitor), ready, True
 
     def _begin(self, state: State, n_rows: int) -> State:
         """Choose coordinates, the step and where the intercept starts, for ``n_rows`` rows or blocks of that size."""
@@ -284,6 +297,16 @@ class SGD:
         messages += [advice.COLLINEAR] if blind else []
         reason = advice.why_ended(monitor, f"converged, gap {gap:.1e} with tol={self.options.tol}" if converged else "")
         return replace(state, model=self._model(state, coef, tuple(messages), reason))
+
+    def _optimum_on_sample(self, state: State) -> np.ndarray:
+        """Return the coefficients that are best on the sample: where full gradients start without steps."""
+        sample = state.sample
+        data = InMemory(self._ready(1.0, sample.as_block()))
+        measured = state.measured._replace(n_rows=sample.block.n_rows)
+        finish = Finish(data, self.kernel, self.objective, measured, sample, state.constant_loss, SAMPLE_TOL)
+        passes = iter(range(self.options.max_iter))
+        start = self._constant_model(state, state.judged_on)
+        return finish.run(start, lambda *_: next(passes, None) is not None)[0]
 
     def interrupted(self, state, monitor):
         """Return the state with the model of the last finished pass; with early stopping, the best."""
