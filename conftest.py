@@ -6,5 +6,6 @@ MODULES = {
     "triton": "sgdlinreg/_solvers/sgd_torch/triton_*",
     "matplotlib": "sgdlinreg/displays/*",
     "skl2onnx": "sgdlinreg/onnx.py",
+    "dask": "sgdlinreg/dask/*",
 }
 collect_ignore_glob = [modules for library, modules in MODULES.items() if not importlib.util.find_spec(library)]

@@ -35,6 +35,7 @@ FLOORS = [
     {"_edge"},
     {"sources", "_search", "displays"},
     {""},
+    {"dask"},
 ]
 """Folders by floor, the lowest first: a module imports from its own folder and from lower floors."""
 
@@ -155,6 +156,12 @@ def test_torch_is_optional(monkeypatch):
         MiniBatchSGDRegressor(solver="torch").fit(X, y)
     assert MiniBatchSGDRegressor().fit(X, y).solver_ == "normal_equation"
     assert MiniBatchSGDRegressor(solver="numba").fit(X, y).solver_ == "numba"
+
+
+def test_dask_is_optional():
+    program = "try:\n    import sgdlinreg.dask\nexcept ImportError as error:\n    print(error)\n"
+    told = run_without(["dask"], program)
+    assert re.search(r"sgdlinreg\.dask needs 'dask.*pip install 'sgdlinreg\[dask\]'", told)
 
 
 def test_without_numba_all_but_its_solver_works(tmp_path):
@@ -287,7 +294,8 @@ def test_the_oldest_versions_are_the_minimums():
     project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     required = [*project["dependencies"], *extras["plot"], *extras["onnx"], *extras["test"]]
-    minimums = dict(requirement.partition(";")[0].strip().split(">=") for requirement in required)
+    required = [re.sub(r"\[.*\]", "", requirement.partition(";")[0]) for requirement in required]
+    minimums = dict(requirement.strip().split(">=") for requirement in required)
     minimums.pop("triton")  # comes with torch
     lines = (ROOT.parent / "constraints-oldest.txt").read_text().splitlines()
     oldest = dict(line.split("==") for line in lines if "==" in line)

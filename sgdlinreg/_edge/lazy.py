@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-PARTITIONED = frozenset({"dask", "dask_expr", "pyspark"})
+DASK = frozenset({"dask", "dask_expr"})
+PARTITIONED = DASK | {"pyspark"}
 """Libraries whose arrays and frames are partitions, still to be computed."""
 QUERIES = frozenset({"duckdb", "ibis"})
 """Libraries whose relations are queries, still to be run."""
@@ -34,6 +35,8 @@ def refuse_lazy(values: Any, name: str) -> None:
     elif library in PARTITIONED | QUERIES or (library, kind) == ("polars", "LazyFrame"):
         what = f"a {library} {kind}, which is not in memory"
         advice = "Load it first, or give (X, y) of its parts to fit_source, one after the other"
+        if library in DASK:
+            advice += ", or fit it where it is by sgdlinreg.dask.DaskMiniBatchSGDRegressor"
     else:
         return
     raise TypeError(f"{name} is {what}. {advice}.")

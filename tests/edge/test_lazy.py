@@ -36,7 +36,7 @@ def of_dask(X):
 LAZY = {
     "polars": (of_polars, "a polars LazyFrame, which is not in memory.*fit_source"),
     "pyarrow": (of_pyarrow, "a pyarrow Dataset.*from_files"),
-    "dask": (of_dask, "a dask Array, which is not in memory.*fit_source"),
+    "dask": (of_dask, "a dask Array, which is not in memory.*fit_source.*sgdlinreg.dask.DaskMiniBatchSGDRegressor"),
     "str": (lambda X: "folder", "the path 'folder'.*from_files"),
     "path": (lambda X: pathlib.Path("a.npy"), "the path 'a.npy'.*from_arrays"),
 }
