@@ -568,7 +568,7 @@ class MiniBatchSGDRegressor(
             try:
                 model = train(solver, InMemory(block), monitor, start)
             except ValueError:
-                check_finite(self, block)  # of NaN scikit-learn's error tells more
+                check_finite(self, block)  # its error tells more of NaN
                 raise
             keep(self, model, monitor, choice, block, X)
             warn(model, None if X_val is None else validation)

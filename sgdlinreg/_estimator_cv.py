@@ -369,7 +369,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
                 else:
                     self._choose_by_sums(grid, RowsInMemory(block), splits, model, scoring)
             except ValueError:
-                check_finite(self, block)  # of NaN scikit-learn's error tells more
+                check_finite(self, block)  # its error tells more of NaN
                 raise
             self._keep(model.set_params(**self.best_params_).fit(X, y, sample_weight))
             tasks.end()

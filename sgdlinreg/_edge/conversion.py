@@ -25,7 +25,8 @@ KINDS = {"M": "date", "m": "span", "c": "complex", "V": "record", "S": "text", "
 """What arrays that are refused hold, by the kind of their type."""
 ERRORS = {
     "text": "{Where} holds text ({value}). Encode it as numbers first, for instance with OneHotEncoder or "
-    "OrdinalEncoder in a ColumnTransformer; pd.to_numeric reads numbers that are written as text.",
+    "OrdinalEncoder in a ColumnTransformer; pd.to_numeric and pd.to_datetime read numbers and dates that are written "
+    "as text.",
     "date": "{Where} holds dates or times ({value}). Make them numbers first: choose a start and a unit, for instance "
     "(t - t0) / np.timedelta64(1, 's').",
     "span": "{Where} holds time spans ({value}). Make them numbers first: choose a unit, for instance "
@@ -37,6 +38,8 @@ ERRORS = {
     "as numbers first. Pass an array, a sparse matrix or a data frame of numbers.",
     "missing": "Input {name} contains NaN: {where} has missing values ({value}). Fill them first, for instance with "
     "SimpleImputer, or drop these rows.",
+    "infinite": "Input {name} contains infinity: {where} has values that are infinite or too large for {value}. "
+    "Correct them, or drop these rows.",
 }
 
 
@@ -83,7 +86,7 @@ def to_floats(values: Any, name: str, accept_sparse: bool = False) -> Any:
         if column.ndim != 1:
             raise ValueError(f"{_where(name, columns[number][0])} holds arrays. Make a column of each of their parts.")
         if np.isnan(column).any():
-            _refuse("missing", name, columns[number][0], "NaN")
+            refuse("missing", name, columns[number][0], "NaN")
         out[:, number] = column
     return out
 
@@ -104,7 +107,7 @@ def _read(values, name, label=None) -> np.ndarray:
     several = isinstance(values, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in values)
     for row in values if several else [values]:
         if isinstance(row, np.ma.MaskedArray) and row.dtype.names is None and np.ma.is_masked(row):
-            _refuse("missing", name, int(np.argwhere(row.mask)[0][1]) if row.ndim > 1 else None, "masked")
+            refuse("missing", name, int(np.argwhere(row.mask)[0][1]) if row.ndim > 1 else None, "masked")
     try:
         array = np.asarray(values)
         mixed = array.dtype.kind in "SU" and isinstance(values, list | tuple)  # numbers became text, too
@@ -122,7 +125,7 @@ def _floats(array: np.ndarray, name: str, labels=None) -> np.ndarray:
     dtype, kind = array.dtype, array.dtype.kind
     if kind in KINDS and (kind != "V" or issubclass(dtype.type, np.void)):  # else a type such as bfloat16
         value = reprlib.repr(str(array.flat[0])) if KINDS[kind] == "text" and array.size else dtype
-        _refuse(KINDS[kind], name, labels[0] if labels else None, value)
+        refuse(KINDS[kind], name, labels[0] if labels else None, value)
     if kind == "O":
         _check_objects(array, name, labels)
     try:
@@ -144,7 +147,7 @@ def _check_objects(array, name, labels) -> None:
         column = place[1] if array.ndim > 1 else 0
         label = labels[column] if labels else column if array.ndim > 1 else None
         cause = causes[type(value)]
-        _refuse(cause, name, label, f"a {type(value).__name__}" if cause == "object" else reprlib.repr(value))
+        refuse(cause, name, label, f"a {type(value).__name__}" if cause == "object" else reprlib.repr(value))
 
 
 def _cause(kind: type) -> str | None:
@@ -163,7 +166,8 @@ def _where(name, label) -> str:
     return name if label is None else f"Column {label!r} of {name}"
 
 
-def _refuse(cause, name, label, value):
+def refuse(cause, name, label, value):
+    """Raise the error of a cause, one of `ERRORS`, that names the argument, the column and what it holds."""
     where = _where(name, label)
     message = ERRORS[cause].format(name=name, Where=where, where=where.replace("Column", "column", 1), value=value)
     raise (TypeError if cause == "object" else ValueError)(message)

@@ -26,7 +26,7 @@ def as_text(summary: Any) -> str:
         names = (name.rjust(width) for name, width in zip(_header(summary), NUMBERS, strict=True))
         lines += ["-" * WIDTH, " " * NAME + "".join(names), "-" * WIDTH]
         for name, *numbers in _rows(summary, target):
-            fitting = name if len(name) < NAME else f"{name[: NAME - 4]}..."
+            fitting = name if len(name) < NAME else f"{name[:5]}...{name[9 - NAME :]}"  # both ends tell names apart
             cells = (number.rjust(width) for number, width in zip(numbers, NUMBERS, strict=True))
             lines.append(fitting.ljust(NAME) + "".join(cells))
         lines += ["=" * WIDTH]

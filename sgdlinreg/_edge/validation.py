@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 
 from sgdlinreg._core.arrays import all_finite, is_tensor
 from sgdlinreg._core.blocks import CSR, Block, part_of
-from sgdlinreg._edge.conversion import FLOATS, to_floats
+from sgdlinreg._edge.conversion import FLOATS, refuse, to_floats
 from sgdlinreg._edge.lazy import refuse_lazy
 from sgdlinreg._edge.namespaces import local, to_numpy
 
@@ -116,11 +116,13 @@ def check_columns(estimator, X, name="X", *, reset=False, finite=True, min_rows=
     if is_tensor(rows):
         rows = _check_tensor(estimator, rows, finite and len(rows), min_rows)
     elif not plain:
-        known: Any = {"accept_sparse": "csr", "dtype": FLOATS, "ensure_all_finite": finite, "input_name": name}
+        known: Any = {"accept_sparse": "csr", "dtype": FLOATS, "ensure_all_finite": False, "input_name": name}
         floats = to_floats(rows, name, accept_sparse=True)
         flat = isinstance(floats, np.ndarray) and floats.ndim == 1  # of a Series scikit-learn's error tells more
         rows = check_array(rows if flat else floats, estimator=estimator, ensure_min_samples=min_rows, **known)
     _check_n_features(estimator, rows, reset=reset)
+    if finite and not plain and not is_tensor(rows):
+        _check_all_finite(estimator, rows, name)
     return rows
 
 
@@ -194,12 +196,30 @@ def _weighted(X, y, sample_weight, name, min_rows) -> Block:
 
 
 def check_finite(estimator, block: Block) -> None:
-    """Raise what scikit-learn raises where X, on the CPU or on a device, holds NaN or infinity."""
-    X = block.X.data if block.is_sparse else block.X
-    if is_tensor(X):
-        _check_finite_tensor(estimator, X)
+    """Raise a ValueError where X, on the CPU or on a device, holds NaN or infinity."""
+    if is_tensor(block.X):
+        _check_finite_tensor(estimator, block.X)
     else:
-        _assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+        _check_all_finite(estimator, block.X, "X")
+
+
+def _check_all_finite(estimator, X, name) -> None:
+    """Raise a ValueError that names the column where X, dense or CSR, holds NaN or infinity."""
+    values = X if isinstance(X, np.ndarray) else X.data
+    try:
+        _assert_all_finite(values)
+        return
+    except ValueError as error:
+        is_nan = "NaN" in str(error)
+    is_wrong = np.isnan if is_nan else np.isinf
+    if values is X:  # reduced first, because X may be larger than the memory that is left
+        wrong = is_wrong(X.min(axis=0)) | is_wrong(X.max(axis=0))
+        column = int(wrong.argmax())
+    else:
+        column = int(X.indices[is_wrong(values).argmax()])
+    names = getattr(estimator, "feature_names_in_", None)
+    label = column if names is None else names[column]
+    refuse("missing" if is_nan else "infinite", name, label, "NaN" if is_nan else values.dtype)
 
 
 def check_validation_rows(estimator, X_val, y_val, sample_weight_val, n_targets) -> Block | None:

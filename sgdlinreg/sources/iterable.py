@@ -93,7 +93,7 @@ class IterableSource(Source):
             length = f" of length {len(item)}" if isinstance(item, tuple | list) else ""
             raise ValueError(
                 f"Block {number} of the source should be (X, y) or (X, y, sample_weight), got "
-                f"{type(item).__name__}{length}."
+                f"{type(item).__name__}{length}. Data that are in memory as a whole go to fit."
             )
         return (*item, None) if len(item) == 2 else tuple(item)
 

@@ -473,7 +473,7 @@ DAY = datetime.date(2020, 1, 1)
 MOMENT = datetime.datetime(2020, 1, 1)
 TIME = "dates or times"
 SPAN = r"time spans .*total_seconds"
-TEXT = "holds text .*OneHotEncoder"
+TEXT = "holds text .*OneHotEncoder.*pd.to_datetime"
 MISSING = r"Input \w+ contains NaN"
 REFUSED = {
     "text": (text("U8"), TEXT),
@@ -645,6 +645,24 @@ def test_messages_name_the_column():
         model.fit(marked(BITS), Y)
     with pytest.raises(ValueError, match=r"X_val holds text"):
         MiniBatchSGDRegressor(solver="numba").fit(BITS, Y, X_val=BITS.astype(str), y_val=Y)
+
+
+@pytest.mark.parametrize("solver", ["normal_equation", "numba"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_messages_name_the_column_that_is_not_finite(solver, value):
+    pandas = pytest.importorskip("pandas")
+    message = "Input X contains infinity: column {} of X"
+    if np.isnan(value):
+        message = "Input X contains NaN: column {} of X has missing values .*SimpleImputer"
+    bad = BITS + 1.0
+    bad[3, 1] = value
+    frame = pandas.DataFrame(bad, columns=[f"c{i}" for i in range(bad.shape[1])])
+    model = model_of(solver).fit(BITS, Y)
+    for X in (bad, sparse.csr_array(bad), bad.astype(np.float32)):
+        assert_refused(model, lambda X=X: model.fit(X, Y), message.format(1))
+        assert_refused(model, lambda X=X: model.predict(X), message.format(1))
+    for weight in (None, np.ones(len(Y))):
+        assert_refused(model, lambda weight=weight: model.fit(frame, Y, weight), message.format("'c1'"))
 
 
 @pytest.mark.parametrize("solver", ["normal_equation", "numba", pytest.param("torch", marks=needs_torch)])

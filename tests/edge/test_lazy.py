@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sgdlinreg import MiniBatchSGDRegressor
+from sgdlinreg.sources import from_arrays
 
 from ..helpers import make_problem
 
@@ -54,6 +55,21 @@ def test_what_is_not_in_memory_is_refused(kind, method):
         getattr(model, method)(*((lazy,) if method == "predict" else (lazy, y)))
     assert vars(model) == before
     np.testing.assert_array_equal(model.predict(X), MiniBatchSGDRegressor().fit(X, y).predict(X))
+
+
+@pytest.mark.parametrize("method", ["fit", "predict", "score"])
+def test_a_source_is_not_in_memory(method):
+    X, y, _ = make_problem(0)
+    model = MiniBatchSGDRegressor().fit(X, y)
+    arguments = (from_arrays(X, y),) if method == "predict" else (from_arrays(X, y), y)
+    with pytest.raises(TypeError, match=r"^X is a ArraySource, .*predict_source or score_source\.$"):
+        getattr(model, method)(*arguments)
+
+
+def test_the_name_of_a_column_is_no_target():
+    X, _, _ = make_problem(0)
+    with pytest.raises(TypeError, match=r"y is the path 'price'.*pass the column itself"):
+        MiniBatchSGDRegressor().fit(X, "price")
 
 
 def test_targets_that_are_not_in_memory_are_refused():

@@ -56,3 +56,11 @@ def test_html_is_escaped_and_whole():
     assert html.count("<table>") == html.count("</table>") == 4
     assert html.count("<tr>") == 2 * (6 + 1 + 3)
     assert "target 1" in html
+
+
+def test_long_names_keep_both_ends():
+    pandas = pytest.importorskip("pandas")
+    X, y, _ = make_problem(2, n_features=3)
+    X = pandas.DataFrame(X, columns=["onehotencoder__city_Oslo", "onehotencoder__city_Rome", "sixteen_letters_"])
+    lines = str(MiniBatchSGDRegressor().fit(X, y).summary()).splitlines()
+    assert [line.split()[0] for line in lines[12:15]] == ["oneho...ity_Oslo", "oneho...ity_Rome", "sixteen_letters_"]

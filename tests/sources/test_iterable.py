@@ -51,6 +51,7 @@ def test_errors_name_the_blocks():
         (7, (X[:5, :3], y[:5]), "Block 7 of the source: X has 3 features"),
         (7, (X[:5].astype(str), y[:5]), "Block 7 of the source: X holds text"),
         (7, (X[:5],), "Block 7 of the source should be"),
+        (7, X[:5], r"Block 7 of the source should be.*got ndarray\. Data that are in memory as a whole go to fit"),
     ):
         with pytest.raises(ValueError, match=message):
             MiniBatchSGDRegressor().fit_source([*blocks[:number], block, *blocks[number + 1 :]])
