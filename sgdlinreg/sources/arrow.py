@@ -51,7 +51,7 @@ def check_types(schema: Any, names: Any, where: str, single: bool = False) -> No
         if not is_number(kind):
             raise ValueError(
                 f"{where}, column {name!r}: holds {kind}, should be numbers or booleans. {ADVICE}, for instance a "
-                "ColumnTransformer with a OneHotEncoder."
+                "ColumnTransformer with a OneHotEncoder for text and a FunctionTransformer for dates."
             )
         if single and not (pa.types.is_floating(kind) and kind.bit_width <= 32):
             raise ValueError(

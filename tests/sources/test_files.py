@@ -171,7 +171,8 @@ def test_folders_whose_names_are_columns(tmp_path):
     found = rows_of(recent)[0]
     np.testing.assert_array_equal(np.unique(found[:, 0]), [2024.0, 2025.0])
     assert len(found) == (X[:, 1] + 2024 > 2025.0).sum() + (X[:, 1] + 2025 > 2025.0).sum()
-    with pytest.raises(ValueError, match=r"The files, column 'city': holds string, should be numbers.*OneHotEncoder"):
+    advice = "should be numbers.*OneHotEncoder for text and a FunctionTransformer for dates"
+    with pytest.raises(ValueError, match=f"The files, column 'city': holds string, {advice}"):
         from_files(tmp_path, "y")
 
 
