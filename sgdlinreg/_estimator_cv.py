@@ -50,32 +50,35 @@ LISTS = (list, tuple, np.ndarray)
 class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
     """Linear regression that chooses its penalty by cross-validation.
 
-    Scores every combination of the penalties in `alphas` and of the other parameters that are lists, chooses one and
+    Scores every combination of the penalties in `alphas` and of the other parameters that are lists, chooses one, and
     fits it on all rows. The result is that of :class:`~sklearn.model_selection.GridSearchCV` over
-    :class:`MiniBatchSGDRegressor`. For the squared error all penalties together take about the time of two fits: the
-    closed form reads the rows once and solves each fold from sums. Fits by steps read the rows of a fold together.
+    :class:`MiniBatchSGDRegressor`. For the squared error, a search over penalties takes about as long as two or three
+    fits, because the closed form reads the rows once and solves each fold from sums. For other losses, the fits of a
+    fold read its rows together.
 
     Parameters
     ----------
     loss : str, default="squared_error"
-        As in :class:`MiniBatchSGDRegressor`, as all parameters that are not described here.
+        Loss of one row. This and all parameters that are not described here are those of
+        :class:`MiniBatchSGDRegressor`.
 
     solver : {"auto", "normal_equation", "numba", "torch"}, default="auto"
-        With "normal_equation", and with "auto" where a fit takes the closed form, penalties are scored from sums. Else
-        there is a fit for each candidate and fold; up to 32 candidates share each pass over the rows, fewer with more
-        than 65,536 features.
+        With "normal_equation", and with "auto" if a fit would take the closed form, penalties are scored from sums.
+        Otherwise there is a fit for each candidate and fold. Up to 32 candidates share each pass over the rows, and
+        fewer if there are more than 65,536 features.
 
     penalty : {"l2", "l1", "elasticnet"}, default="l2"
         Penalty on the coefficients.
 
     alphas : int or array-like of shape (n_alphas,), default=100
-        Strengths of the penalty, in [0, inf), or how many: from a largest one down to `eps` times it, at equal ratios.
-        With an l1 part the largest is the smallest that leaves no coefficient; with an l2 penalty alone it is 100 times
-        the sum of the variances of the columns, which leaves at most a hundredth of each prediction.
+        Strengths of the penalty, in [0, inf), or their number. If it is a number, they go from the largest one down to
+        `eps` times it, at equal ratios. For "l1" and "elasticnet" the largest is the smallest one that sets all
+        coefficients to 0. For "l2" it is 100 times the sum of the variances of the columns, with which predictions
+        hardly differ from the mean of y.
 
     eps : float or None, default=None
-        Smallest over largest penalty where `alphas` is an int, in (0, 1). None is 1e-3 with an l1 part, as in
-        ElasticNetCV, and 1e-10 without.
+        Ratio of the smallest to the largest penalty if `alphas` is an int, in (0, 1). None is 1e-10 for "l2" and, as in
+        ElasticNetCV, 1e-3 for the other penalties.
 
     l1_ratio : float or list of float, default=0.5
         Fraction of the l1 part for penalty="elasticnet", in [0, 1].
@@ -83,45 +86,47 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
     cv : int, cross-validation generator, iterable or None, default=5
         How the rows are split.
 
-        - int: into so many folds of neighbouring rows, by :class:`~sklearn.model_selection.KFold`.
+        - int: number of folds of neighbouring rows, as in :class:`~sklearn.model_selection.KFold`.
         - A splitter, or an iterable of pairs of arrays of row numbers, (train, test).
-        - None: each row is predicted from all others, as in RidgeCV, for an l2 penalty with the closed form. The
-          penalty stays that of all rows.
+        - None: each row is predicted from all others, as in RidgeCV. This needs an l2 penalty and the closed form. The
+          strength of the penalty remains that for all rows.
 
     scoring : str, callable or None, default=None
-        A name of a scorer or a scorer with signature ``scorer(estimator, X, y)``. None is R2, and with cv=None the
-        negative mean squared error. Names of squared errors ("r2", "neg_mean_squared_error",
-        "neg_root_mean_squared_error") are scored from sums, others by predictions. With cv=None a score is that of the
-        predictions of all rows together.
+        Name of a scorer, or a callable with signature ``scorer(estimator, X, y)``. None is R2 or, with cv=None, the
+        negative mean squared error. "r2", "neg_mean_squared_error" and "neg_root_mean_squared_error" are computed from
+        sums, other scores from predictions. With cv=None the score is that of the predictions of all rows together.
 
     refit : {"best", "one_standard_error"} or callable, default="best"
-        Which candidate is fitted on all rows: that of the best mean score; that of the largest alpha whose mean score
-        is within one standard error of it, with its other parameters; or a callable that is given `cv_results_` and
-        returns its number, as in GridSearchCV.
+        Which candidate is fitted on all rows.
+
+        - "best": the one with the best mean score.
+        - "one_standard_error": with the other parameters of the best one, the largest alpha whose mean score is within
+          one standard error of the best score.
+        - callable: gets `cv_results_` and returns the index of a candidate, as in GridSearchCV.
 
     factor : float or None, default=None
-        Successive halving of fits by steps, as in :class:`~sklearn.model_selection.HalvingGridSearchCV`: all candidates
-        are scored on a part of the rows of each fold, one of `factor` of them, the best, on `factor` times as many, and
-        so on. 3 is usual; None scores all candidates on all rows.
+        Factor of successive halving, as in :class:`~sklearn.model_selection.HalvingGridSearchCV`, for fits by SGD. All
+        candidates are scored on a part of the rows of each fold. The best of them, one in `factor`, are scored on
+        `factor` times as many rows, and so on. A usual value is 3. None scores all candidates on all rows.
 
     min_resources : int, "exhaust" or "smallest", default="exhaust"
-        Rows of the first iteration: a number, "smallest" for two for each fold, or "exhaust" for as many as let the
-        last iteration take all rows.
+        Number of rows of the first iteration of successive halving. "smallest" is two rows for each fold. "exhaust" is
+        the number with which the last iteration takes all rows.
 
     epsilon : float or list of float, default=0.1
-        Where the loss changes its shape.
+        Size of the residual at which the loss changes its shape.
 
     quantile : float or list of float, default=0.5
-        Which quantile is predicted. A list makes little sense with a scoring that does not know it.
+        Quantile of y that is predicted. A list is only useful with a scoring that depends on the quantile.
 
     fit_intercept, positive : bool, default=True, False
-        Whether there is an intercept, and whether coefficients are kept from being negative.
+        Whether to fit an intercept, and whether to keep the coefficients from becoming negative.
 
     batch_size : int, "auto", "full" or list of these, default="auto"
-        Rows of one step.
+        Number of rows of one step.
 
     max_iter, tol, n_iter_no_change, shuffle, drop_last : default=1000, 1e-3, 5, True, False
-        Of steps.
+        Passes, stopping and order of the rows of each fit by SGD.
 
     learning_rate : str, callable or list of these, default="constant"
         Shape of the step size.
@@ -130,19 +135,19 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         Scale of the step size.
 
     power_t, momentum, nesterovs_momentum, average : default=0.25, 0.0, False, "auto"
-        Of steps.
+        Parameters of the steps.
 
     early_stopping, validation_fraction : default=False, 0.1
-        Of steps; the validation data are a part of those that a fold trains on.
+        Early stopping of each fit. The validation data are a part of the rows that a fold trains on.
 
     device : str, default="auto"
-        Where the torch solver runs.
+        Device of the torch solver.
 
     n_jobs : int or None, default=None
-        Threads that share out the folds, where there is a fit for each candidate and fold.
+        Number of threads, which fit the folds in parallel if there is a fit for each candidate and fold.
 
     random_state : int, RandomState instance, numpy.random.Generator or None, default=None
-        Seed of every fit; splitters have their own.
+        Seed of every fit. Splitters have a seed of their own.
 
     verbose : int, default=0
         1 prints a line for each pass of the fit on all rows.
@@ -150,64 +155,66 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        In the form of GridSearchCV's, without times: params, param_alpha and the other parameters that are lists,
-        split0_test_score and so on, mean_test_score, std_test_score, rank_test_score. With cv=None there is no split;
-        std_test_score is the standard deviation of the squared errors then, in units of the score, and nan for scores
-        that are no mean. With `factor` there are the candidates of all iterations, and iter and n_resources; what is
-        chosen is one of the last iteration.
+        Results in the form of GridSearchCV, without times: params, param_alpha and the other parameters that are lists,
+        split0_test_score and so on, mean_test_score, std_test_score, rank_test_score. With cv=None there are no scores
+        of splits. Then std_test_score is the standard deviation of the squared errors in units of the score, and nan
+        for scores that are not means. With `factor`, the results are those of all iterations, with the keys iter and
+        n_resources, and the candidate is chosen from the last iteration.
 
     best_params_ : dict
-        Parameters of the candidate that was chosen.
+        Parameters of the chosen candidate.
 
     best_score_ : float
-        Its mean score.
+        Mean score of the chosen candidate.
 
     best_index_ : int
-        Its number in `cv_results_`.
+        Index of the chosen candidate in `cv_results_`.
 
     alpha_ : float
-        Its alpha.
+        Chosen strength of the penalty.
 
     l1_ratio_ : float
-        Its l1_ratio, 0 with an l2 and 1 with an l1 penalty.
+        Chosen l1_ratio. It is 0 with an l2 and 1 with an l1 penalty.
 
     alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratios, n_alphas)
-        All penalties; a row for each l1_ratio where both are to be chosen and alphas is an int.
+        All penalties. They have a row for each l1_ratio if `l1_ratio` is a list and `alphas` an int.
 
     n_splits_ : int
-        Number of splits, with cv=None that of rows.
+        Number of splits; with cv=None the number of rows.
 
     scorer_ : callable
-        What scored the candidates.
+        Function that scored the candidates.
 
     coef_, intercept_ : ndarray
-        As all others, the attributes of the :class:`MiniBatchSGDRegressor` that was fitted on all rows.
+        Coefficients and intercept of the fit on all rows. It has all other attributes of
+        :class:`MiniBatchSGDRegressor`, too.
 
     See Also
     --------
     MiniBatchSGDRegressor : A fit with given parameters.
-    sklearn.linear_model.RidgeCV : Leave-one-out for an l2 penalty.
-    sklearn.linear_model.ElasticNetCV : Cross-validation for an l1 part.
-    sklearn.model_selection.GridSearchCV : A fit for each candidate and fold, of any estimator.
+    sklearn.linear_model.RidgeCV : Leave-one-out cross-validation of an l2 penalty.
+    sklearn.linear_model.ElasticNetCV : Cross-validation of an l1 or elastic-net penalty.
+    sklearn.model_selection.GridSearchCV : Cross-validation of any estimator, with a fit for each candidate and fold.
 
     Notes
     -----
-    Cost of the closed form: n_samples * n_features**2 operations for the sums, which the fit on all rows takes again;
-    for each fold n_features**3, with an l1 penalty a coordinate descent on n_features rows for each candidate. Where
-    columns are nearly dependent each fold takes a QR decomposition of its rows, and where the sums have too few digits
-    for a score its rows are read again.
+    The closed form takes n_samples * n_features**2 operations for the sums, and as many again for the fit on all rows.
+    Each fold takes n_features**3 operations or, with an l1 penalty, a coordinate descent on n_features rows for each
+    candidate. If columns are nearly dependent, each fold takes a QR decomposition of its rows. If the sums are not
+    accurate enough for a score, the rows of the fold are read again.
 
-    Cost of steps: full gradients of all candidates of a fold are products of matrices, in as many passes as the slowest
-    fit takes; solver="numba" takes the steps of all over batches that are in the cache, solver="torch" one fit after
-    the other.
+    In fits by SGD the full gradients of all candidates of a fold are products of matrices, and the slowest fit
+    determines the number of passes. With solver="numba" all candidates take their steps over a batch while it is in the
+    cache; with solver="torch" they take them one after the other.
 
-    Memory: O(n_splits * n_features**2). X is not copied, but for the rows of a fold that are no neighbours, in panels.
-    Steps keep a sample of ``max(4096, 8 * n_features) + 512`` rows for each fold at work; solver="torch", sparse X and
-    early stopping copy the rows of a fold. The C library may keep freed memory for each thread, of which there is one
-    for each candidate: MALLOC_ARENA_MAX=2 in the environment limits that.
+    Sums take O(n_splits * n_features**2) memory. X is not copied, except for rows of a fold that are not neighbours,
+    which are copied in panels. Fits by SGD keep a sample of ``max(4096, 8 * n_features) + 512`` rows for each fold that
+    is being fitted. solver="torch", sparse X and early stopping copy the rows of a fold. The candidates run in threads,
+    for each of which the C library may keep freed memory: the environment variable MALLOC_ARENA_MAX=2 limits that.
 
-    Sample weights count in the fits and, as with GridSearchCV, in the scores of a fold; all folds count alike. With
-    metadata routing names of scorers take weights too, and scorers as they request. Rows of weight 0 take no part.
+    Sample weights count in the fits and, as in GridSearchCV, in the scores of a fold. All folds have the same weight in
+    a mean score. With metadata routing, scorers given by name take weights, and other scorers if they request them.
+    Rows of weight 0 are left out.
 
     Examples
     --------
@@ -317,13 +324,14 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, as :meth:`MiniBatchSGDRegressor.fit` takes them.
+            Training data, of the kinds that :meth:`MiniBatchSGDRegressor.fit` accepts.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Target values. Scores are the mean over the targets, which share the choice.
+            Target values. With several targets, scores are means over the targets, and all have the same penalty.
         sample_weight : array-like of shape (n_samples,) or float, default=None
             Weights, at least 0.
         **params : dict
-            `groups`, for the splitter; with `enable_metadata_routing=True` what the splitter and the scorer request.
+            `groups` for the splitter and, with `enable_metadata_routing=True`, what the splitter and the scorer
+            request.
 
         Returns
         -------
@@ -333,7 +341,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         Raises
         ------
         ValueError
-            If an argument or parameter is invalid, cv=None is asked for without an l2 penalty and the closed form, a
+            If an argument or parameter is invalid, cv=None is used without an l2 penalty or without the closed form, a
             split has no rows to train or to test on, or all fits fail. The estimator is then as it was before.
         ImportError, MemoryError
             As in :meth:`MiniBatchSGDRegressor.fit`.
@@ -341,11 +349,11 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         Warns
         -----
         FitFailedWarning
-            If steps diverge for some candidates, whose scores are nan.
+            If the fits of some candidates diverge. Their scores are nan.
         UndefinedMetricWarning
-            If a fold tests one row and the score is R2.
+            If a fold tests a single row and the score is R2.
         ConvergenceWarning, LinAlgWarning
-            As in :meth:`MiniBatchSGDRegressor.fit`, of the fits that are made: one for all of a search.
+            As in :meth:`MiniBatchSGDRegressor.fit`, once for all fits of a search.
         """
         tasks = Tasks(self, X, y, sample_weight)
         with all_or_nothing(self), ExplainedOutOfMemory(X, self.device):
@@ -379,14 +387,14 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
     def fit_source(self, source: Iterable[BlockLike]) -> Self:  # type: ignore[override]
         """Score the candidates, choose one and fit it on blocks of rows, which may together be larger than memory.
 
-        A block is trained or tested on as a whole: `cv` splits the numbers of the blocks. Each candidate is scored from
-        the sums of blocks, which takes one pass over the source; the fit on all rows follows.
+        Folds consist of whole blocks: `cv` splits the numbers of the blocks. All candidates are scored from the sums of
+        the blocks, which takes one pass over the source. The fit on all rows follows.
 
         Parameters
         ----------
         source : iterable of tuples
-            Gives ``(X, y)`` or ``(X, y, sample_weight)``, in the same order in every pass: a list or an object with
-            ``__iter__``, not a generator.
+            List, or object with ``__iter__``, that gives ``(X, y)`` or ``(X, y, sample_weight)`` in the same order in
+            every pass. A generator is not accepted.
 
         Returns
         -------
@@ -396,17 +404,17 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         Raises
         ------
         ValueError
-            If a block is invalid, there is none, the source can be passed over once only, the scoring is not one of
-            squared errors, or the fits are not by the closed form. The estimator is then as it was before.
+            If a block is invalid, there are no blocks, the source can be read only once, the scoring is not based on
+            squared errors, or the closed form cannot be used. The estimator is then as it was before.
 
         Warns
         -----
         ConvergenceWarning, LinAlgWarning
-            As in :meth:`MiniBatchSGDRegressor.fit`, of the fits that are made.
+            As in :meth:`MiniBatchSGDRegressor.fit`.
 
         Notes
         -----
-        Memory: O(n_blocks * n_features**2).
+        The sums of the blocks take O(n_blocks * n_features**2) memory.
         """
         tasks = Tasks(self)
         with all_or_nothing(self), ExplainedOutOfMemory(source, self.device):
@@ -437,12 +445,12 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         return self
 
     def path(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> tuple[Floats, Floats]:
-        """Return the coefficients of all penalties on given rows, the other parameters as they were chosen.
+        """Return the coefficients for all penalties on given rows, with the other parameters as chosen.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, as a rule those of `fit`.
+            Training data, usually those of `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Target values.
         sample_weight : array-like of shape (n_samples,) or float, default=None
@@ -451,9 +459,9 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         Returns
         -------
         alphas : ndarray of shape (n_alphas,)
-            The penalties, the largest first.
+            Penalties in descending order.
         coefs : ndarray of shape (n_alphas, n_features) or (n_alphas, n_targets, n_features)
-            The coefficients with each.
+            Coefficients for each penalty.
 
         Raises
         ------
@@ -464,7 +472,7 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
 
         Notes
         -----
-        The closed form takes one pass over the rows and one decomposition. Steps take a fit for each penalty.
+        The closed form takes one pass over the rows and one decomposition. SGD takes a fit for each penalty.
         """
         check_is_fitted(self)
         model = self._model().set_params(**self.best_params_)
@@ -480,12 +488,12 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
         return alphas, np.stack([coef_of(fit) for fit in fits])
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return what `fit` passes on to the splitter and the scorer.
+        """Return the metadata routing of `fit` to the splitter and the scorer.
 
         Returns
         -------
         routing : MetadataRouter
-            The routing.
+            Routing of the metadata that `fit` accepts.
         """
         calls = MethodMapping()
         return (

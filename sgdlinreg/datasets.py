@@ -1,4 +1,4 @@
-"""Synthetic problems with a known solution."""
+"""Generated data with known coefficients."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ def make_linear(
     noise: float = 0.01,
     random_state: int | np.random.Generator | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw the classic problem of the textbooks: ``y = X @ coef + intercept + noise``.
+    """Generate a linear regression problem: ``y = X @ coef + intercept + noise``.
 
     Parameters
     ----------
     n_samples : int, default=1000
-        Number of rows.
+        Number of samples.
     coef : array-like of shape (n_features,), default=(2.0, -3.4)
         True coefficients.
     intercept : float, default=4.2
         True intercept.
     noise : float, default=0.01
-        Standard deviation of the normal noise on y, in y's unit.
+        Standard deviation of the normal noise, in the unit of y.
     random_state : int, numpy.random.Generator or None, default=None
-        Seed.
+        Seed of the random numbers. Pass an int for reproducible results.
 
     Returns
     -------
     X : ndarray of shape (n_samples, n_features), float64
         Independent standard normal features.
     y : ndarray of shape (n_samples,), float64
-        Target.
+        Target values.
 
     Examples
     --------
@@ -52,25 +52,25 @@ def make_linear(
 def make_sensor_readings(
     n_samples: int = 1_000_000, *, random_state: int | np.random.Generator | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
-    """Draw readings in raw units: a large problem with a known solution on which unscaled SGD diverges.
+    """Generate sensor readings in raw units, on which SGD without scaling diverges.
 
-    Eight columns whose standard deviations differ by eleven orders of magnitude: a Unix time in seconds, a pressure
-    in pascal, a temperature in kelvin, a relative humidity, a voltage, a 0/1 flag, a concentration as a fraction and a
-    count with a heavy tail. y is their linear combination with normal noise that leaves an R2 of 0.9.
+    The eight features are a Unix time in seconds, a pressure in pascals, a temperature in kelvins, a relative humidity,
+    a voltage, a flag of 0 or 1, a concentration as a fraction, and a count with a heavy tail. Their standard deviations
+    differ by eleven orders of magnitude. y is a linear combination of them, with normal noise. R2 is about 0.9.
 
     Parameters
     ----------
     n_samples : int, default=1_000_000
-        Number of rows.
+        Number of samples.
     random_state : int, numpy.random.Generator or None, default=None
-        Seed.
+        Seed of the random numbers. Pass an int for reproducible results.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 8), float64
-        Readings.
+        Features.
     y : ndarray of shape (n_samples,), float64
-        Target.
+        Target values.
     coef : ndarray of shape (8,), float64
         True coefficients.
     intercept : float

@@ -1,4 +1,4 @@
-"""Models in ONNX: `register` teaches skl2onnx what a MiniBatchSGDRegressor is."""
+"""Conversion of models to ONNX."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from sgdlinreg._estimator import MiniBatchSGDRegressor
 
 
 def register() -> None:
-    """Register MiniBatchSGDRegressor with skl2onnx, alone and as a step of other estimators.
+    """Register MiniBatchSGDRegressor with skl2onnx.
 
-    Needs the extra `onnx`. Call it once in a process, before skl2onnx's `to_onnx` or `convert_sklearn`; further calls
-    change nothing.
+    Then `to_onnx` and `convert_sklearn` of skl2onnx can convert it, alone and as a step of other estimators. Call this
+    function once in a process. It needs the extra `onnx`.
 
     Raises
     ------
@@ -21,11 +21,11 @@ def register() -> None:
 
     Notes
     -----
-    The graph computes what `predict` does: products and sums in float64, predictions of the type of the input. Integers
-    and booleans give float32, as all regressors of skl2onnx do. Predictions have the shape (n_samples, n_targets),
-    also for one target. An estimator that is not fitted is a NotFittedError of the conversion.
+    Like `predict`, the graph computes in float64 and returns predictions of the type of the input. For integers and
+    booleans they are float32, as those of other regressors in skl2onnx. Predictions have shape (n_samples, n_targets),
+    also for one target. The conversion of an estimator that is not fitted raises a NotFittedError.
 
-    Only predictions are converted: no standard errors, nothing that `partial_fit` could go on from.
+    The graph only predicts. It has no standard errors, and `partial_fit` cannot go on from it.
 
     Examples
     --------

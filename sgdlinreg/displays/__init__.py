@@ -1,4 +1,4 @@
-"""Plots of fitted estimators, in the style of scikit-learn's displays. They need matplotlib."""
+"""Plots of fitted estimators in the style of scikit-learn's displays. They need the extra `plot`."""
 
 from sgdlinreg.displays.coefficients import CoefficientDisplay
 from sgdlinreg.displays.loss_curve import LossCurveDisplay

@@ -18,33 +18,33 @@ LONGEST_NAME = 28
 
 
 class CoefficientDisplay:
-    """Visualization of coefficients with their confidence intervals, one row for each feature.
+    """Visualization of coefficients and their confidence intervals.
 
     It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored as attributes.
 
     Parameters
     ----------
     coef : ndarray of shape (n_shown,)
-        Coefficients of one target, from the top to the bottom.
+        Coefficients of one target, from top to bottom.
     feature_names : list of str
-        Their names.
+        Names of the features that are drawn.
     ci_low, ci_high : ndarray of shape (n_shown,) or None, default=None
-        Ends of their confidence intervals.
+        Bounds of the confidence intervals.
     confidence_level : float, default=0.95
         Confidence level of the intervals.
     target : int or None, default=None
-        Number of the target, which the label tells.
+        Index of the target, which is part of the label.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the coefficients.
     figure_ : matplotlib Figure
-        The figure.
+        Figure with the axes.
     errorbar_ : matplotlib ErrorbarContainer
         Points and intervals.
     zero_line_ : matplotlib Artist
-        The line at 0.
+        Line at 0.
 
     See Also
     --------
@@ -98,30 +98,34 @@ class CoefficientDisplay:
         errorbar_kwargs: Mapping[str, Any] | None = None,
         line_kwargs: Mapping[str, Any] | None = None,
     ) -> CoefficientDisplay:
-        """Plot the coefficients of a fit.
+        """Plot the coefficients of a fitted estimator.
 
-        Coefficients are in units of y per unit of the feature: their sizes compare only where units do.
+        Coefficients are in units of y per unit of the feature. Compare their sizes only if the features have the same
+        unit.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted :class:`~sgdlinreg.MiniBatchSGDRegressor`, or a fitted pipeline that ends with one: the coefficients
-            are those of the transformed features. A fit by steps or with a penalty, which has no standard errors, and
-            another linear model are drawn without intervals.
+            Fitted :class:`~sgdlinreg.MiniBatchSGDRegressor`, or fitted pipeline that ends with one. The coefficients of
+            a pipeline are those of the transformed features. There are no intervals for fits without standard errors,
+            by SGD or with a penalty, and for other linear models.
         target : int, default=None
-            Which target is drawn where there are several.
+            Index of the target if there are several.
         order : {"value", "t", "columns"}, default="value"
-            From top to bottom: by the coefficients, the largest first; by the absolute value of t, the coefficient over
-            its standard error; as the columns of X.
+            Order from top to bottom.
+
+            - "value": descending coefficients.
+            - "t": descending absolute values of t, which is the coefficient divided by its standard error.
+            - "columns": the order of the columns of X.
         max_features : int, default=None
-            So many features are drawn: those with the largest absolute t for order="t", else the largest absolute
-            coefficient. None draws all.
+            Maximum number of features. The features with the largest absolute coefficients are drawn or, with
+            order="t", those with the largest absolute t. None draws all features.
         feature_names : list of str, default=None
-            Names of all features; None for those that the estimator, or the pipeline before it, knows.
+            Names of all features. None takes them from the estimator or the pipeline.
         confidence_level : float, default=0.95
-            Confidence level of the intervals, in (0, 1). They are those of `summary`.
+            Confidence level of the intervals, in (0, 1). They are the same as in `summary`.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure, of a height for the number of features.
+            Axes to plot on. None creates a new figure, whose height depends on the number of features.
         errorbar_kwargs : dict, default=None
             Keyword arguments of matplotlib's `errorbar`.
         line_kwargs : dict, default=None
@@ -130,7 +134,7 @@ class CoefficientDisplay:
         Returns
         -------
         display : CoefficientDisplay
-            Object that stores what was computed and drawn.
+            Object that stores the coefficients and the plot.
 
         Raises
         ------
@@ -170,7 +174,7 @@ class CoefficientDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure, of a height for the number of features.
+            Axes to plot on. None creates a new figure, whose height depends on the number of features.
         errorbar_kwargs : dict, default=None
             Keyword arguments of matplotlib's `errorbar`.
         line_kwargs : dict, default=None
@@ -179,7 +183,7 @@ class CoefficientDisplay:
         Returns
         -------
         display : CoefficientDisplay
-            Object that stores what was drawn.
+            Object that stores the coefficients and the plot.
 
         Raises
         ------

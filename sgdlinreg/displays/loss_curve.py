@@ -35,7 +35,7 @@ MARKED = 15
 
 
 class LossCurveDisplay:
-    """Visualization of the passes of a fit: training objective, validation score, distance from the optimum.
+    """Visualization of a fit, pass by pass: training objective, validation score and distance from the optimum.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_estimators` to create a display. All parameters are
     stored as attributes.
@@ -43,26 +43,26 @@ class LossCurveDisplay:
     Parameters
     ----------
     curves : dict of str to list of array-like of shape (n_passes,)
-        For each kind, "loss", "validation" or "gap", a curve of each estimator.
+        Curves of the estimators for each kind, "loss", "validation" or "gap".
     names : list of str or None, default=None
-        Names of the estimators in the legend; None, also for a single one of them, leaves it out.
+        Names of the estimators in the legend. An estimator whose name is None is not in the legend.
     labels : dict of str to str, default=None
-        Labels of the y axes by kind; None for the kinds themselves.
+        Labels of the y axes by kind. None labels them with the kinds.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The first of the axes.
+        First of the axes.
     axes_ : ndarray of shape (n_kinds,)
-        Axes of each kind.
+        Axes for each kind.
     figure_ : matplotlib Figure
-        The figure.
+        Figure with the axes.
     lines_ : ndarray of shape (n_kinds, n_estimators)
-        Lines of each kind and estimator.
+        Line for each kind and estimator.
 
     See Also
     --------
-    sklearn.model_selection.LearningCurveDisplay : Scores against the number of rows.
+    sklearn.model_selection.LearningCurveDisplay : Plot scores against the number of rows.
 
     Examples
     --------
@@ -101,37 +101,37 @@ class LossCurveDisplay:
         ax: Any = None,
         line_kwargs: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> LossCurveDisplay:
-        """Plot the passes of a fit.
+        """Plot the passes of a fitted estimator.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted :class:`~sgdlinreg.MiniBatchSGDRegressor`, or a fitted pipeline that ends with one.
+            Fitted :class:`~sgdlinreg.MiniBatchSGDRegressor`, or fitted pipeline that ends with one.
         kind : {"loss", "validation", "gap"} or list of them, default="loss"
             What is drawn. Several kinds are drawn below each other.
 
-            - "loss": `loss_curve_`, the objective that is minimised, on the training data.
+            - "loss": `loss_curve_`, the objective on the training data.
             - "validation": `validation_scores_`, R2 or D2 on the validation data.
-            - "gap": `optimality_gap_curve_`, the estimated distance from the optimum, on a logarithmic scale. It is
-              nan, and not drawn, for epochs of steps; a gap of 0 stands at the bottom.
+            - "gap": `optimality_gap_curve_`, the estimated distance from the optimum, on a logarithmic scale. Epochs of
+              steps have no gap. A gap of 0 is drawn at the bottom.
         name : str, default=None
-            Name in the legend. None leaves it out.
+            Name in the legend. If None, there is no legend.
         ax : matplotlib Axes or array-like of them, default=None
-            Axes to plot on, as many as kinds, such as `ax_` or `axes_` of another display. None makes a new figure.
+            Axes to plot on, one for each kind, such as `ax_` or `axes_` of another display. None creates a new figure.
         line_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `plot`, which override those by default.
+            Keyword arguments of matplotlib's `plot`, which override the defaults.
 
         Returns
         -------
         display : LossCurveDisplay
-            Object that stores the curves and what was drawn.
+            Object that stores the curves and the plot.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `kind` or `ax` is invalid, or the fit has no such curve.
+            If `kind` or `ax` is invalid, or the estimator has no such curve.
         ImportError
             If matplotlib is not installed.
         """
@@ -146,30 +146,30 @@ class LossCurveDisplay:
         ax: Any = None,
         line_kwargs: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> LossCurveDisplay:
-        """Plot the passes of several fits on the same axes.
+        """Plot the passes of several fitted estimators on the same axes.
 
         Parameters
         ----------
         estimators : dict of str to estimator instance
-            Fitted estimators, as :meth:`from_estimator` takes them, by their names in the legend.
+            Fitted estimators or pipelines by their names in the legend.
         kind : {"loss", "validation", "gap"} or list of them, default="loss"
-            What is drawn, as in :meth:`from_estimator`. Every fit must have it.
+            What is drawn, as in :meth:`from_estimator`. Every estimator must have such a curve.
         ax : matplotlib Axes or array-like of them, default=None
-            Axes to plot on, as many as kinds. None makes a new figure.
+            Axes to plot on, one for each kind. None creates a new figure.
         line_kwargs : dict or list of dict, default=None
-            Keyword arguments of matplotlib's `plot` for all estimators, or for each.
+            Keyword arguments of matplotlib's `plot` for all estimators, or a list of them with one for each.
 
         Returns
         -------
         display : LossCurveDisplay
-            Object that stores the curves and what was drawn.
+            Object that stores the curves and the plot.
 
         Raises
         ------
         NotFittedError
             If an estimator is not fitted.
         ValueError
-            If an argument is invalid, or a fit has no such curve.
+            If an argument is invalid, or an estimator has no such curve.
         ImportError
             If matplotlib is not installed.
 
@@ -207,19 +207,19 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or array-like of them, default=None
-            Axes to plot on, as many as kinds. None makes a new figure.
+            Axes to plot on, one for each kind. None creates a new figure.
         line_kwargs : dict or list of dict, default=None
-            Keyword arguments of matplotlib's `plot` for all estimators, or for each.
+            Keyword arguments of matplotlib's `plot` for all estimators, or a list of them with one for each.
 
         Returns
         -------
         display : LossCurveDisplay
-            Object that stores the curves and what was drawn.
+            Object that stores the curves and the plot.
 
         Raises
         ------
         ValueError
-            If there are not as many axes as kinds, or dicts in `line_kwargs` as estimators.
+            If the number of axes is not that of kinds, or the number of dicts in `line_kwargs` not that of estimators.
         ImportError
             If matplotlib is not installed.
         """

@@ -25,7 +25,7 @@ POINTS_OF_LINE, POINTS_OF_PLANE = 200, 20
 
 
 class RegressionLineDisplay:
-    """Visualization of a regression on one feature, as a line, or on two, as a plane.
+    """Visualization of a regression on one feature as a line, or on two features as a plane.
 
     It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored as attributes.
 
@@ -34,39 +34,40 @@ class RegressionLineDisplay:
     X : ndarray of shape (n_samples, 1) or (n_samples, 2)
         Rows that are drawn as points.
     y : ndarray of shape (n_samples,)
-        Their targets.
+        Target values of the points.
     X_line : ndarray of shape (n_points, 1) or (n_points**2, 2)
-        Where the model is drawn: along the feature, or a grid of both, of which the second runs faster.
+        Points at which the model is drawn. For two features they are a grid, in which the second feature varies
+        fastest.
     y_line : ndarray of shape (n_points,) or (n_points**2,)
-        The predictions there.
+        Predictions at `X_line`.
     intervals : dict of str to (ndarray of shape (n_points,), ndarray of shape (n_points,)), default=None
-        Lower and upper ends of the intervals at `X_line` by kind, "prediction" or "mean". Of one feature only.
+        Lower and upper bounds at `X_line` by kind, "prediction" or "mean". For one feature only.
     confidence_level : float, default=0.95
         Confidence level of the intervals.
     feature_names : list of str, default=None
-        Names of the features; None for "x0" and "x1".
+        Names of the features. None is "x0" and "x1".
     target_name : str, default="y"
         Name of the target.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes with the points and the model, three-dimensional for two features.
+        Axes with the points and the model. They are three-dimensional for two features.
     figure_ : matplotlib Figure
-        The figure.
+        Figure with the axes.
     scatter_ : matplotlib Artist
-        The points.
+        Points of the data.
     line_ : matplotlib Artist or None
-        The line; None for two features.
+        Line of the model, None for two features.
     surface_ : matplotlib Artist or None
-        The plane; None for one feature.
+        Plane of the model, None for one feature.
     bands_ : dict of str to matplotlib Artist
-        The intervals by kind.
+        Intervals by kind.
 
     See Also
     --------
-    sklearn.metrics.PredictionErrorDisplay : Residuals, or actual against predicted values, of any features.
-    sklearn.inspection.PartialDependenceDisplay : One or two features of many.
+    sklearn.metrics.PredictionErrorDisplay : Plot residuals, or actual against predicted values.
+    sklearn.inspection.PartialDependenceDisplay : Plot how predictions depend on one or two of many features.
 
     Examples
     --------
@@ -124,33 +125,33 @@ class RegressionLineDisplay:
         band_kwargs: Mapping[str, Any] | None = None,
         surface_kwargs: Mapping[str, Any] | None = None,
     ) -> RegressionLineDisplay:
-        """Plot data and the model through them.
+        """Plot data and the model that is fitted to them.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted :class:`~sgdlinreg.MiniBatchSGDRegressor`, or a fitted pipeline that ends with one: after polynomial
-            features the line is a curve. Another regressor is drawn without intervals.
+            Fitted :class:`~sgdlinreg.MiniBatchSGDRegressor`, or fitted pipeline that ends with one. With polynomial
+            features in the pipeline, the line is a curve. Other regressors are drawn without intervals.
         X : {array-like, sparse matrix} of shape (n_samples, 1) or (n_samples, 2)
-            Rows.
+            Rows to draw.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Their targets.
+            Target values.
         target : int, default=None
-            Which target is drawn where y has several.
+            Index of the target if y has several.
         intervals : tuple of {"prediction", "mean"}, default=("prediction", "mean")
-            Intervals around the line: "mean" is where the mean of y is, "prediction" where a new value of weight 1 is,
-            with the given confidence. A fit has them after the closed form without a penalty; else the line stands
-            alone, and so does a plane. Empty for none.
+            Intervals around the line. "mean" is the interval of the mean of y, and "prediction" that of a new
+            observation of weight 1. They are drawn for one feature, if the fit has standard errors. An empty tuple
+            draws none.
         confidence_level : float, default=0.95
             Confidence level of the intervals, in (0, 1).
         subsample : float, int or None, default=1_000
-            Which rows are drawn as points: a fraction of them in (0, 1), at most so many of them at random, or None for
-            all. The model is drawn over the range of all rows.
+            Rows that are drawn as points, chosen at random. A float in (0, 1) is a fraction of the rows, an int their
+            maximum number, and None draws all rows. The model is drawn over the range of all rows.
         random_state : int, RandomState instance or None, default=None
-            Seed of the subsample.
+            Seed of the random choice.
         ax : matplotlib Axes, default=None
-            Axes to plot on, for two features three-dimensional ones, whose view stays. None makes a new figure, and
-            looks at a plane from a side where it is not seen as an edge.
+            Axes to plot on. For two features they must be three-dimensional, and their view is not changed. None
+            creates a new figure. A plane is then seen from a side where it does not look like an edge.
         scatter_kwargs : dict, default=None
             Keyword arguments of matplotlib's `scatter`, for the points.
         line_kwargs : dict, default=None
@@ -163,7 +164,7 @@ class RegressionLineDisplay:
         Returns
         -------
         display : RegressionLineDisplay
-            Object that stores what was computed and drawn.
+            Object that stores the predictions and the plot.
 
         Raises
         ------
@@ -218,8 +219,8 @@ class RegressionLineDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to plot on, for two features three-dimensional ones, whose view stays. None makes a new figure, and
-            looks at a plane from a side where it is not seen as an edge.
+            Axes to plot on. For two features they must be three-dimensional, and their view is not changed. None
+            creates a new figure. A plane is then seen from a side where it does not look like an edge.
         scatter_kwargs : dict, default=None
             Keyword arguments of matplotlib's `scatter`, for the points.
         line_kwargs : dict, default=None
@@ -232,12 +233,12 @@ class RegressionLineDisplay:
         Returns
         -------
         display : RegressionLineDisplay
-            Object that stores what was drawn.
+            Object that stores the predictions and the plot.
 
         Raises
         ------
         ValueError
-            If `ax` is not three-dimensional for two features, or is for one.
+            If `ax` is three-dimensional for one feature, or not for two.
         ImportError
             If matplotlib is not installed.
         """

@@ -15,7 +15,7 @@ NAMED = 7
 
 
 class SearchCurveDisplay:
-    """Visualization of the scores of a search over penalties, with one standard error, and of the choice.
+    """Visualization of the scores of a search over penalties, with their standard errors and the choice.
 
     It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored as attributes.
 
@@ -24,13 +24,13 @@ class SearchCurveDisplay:
     alphas : list of ndarray of shape (n_alphas,)
         Penalties of each curve, ascending.
     scores : list of ndarray of shape (n_alphas,)
-        Mean scores.
+        Mean scores of each curve.
     errors : list of ndarray of shape (n_alphas,)
-        Their standard errors; nan where there are none.
+        Standard errors of the scores, nan if there are none.
     names : list of str
-        The other parameters of each curve; "" where there is one curve.
+        Other parameters of each curve, "" if there is a single curve.
     alpha : float
-        The penalty that was chosen.
+        Chosen penalty.
     score_name : str, default="Score"
         Name of the score.
 
@@ -39,17 +39,17 @@ class SearchCurveDisplay:
     ax_ : matplotlib Axes
         Axes with the curves.
     figure_ : matplotlib Figure
-        The figure.
+        Figure with the axes.
     lines_ : list of matplotlib Artist
-        The curves.
+        Curves of the scores.
     fills_ : list of matplotlib Artist
-        The standard errors.
+        Bands of one standard error.
     choice_ : matplotlib Artist
-        The line at the choice.
+        Line at the chosen penalty.
 
     See Also
     --------
-    sklearn.model_selection.ValidationCurveDisplay : Scores of any estimator, by fits one by one.
+    sklearn.model_selection.ValidationCurveDisplay : Plot the scores of any estimator against a parameter.
 
     Examples
     --------
@@ -101,28 +101,28 @@ class SearchCurveDisplay:
         Parameters
         ----------
         estimator : MiniBatchSGDRegressorCV
-            Fitted estimator, or a fitted pipeline that ends with one. There is a curve for each combination of its
-            parameters but alpha.
+            Fitted estimator, or fitted pipeline that ends with one. There is a curve for each combination of the
+            parameters other than alpha.
         score_name : str, default=None
-            Name of the score; None for that of `scoring`.
+            Name of the score. None takes it from `scoring`.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None creates a new figure.
         line_kwargs : dict, default=None
             Keyword arguments of matplotlib's `plot`, for all curves.
         fill_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `fill_between`, for all standard errors.
+            Keyword arguments of matplotlib's `fill_between`, for all bands.
 
         Returns
         -------
         display : SearchCurveDisplay
-            Object that stores what was computed and drawn.
+            Object that stores the scores and the plot.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the estimator has no search over penalties.
+            If the estimator is not a search over penalties.
         ImportError
             If matplotlib is not installed.
         """
@@ -163,16 +163,16 @@ class SearchCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None creates a new figure.
         line_kwargs : dict, default=None
             Keyword arguments of matplotlib's `plot`, for all curves.
         fill_kwargs : dict, default=None
-            Keyword arguments of matplotlib's `fill_between`, for all standard errors.
+            Keyword arguments of matplotlib's `fill_between`, for all bands.
 
         Returns
         -------
         display : SearchCurveDisplay
-            Object that stores what was drawn.
+            Object that stores the scores and the plot.
 
         Raises
         ------
@@ -211,30 +211,30 @@ class CoefficientPathDisplay:
     Parameters
     ----------
     alphas : ndarray of shape (n_alphas,)
-        Penalties.
+        Penalties of the path.
     coefs : ndarray of shape (n_alphas, n_features)
-        Coefficients of one target.
+        Coefficients of one target for each penalty.
     feature_names : list of str
         Names of all features.
     alpha : float
-        The penalty that was chosen.
+        Chosen penalty.
     ylabel : str, default="Coefficient"
-        Label of the coefficients.
+        Label of the y axis.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the paths.
     figure_ : matplotlib Figure
-        The figure.
+        Figure with the axes.
     lines_ : list of matplotlib Artist
-        The paths, in the order of the features.
+        Paths in the order of the features.
     choice_ : matplotlib Artist
-        The line at the choice.
+        Line at the chosen penalty.
 
     See Also
     --------
-    SearchCurveDisplay : The scores along the same penalties.
+    SearchCurveDisplay : Plot the scores of the same penalties.
 
     Examples
     --------
@@ -287,37 +287,37 @@ class CoefficientPathDisplay:
         Parameters
         ----------
         estimator : MiniBatchSGDRegressorCV
-            Fitted estimator, or a fitted pipeline that ends with one: the coefficients are those of the transformed
-            features.
+            Fitted estimator, or fitted pipeline that ends with one. The coefficients of a pipeline are those of the
+            transformed features.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows that the coefficients are fitted on, as a rule those of `fit`.
+            Rows to which the coefficients are fitted, usually those of `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights.
+            Weights of the rows.
         target : int, default=None
-            Which target is drawn where there are several.
+            Index of the target if there are several.
         standardized : bool, default=False
-            Whether coefficients are multiplied by the standard deviation of their features, so that their sizes
-            compare; for dense X.
+            Whether to multiply the coefficients by the standard deviations of the features, so that their sizes can be
+            compared. This needs dense X.
         feature_names : list of str, default=None
-            Names of all features; None for those that the estimator, or the pipeline before it, knows.
+            Names of all features. None takes them from the estimator or the pipeline.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None creates a new figure.
         line_kwargs : dict, default=None
             Keyword arguments of matplotlib's `plot`, for all paths.
 
         Returns
         -------
         display : CoefficientPathDisplay
-            Object that stores what was computed and drawn.
+            Object that stores the coefficients and the plot.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If an argument is invalid, or the estimator has no search over penalties.
+            If an argument is invalid, or the estimator is not a search over penalties.
         ImportError
             If matplotlib is not installed.
         """
@@ -344,14 +344,14 @@ class CoefficientPathDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None creates a new figure.
         line_kwargs : dict, default=None
             Keyword arguments of matplotlib's `plot`, for all paths.
 
         Returns
         -------
         display : CoefficientPathDisplay
-            Object that stores what was drawn.
+            Object that stores the coefficients and the plot.
 
         Raises
         ------
