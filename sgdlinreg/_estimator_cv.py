@@ -205,7 +205,8 @@ class MiniBatchSGDRegressorCV(MiniBatchSGDRegressor):
 
     In fits by SGD the full gradients of all candidates of a fold are products of matrices, and the slowest fit
     determines the number of passes. With solver="numba" all candidates take their steps over a batch while it is in the
-    cache; with solver="torch" they take them one after the other.
+    cache. With solver="torch" the steps of all candidates with the same batch_size are products of matrices or, on a
+    GPU with Triton, programs of one launch, which has not been run on a GPU yet.
 
     Sums take O(n_splits * n_features**2) memory. X is not copied, except for rows of a fold that are not neighbours,
     which are copied in panels. Fits by SGD keep a sample of ``max(4096, 8 * n_features) + 512`` rows for each fold that

@@ -9,6 +9,7 @@ from sgdlinreg._core.blocks import CSR, Block, take_rows
 from sgdlinreg._core.contract import Iterate
 from sgdlinreg._core.coordinates import Coordinates
 from sgdlinreg._core.objective import LOSSES, Objective, make_loss
+from sgdlinreg._search.together import joined_coordinates, joined_objective
 from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 
 from .helpers import RTOL, as_csr, make_problem
@@ -58,6 +59,52 @@ def path_of(kernel, block, objective, *, batch_size=16, momentum=(0.0, False), n
         losses = kernel.run_batches(ready, order, step_sizes, batch_size, objective, coordinates, momentum, iterate)
         path.append([*map(np.copy, iterate), losses])
     return [np.array(steps) for steps in zip(*path, strict=True)]
+
+
+def candidates_of(loss, penalty, fit_intercept=True):
+    """Objectives that differ in numbers; the last one has no penalty but perhaps that coefficients are positive."""
+    common = PENALTIES[penalty]
+    return [
+        Objective(
+            make_loss(loss, number, number),
+            common.get("alpha", 0.0) * factor,
+            fit_intercept,
+            common.get("l1_ratio", 0.0),
+            common.get("positive", False),
+        )
+        for number, factor in ((0.1, 1.0), (0.3, 4.0), (0.6, 0.0))
+    ]
+
+
+def paths_of_candidates(kernel, block, objectives, *, batch_size=16, momentum=(0.0, False)):
+    """Iterates and losses of candidates after two epochs, as models of one call and of each alone: two lists of arrays.
+
+    Each has a start, steps and scales of its own. The second epoch leaves out some rows.
+    """
+    rng, ready = np.random.default_rng(0), kernel.to_device(block)
+    orders = [rng.permutation(block.n_rows)[:n_rows] for n_rows in (block.n_rows, block.n_rows - block.n_rows // 4)]
+    n_batches = [-(-len(order) // batch_size) for order in orders]
+    shape, centre = (block.n_targets, block.n_features + 1), rng.uniform(-0.5, 0.5, block.n_features)
+    coordinates = [Coordinates(centre, scale) for scale in rng.uniform(0.5, 2.0, (len(objectives), block.n_features))]
+    iterates = [Iterate(*0.1 * rng.standard_normal((3, *shape))) for _ in objectives]
+    step_sizes = [[rng.uniform(0.05, 0.1, (n, shape[0])) / shape[1] for n in n_batches] for _ in objectives]
+    joined = Iterate(*map(np.concatenate, zip(*iterates, strict=True)))
+    together = joined_objective(objectives, shape[0]), joined_coordinates(coordinates, shape[0]), momentum, joined
+    found, expected = np.zeros(len(joined.coef)), np.zeros((len(objectives), shape[0]))
+    for epoch, order in enumerate(orders):
+        steps = [steps[epoch] for steps in step_sizes]
+        found += kernel.run_batches(ready, order, np.concatenate(steps, axis=1), batch_size, *together)
+        for one, total in enumerate(expected):
+            alone = objectives[one], coordinates[one], momentum, iterates[one]
+            total += kernel.run_batches(ready, order, steps[one], batch_size, *alone)
+    return [*joined, found], [*map(np.concatenate, zip(*iterates, strict=True)), expected.ravel()]
+
+
+def assert_candidates_are_alone(kernel, block, objectives, **options):
+    """Compare to 1e-12 in float64, and in float32 too: each model is summed up as it is alone."""
+    for found, expected in zip(*paths_of_candidates(kernel, block, objectives, **options), strict=True):
+        assert np.abs(expected).min() < np.abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
 
 
 def assert_same_path(kernel, block, objective, **options):

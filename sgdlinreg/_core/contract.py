@@ -37,7 +37,7 @@ class Options:
 class Iterate(NamedTuple):
     """What steps change: coefficients in scaled coordinates, their sum over the steps, and the velocity of momentum.
 
-    Three float64 arrays of shape (n_targets, n_features + 1), the intercept last, updated in place.
+    Three float64 arrays of shape (n_models, n_features + 1), the intercept last, updated in place.
     """
 
     coef: np.ndarray
@@ -161,7 +161,10 @@ class Kernel(Protocol):
     def run_batches(
         self, block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate
     ) -> np.ndarray:
-        """Do what `kernel_numpy.run_batches` does, where the parameters are described."""
+        """Do what `kernel_numpy.run_batches` does, where the parameters are described.
+
+        More models than targets are for kernels with `devices`.
+        """
 
     def gradient_sums(self, block, loss, coef, centre, with_y=True) -> tuple[np.ndarray, np.ndarray]:
         """Do what `objective.gradient_sums` does, where the parameters but ``weigh`` are described."""

@@ -19,6 +19,7 @@ class Coordinates:
     Attributes
     ----------
     centre, scale : ndarray of shape (n_features,)
+        The scale may be that of many models, (n_models, n_features).
     """
 
     centre: np.ndarray

@@ -107,7 +107,7 @@ class Quantile(NamedTuple):
     def slope(self, residual):
         """Return a subgradient of the loss by the prediction: 0 at the kink."""
         sign = residual / (abs(residual) + (residual == 0.0))
-        return 0.5 * sign + (0.5 - self.quantile) * sign * sign
+        return sign * (0.5 + (0.5 - self.quantile) * sign)
 
     def curvature(self, residual, weight):
         """Return that of half the absolute residual: the loss is that and a line (Hunter, Lange 2000)."""
@@ -240,25 +240,25 @@ def gradient_sums(block, loss, coef, centre, with_y=True, weigh=weigh):
 
 @dataclass(frozen=True)
 class Objective:
-    """The objective of one fit.
+    """The objective of one fit, or of many models side by side, for steps.
 
     Parameters
     ----------
     loss : NamedTuple
-        One of the types in `LOSSES`.
-    alpha : float
+        One of the types in `LOSSES`. Its numbers may be arrays (n_models,).
+    alpha : float or ndarray of shape (n_models, 1)
         Strength of the penalty, 0 for none.
     fit_intercept : bool
         Whether there is an intercept; if not, the last column of every ``coef`` stays as it is: 0, or what
         earlier steps with one have left.
-    l1_ratio : float
+    l1_ratio : float or ndarray of shape (n_models, 1)
         Fraction of the l1 part in the penalty.
     positive : bool
         Whether coefficients must not be negative; the intercept may.
 
     Attributes
     ----------
-    l1, l2 : float
+    l1, l2 : float or ndarray of shape (n_models, 1)
         Factors of ``||w||_1`` and of ``0.5 * ||w||_2^2``.
     is_smooth : bool
         Whether nothing but the loss and the l2 penalty is there: steps need no proximal operator.
@@ -269,12 +269,12 @@ class Objective:
     """
 
     loss: Any
-    alpha: float = 0.0
+    alpha: Any = 0.0
     fit_intercept: bool = True
-    l1_ratio: float = 0.0
+    l1_ratio: Any = 0.0
     positive: bool = False
-    l1: float = field(init=False)
-    l2: float = field(init=False)
+    l1: Any = field(init=False)
+    l2: Any = field(init=False)
     is_smooth: bool = field(init=False)
     is_least_squares: bool = field(init=False)
     has_kink: bool = field(init=False)
@@ -283,7 +283,7 @@ class Objective:
         derived = {
             "l1": self.alpha * self.l1_ratio,
             "l2": self.alpha * (1.0 - self.l1_ratio),
-            "is_smooth": self.alpha * self.l1_ratio == 0.0 and not self.positive,
+            "is_smooth": not (np.count_nonzero(self.alpha * self.l1_ratio) or self.positive),
             "is_least_squares": isinstance(self.loss, SquaredError),
             "has_kink": hasattr(self.loss, "rounded"),
         }

@@ -7,13 +7,16 @@ others want something, too; then one pass over the rows does what all want. Each
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from operator import methodcaller
 from threading import Condition
 from typing import Any
 
 import numpy as np
 
 from sgdlinreg._core.blocks import part_of
-from sgdlinreg._core.contract import CPUKernel
+from sgdlinreg._core.contract import CPUKernel, Iterate
+from sgdlinreg._core.coordinates import Coordinates
+from sgdlinreg._core.objective import Objective
 
 CHUNK_BYTES = 1 << 22
 """Rows of so many bytes stay in the cache while all candidates take their steps over them."""
@@ -41,13 +44,16 @@ class Request:
         self.answer: Any = None
         self.error: BaseException | None = None
 
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What requests have in common that one pass can answer."""
-        if self.method == "run_batches":
-            return self.method, id(self.block), self.args[2]
-        loss, _, _, with_y = self.args
-        return self.method, id(self.block), type(loss).__name__, with_y
+    def key(self, is_cpu: bool) -> tuple[Any, ...]:
+        """Return what requests have in common that one pass can answer, or one call of a kernel of a device."""
+        if self.method == "gradient_sums":
+            loss, _, _, with_y = self.args
+            return self.method, id(self.block), type(loss).__name__, with_y
+        _, _, batch_size, objective, coordinates, momentum, _ = self.args
+        if is_cpu:
+            return self.method, id(self.block), batch_size
+        about = type(objective.loss).__name__, objective.is_smooth, objective.fit_intercept, objective.positive
+        return self.method, id(self.block), batch_size, *about, momentum, coordinates.centre.tobytes()
 
 
 class Together:
@@ -117,7 +123,8 @@ class Together:
         if not self.requests or len(self.requests) < self.n_running:
             return
         requests, self.requests = self.requests, []
-        for _, group in groupby(sorted(requests, key=lambda request: request.key), key=lambda request: request.key):
+        key = methodcaller("key", self.is_cpu)
+        for _, group in groupby(sorted(requests, key=key), key=key):
             self._answer(list(group))
         self.turn.notify_all()
 
@@ -137,19 +144,43 @@ class Together:
         block = requests[0].block
         losses, coefs, centres, with_y = zip(*(request.args for request in requests), strict=True)
         counts = [len(coef) for coef in coefs]
-        numbers = (np.repeat(np.array(column, float), counts) for column in zip(*losses, strict=True))
-        loss = type(losses[0])(*numbers) if len(requests) > 1 else losses[0]
+        loss = joined_loss(losses, counts) if len(requests) > 1 else losses[0]
         found = self.kernel.gradient_sums(block, loss, np.concatenate(coefs), centres[0], with_y[0])
         ends = np.cumsum(counts)[:-1]
         return list(zip(*(np.split(part, ends) for part in found), strict=True))
 
     def _run_batches(self, requests) -> list[np.ndarray]:
+        """Let all take their steps together, if they want the same rows."""
+        run = self._run_in_chunks if self.is_cpu else self._run_as_models
+        if all(np.array_equal(request.args[0], requests[0].args[0]) for request in requests):
+            return run(requests)
+        return [run([request])[0] for request in requests]
+
+    def _run_as_models(self, requests) -> list[np.ndarray]:
+        """Take the steps of all in one call, as those of many models."""
+        block, n_fits = requests[0].block, len(requests)
+        columns = zip(*(request.args for request in requests), strict=True)
+        orders, sizes, batch_sizes, objectives, coordinates, momenta, iterates = columns
+        iterate = Iterate(*map(np.concatenate, zip(*iterates, strict=True)))
+        losses = self.kernel.run_batches(
+            block,
+            orders[0],
+            np.concatenate(sizes, axis=1),
+            batch_sizes[0],
+            joined_objective(objectives, block.n_targets),
+            joined_coordinates(coordinates, block.n_targets),
+            momenta[0],
+            iterate,
+        )
+        for number, one in enumerate(iterates):
+            for array, models in zip(one, iterate, strict=True):
+                array[:] = np.split(models, n_fits)[number]
+        return np.split(losses, n_fits)
+
+    def _run_in_chunks(self, requests) -> list[np.ndarray]:
         """Let all take their steps over a few batches, then over the next ones."""
         block, (order, _, batch_size, *_) = requests[0].block, requests[0].args
         step = batch_size * max(1, int(CHUNK_BYTES / max(1.0, block.row_bytes) / batch_size))
-        alike = all(np.array_equal(request.args[0], order) for request in requests)
-        if not (alike and self.is_cpu):
-            return [self.kernel.run_batches(block, *request.args) for request in requests]
         totals = [np.zeros(block.n_targets) for _ in requests]
         for start in range(0, len(order), step):
             part = part_of(block, order[start : start + step])
@@ -158,6 +189,27 @@ class Together:
                 _, sizes, _, *rest = request.args
                 total += self.kernel.run_batches(part, rows, sizes[steps], batch_size, *rest)
         return totals
+
+
+def joined_loss(losses, n_each):
+    """Return the loss of models side by side, ``n_each`` of each loss."""
+    return type(losses[0])(*(np.repeat(np.array(numbers, float), n_each) for numbers in zip(*losses, strict=True)))
+
+
+def joined_objective(objectives, n_each):
+    """Return the objective of models side by side, which differ in numbers only."""
+    loss, first = joined_loss([one.loss for one in objectives], n_each), objectives[0]
+    alpha, l1_ratio = (
+        np.repeat(np.array(numbers, float), n_each)[:, None]
+        for numbers in zip(*((one.alpha, one.l1_ratio) for one in objectives), strict=True)
+    )
+    return Objective(loss, alpha, first.fit_intercept, l1_ratio, first.positive)
+
+
+def joined_coordinates(coordinates, n_each):
+    """Return the coordinates of models side by side, which have one centre and perhaps one scale."""
+    first, scales = coordinates[0], np.stack([one.scale for one in coordinates])
+    return first if (scales == first.scale).all() else Coordinates(first.centre, np.repeat(scales, n_each, axis=0))
 
 
 class SharedKernel:

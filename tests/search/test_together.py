@@ -73,6 +73,15 @@ def test_scores_are_those_of_fits_alone(case, weighted):
     assert_same(ours, theirs, 1e-6 if ends_at_the_optimum else 1e-10)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_scores_of_steps_in_torch(case):
+    pytest.importorskip("torch")
+    X, y, weight = make_problem(1, n_rows=150, n_features=4)
+    ends_at_the_optimum = CASES[case].get("tol") == AT_THE_OPTIMUM["tol"]
+    ours, theirs = both(X, y, CASES[case] | {"solver": "torch"}, weight)  # medians of equal weights may be intervals
+    assert_same(ours, theirs, 1e-6 if ends_at_the_optimum else 1e-10)
+
+
 @pytest.mark.parametrize("kind", ["float32", "Fortran", "csr", "two targets", "shuffled", "many", "torch"])
 def test_scores_of_other_rows(kind, monkeypatch):
     X, y, _ = make_problem(2, n_rows=260, n_features=5, n_targets=2 if kind == "two targets" else 1)
@@ -118,6 +127,26 @@ def test_rows_are_read_once_for_all(monkeypatch):
     assert together_[: -len(counts)][0] == 9
     assert len(together_) - len(counts) == max(alone)
     assert sum(together_) - sum(counts) == sum(alone)
+
+
+@pytest.mark.parametrize("n_targets", [1, 2])
+@pytest.mark.parametrize("penalty", ["l2", "elasticnet"])
+def test_steps_of_all_candidates_are_one_call_in_torch(penalty, n_targets, monkeypatch):
+    """On a GPU the steps of a call are one launch."""
+    kernel_class = pytest.importorskip("sgdlinreg._solvers.sgd_torch.kernel").TorchKernel
+    X, y, _ = make_problem(4, n_rows=700, n_features=5, n_targets=n_targets)
+    counts, run = [], kernel_class.run_batches
+    monkeypatch.setattr(
+        kernel_class, "run_batches", lambda self, *args: (counts.append(len(args[-1].coef)), run(self, *args))[1]
+    )
+    search = MiniBatchSGDRegressorCV(alphas=ALPHAS, epsilon=[0.5, 1.0, 2.0], cv=[(np.arange(500), np.arange(500, 700))])
+    search.set_params(loss="huber", penalty=penalty, solver="torch", random_state=0).fit(X, y)
+    together_, counts[:] = list(counts), []
+    MiniBatchSGDRegressor(**search.best_params_, loss="huber", penalty=penalty, solver="torch", random_state=0).fit(
+        X, y
+    )
+    assert together_ == [9 * n_targets] * (len(together_) - len(counts)) + counts
+    assert len(together_) == 2 * len(counts)
 
 
 def test_no_fold_and_no_candidate_copies_the_rows():

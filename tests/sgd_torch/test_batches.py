@@ -9,14 +9,27 @@ import numpy as np
 import pytest
 
 from sgdlinreg._core.blocks import CSR, Block
+from sgdlinreg._core.coordinates import Coordinates
 from sgdlinreg._core.objective import LOSSES, Objective, make_loss
+from sgdlinreg._solvers.sgd.kernel_numpy import ReferenceKernel
 from sgdlinreg._solvers.sgd_torch import batches as batches_torch
 from sgdlinreg._solvers.sgd_torch import kernel as sgd_torch
-from sgdlinreg._solvers.sgd_torch.plan import Replayed
+from sgdlinreg._solvers.sgd_torch.plan import Kind, Replayed
 from sgdlinreg._solvers.sgd_torch.streaming import DeviceBlock
 
 from ..helpers import needs_torch
-from ..kernel_cases import MOMENTA, assert_same_path, block_of, csr_of, objective_of, path_of, sparse_block
+from ..kernel_cases import (
+    MOMENTA,
+    OBJECTIVES,
+    assert_candidates_are_alone,
+    assert_same_path,
+    block_of,
+    candidates_of,
+    csr_of,
+    objective_of,
+    path_of,
+    sparse_block,
+)
 
 pytestmark = needs_torch
 
@@ -58,21 +71,50 @@ def test_ragged_rows_follow_the_reference(batch_size, n_targets):
     assert_same_path(sgd_torch.TorchKernel(), block, objective_of(), batch_size=batch_size, n_epochs=6)
 
 
+@pytest.mark.parametrize(("loss", "penalty", "momentum"), OBJECTIVES)
+def test_candidates_as_models_of_one_call_are_those_alone(loss, penalty, momentum):
+    block = block_of(n_targets=1 + (momentum == "plain"), weighted=penalty == "l2")
+    assert_candidates_are_alone(
+        sgd_torch.TorchKernel(), block, candidates_of(loss, penalty), momentum=MOMENTA[momentum]
+    )
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", [block_of, sparse_block])
+@pytest.mark.parametrize(("batch_size", "n_targets"), [(1, 1), (7, 2), (61, 3)])
+def test_candidates_of_all_kinds_of_rows(make, dtype, batch_size, n_targets, fit_intercept):
+    block = make(dtype, n_targets=n_targets, weighted=n_targets > 1)
+    candidates = candidates_of("huber", "elasticnet" if fit_intercept else "l2", fit_intercept)
+    assert_candidates_are_alone(sgd_torch.TorchKernel(), block, candidates, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("make", [block_of, sparse_block])
+def test_candidates_follow_the_reference(make):
+    block, candidates = make(n_targets=2), candidates_of("quantile", "elasticnet")
+    for kernel in (sgd_torch.TorchKernel(), ReferenceKernel()):
+        assert_candidates_are_alone(kernel, block, candidates, momentum=(0.8, True))
+
+
 def test_rows_without_any_value():
     empty = CSR(np.zeros(0), np.zeros(0, np.int32), np.zeros(11, np.int32), 3)
     block = Block(empty, np.arange(10.0)[:, None], None)
     assert_same_path(sgd_torch.TorchKernel(), block, objective_of(), batch_size=4)
 
 
-def test_a_plan_is_that_of_its_block_and_objective():
+def test_a_plan_is_that_of_its_block_and_kind_of_objective(monkeypatch):
     blocks = [block_of(), block_of()]
     equal = [Objective(make_loss(loss, 0.3)) for loss in ("huber", "squared_epsilon_insensitive")]
     assert equal[0] == equal[1]  # as tuples are
     kernel, plans = sgd_torch.TorchKernel(), []
+    ready = [kernel.to_device(block) for block in blocks]
+    monkeypatch.setattr(kernel, "to_device", lambda block: ready[block is blocks[1]])
     for block, objective in ((blocks[0], equal[0]), (blocks[1], equal[0]), (blocks[1], equal[1])):
         assert_same_path(kernel, block, objective)
         assert not any(plan is kernel.plan for plan in plans)
         plans.append(kernel.plan)
+    assert_same_path(kernel, blocks[1], Objective(make_loss("squared_epsilon_insensitive", 0.1)))
+    assert kernel.plan is plans[-1]
 
 
 @pytest.mark.parametrize("n_targets", [1, 2])
@@ -92,9 +134,11 @@ def test_steps_over_dense_rows_never_look_at_values(n_features, n_targets, loss,
     for l1_ratio, momentum in ((0.0, (0.0, False)), (1.0, (0.5, True)), (0.0, (0.5, False))):
         for fit_intercept in (True, False):
             objective = Objective(make_loss(loss, 0.1), 0.1, fit_intercept, l1_ratio, False)
-            plan = batches_torch.TorchPlan(torch, block, 16, objective, captures=True)
-            plan._take_steps(plan.rows, plan.step_sizes, momentum)
-            assert plan.iterate.device.type == "meta"
+            for scale in (np.ones(n_features), np.ones((2 * n_targets, n_features))):
+                kind, n_models = Kind.of(objective, Coordinates(np.zeros(n_features), scale)), scale.ndim * n_targets
+                plan = batches_torch.TorchPlan(torch, block, 16, kind, n_models, captures=True)
+                plan._take_steps(plan.rows, plan.step_sizes, momentum)
+                assert plan.iterate.device.type == "meta"
 
 
 @pytest.mark.parametrize("make", [block_of, sparse_block])

@@ -13,9 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sgdlinreg._core.coordinates import raw_coordinates
 from sgdlinreg._core.objective import LOSSES
 
-from ..kernel_cases import MOMENTA, OBJECTIVES, assert_same_path, block_of, objective_of, path_of
+from ..kernel_cases import (
+    MOMENTA,
+    OBJECTIVES,
+    PENALTIES,
+    assert_candidates_are_alone,
+    assert_same_path,
+    block_of,
+    candidates_of,
+    objective_of,
+    path_of,
+    paths_of_candidates,
+)
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 if importlib.util.find_spec("triton") is None or importlib.util.find_spec("torch") is None:
@@ -26,6 +38,7 @@ import torch  # noqa: E402
 from sgdlinreg._solvers.sgd_torch import kernel as torch_kernel  # noqa: E402
 from sgdlinreg._solvers.sgd_torch import triton_kernels, triton_plan  # noqa: E402
 from sgdlinreg._solvers.sgd_torch.kernel import TorchKernel  # noqa: E402
+from sgdlinreg._solvers.sgd_torch.plan import Kind  # noqa: E402
 
 from ..triton_cases import SharedKernel, TritonKernel  # noqa: E402
 
@@ -69,6 +82,25 @@ def test_losses_in_both_dtypes(kernel, dtype, loss):
 def test_batch_sizes(kernel, fit_intercept, batch_size, index_dtype):
     objective = objective_of(penalty="l2", fit_intercept=fit_intercept)
     assert_same_path(kernel(DEVICE), block_of(), objective, batch_size=batch_size, index_dtype=index_dtype, n_epochs=3)
+
+
+@runs
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("loss", "penalty"), list(zip(LOSSES, PENALTIES, strict=True)))
+def test_candidates_as_models_of_one_call_are_those_alone(kernel, dtype, loss, penalty):
+    block = block_of(dtype, n_targets=1 + (penalty == "l2"), weighted=penalty == "none")
+    momentum = MOMENTA["nesterov" if loss == "huber" else "plain"]
+    assert_candidates_are_alone(kernel(DEVICE), block, candidates_of(loss, penalty), momentum=momentum)
+
+
+@runs
+def test_candidates_follow_torch_operations():
+    block, candidates = block_of(n_targets=2), candidates_of("quantile", "elasticnet", fit_intercept=False)
+    expected = paths_of_candidates(TorchKernel("cpu"), block, candidates)[0]
+    for kernel in KERNELS:
+        for one, that in zip(paths_of_candidates(kernel(DEVICE), block, candidates)[0], expected, strict=True):
+            np.testing.assert_allclose(one, that, rtol=1e-10, atol=1e-10 * np.abs(that).max())
 
 
 @runs
@@ -184,6 +216,18 @@ def test_launches_compile_for_what_they_are_given(codes, kernel, loss):
 
 @compiles
 @pytest.mark.parametrize("kernel", KERNELS)
+def test_candidates_are_programs_of_the_same_launches(codes, kernel):
+    candidates = candidates_of("huber", "elasticnet")[:2]
+    paths_of_candidates(kernel("cpu"), block_of(np.float32, 8), candidates, batch_size=8)
+    # two epochs of both in one call, and of each alone; where batches are shared, up to eight are replayed
+    assert len(codes) == 2 * (1 + 2) * (1 if kernel is TritonKernel else 2 * 8)
+    assert all("cubin" in code.asm for code in codes)
+    # no code of its own for any number of models
+    assert len({id(code) for code in codes}) == (1 if kernel is TritonKernel else 2)
+
+
+@compiles
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_launches_compile_for_single_rows_columns_and_targets(codes, kernel):
     for n_rows, n_targets in ((1, 1), (2, 1), (33, 1), (33, 2)):
         block = block_of(np.float64, 1, n_targets, n_rows=n_rows)
@@ -235,10 +279,10 @@ def spilled_bytes(cubin, folder):
     [(1, "fp32", "i64"), (17, "fp64", "i32"), (64, "fp32", "i32"), (64, "fp64", "i64"), (1024, "fp32", "i64")],
 )
 def test_kernels_compile_for_sm_90_and_do_not_spill(loss, n_features, dtype, index, tmp_path):
-    objective = objective_of(loss, "l2" if dtype == "fp64" else "elasticnet")
+    kind = Kind.of(objective_of(loss, "l2" if dtype == "fp64" else "elasticnet"), raw_coordinates(n_features))
     tile = triton_plan.tile_of(32, n_features, int(dtype[2:]) // 8)
-    sums = triton_plan.constants_of_sums(objective.loss, True, tile)
-    steps = triton_plan.constants_of_steps(objective, nesterov=True)
+    sums = triton_plan.constants_of_sums(kind, True, tile)
+    steps = triton_plan.constants_of_steps(kind, nesterov=True)
     for kernel, constants in (
         (triton_kernels.walk, sums | steps),
         (triton_kernels.sum_up, sums),

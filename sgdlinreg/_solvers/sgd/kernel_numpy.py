@@ -30,11 +30,14 @@ def run_batches(block, order, step_sizes, batch_size, objective, coordinates, mo
         Weights of mean one.
     order : ndarray of shape (n_rows,), int32 or int64
         Numbers of the rows to use, batch after batch; the last batch may be short.
-    step_sizes : ndarray of shape (n_batches, n_targets)
+    step_sizes : ndarray of shape (n_batches, n_models)
+        One model for each target or, where there are more models, for the first target, the second and so on, again
+        and again.
     batch_size : int
     objective : Objective
+        Its numbers may be arrays.
     coordinates : Coordinates
-        Those of the steps.
+        Those of the steps. Its scale may be that of many models.
     momentum : tuple of (float, bool)
         Factor of the velocity, and whether the step looks ahead along it (Nesterov).
     iterate : Iterate
@@ -42,7 +45,7 @@ def run_batches(block, order, step_sizes, batch_size, objective, coordinates, mo
 
     Returns
     -------
-    ndarray of shape (n_targets,)
+    ndarray of shape (n_models,)
         Loss (without the penalty) of each batch before its step, times the batch's length, summed.
 
     Notes
@@ -54,13 +57,13 @@ def run_batches(block, order, step_sizes, batch_size, objective, coordinates, mo
     factor, nesterov = momentum
     ahead = 1.0 + factor if nesterov else 1.0
     coef, coef_sum, velocity = iterate
-    total = np.zeros(len(coef))
+    total, n_each = np.zeros(len(coef)), len(coef) // block.n_targets
     for start, step_size in zip(range(0, len(order), batch_size), step_sizes, strict=True):
         rows = order[start : start + batch_size]
         weight = np.ones(len(rows)) if block.sample_weight is None else block.sample_weight[rows]
         X = take_rows(block.X, rows)
         raw = coordinates.to_raw(coef)
-        residual = X @ raw[:, :-1].T + raw[:, -1] - block.y[rows]
+        residual = X @ raw[:, :-1].T + raw[:, -1] - np.tile(block.y[rows], n_each)
         total += weight @ objective.loss.value(residual)
 
         slope = weight[:, None] * objective.loss.slope(residual) / len(rows)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sgdlinreg._solvers.sgd_torch.rows import DenseRows, SparseRows
+from sgdlinreg._solvers.sgd_torch.rows import DenseRows, SparseRows, empty_row
 
 PANEL_BYTES = {"cpu": 1 << 21, "cuda": 1 << 26}
 """Size of a panel in float64: on a CPU it stays in the cache; half as large it takes a fifth longer, to start more."""
@@ -49,11 +49,11 @@ def _dense_panels(torch, X, centre, n_rows):
 
 def _sparse_panels(torch, X, centre, n_rows):
     """Return a function that loads a slice of the rows."""
-    coordinates = -centre[:, None], torch.ones_like(centre)[:, None]
+    empty = empty_row(centre)
 
     def load(rows):
         first, last = X.indptr[[rows.start, rows.stop]].tolist()
         row = torch.repeat_interleave(X.indptr[rows.start : rows.stop + 1].diff(), output_size=last - first)
-        return SparseRows(row, X.indices[first:last], X.data[first:last].to(centre.dtype)[:, None], *coordinates)
+        return SparseRows(row, X.indices[first:last], X.data[first:last].to(centre.dtype)[:, None], empty)
 
     return load

@@ -16,6 +16,7 @@ from sgdlinreg._core.optional import import_optional
 from sgdlinreg._core.threads import OneThread
 from sgdlinreg._solvers.sgd_torch import full_gradients, streaming
 from sgdlinreg._solvers.sgd_torch.batches import TorchPlan
+from sgdlinreg._solvers.sgd_torch.plan import Kind
 from sgdlinreg._solvers.sgd_torch.streaming import HostBlock, parts_of, small_tensor
 
 MAX_PRODUCTS_OF_ONE_THREAD = 1 << 20
@@ -84,21 +85,22 @@ class TorchKernel:
 
     def run_batches(self, block, order, step_sizes, batch_size, objective, coordinates, momentum, iterate):
         """Take one step for every batch; coefficients and losses come back once at the end."""
-        rest = coordinates, momentum, iterate
+        wanted = batch_size, Kind.of(objective, coordinates), len(iterate.coef)
+        rest = objective, coordinates, momentum, iterate
         if not isinstance(block, HostBlock):
-            if self.plan is None or not self.plan.is_for(block, batch_size, objective):
-                self.plan = self._make_plan(block, batch_size, objective, captures=True)
+            if self.plan is None or not self.plan.is_for(block, *wanted):
+                self.plan = self._make_plan(block, *wanted, captures=True)
             return self._run(self.plan, order, step_sizes, *rest)
-        losses = np.zeros(block.n_targets)
+        losses = np.zeros(len(iterate.coef))
         with closing(parts_of(block, order, batch_size, self.device)) as parts:
             for rows, part in parts:
-                plan = self._make_plan(part, batch_size, objective, captures=False)
+                plan = self._make_plan(part, *wanted, captures=False)
                 steps = step_sizes[rows.start // batch_size : -(-rows.stop // batch_size)]
                 losses += self._run(plan, np.arange(part.n_rows), steps, *rest)
         return losses
 
     def _run(self, plan, order, step_sizes, *rest):
-        with self._context(plan.batch_size * plan.block.n_features * plan.block.n_targets):
+        with self._context(plan.batch_size * plan.block.n_features * plan.n_models):
             return plan.run(small_tensor(order, self.device), small_tensor(step_sizes, self.device), *rest)
 
     def gradient_sums(self, block, loss, coef, centre, with_y=True):

@@ -1,8 +1,9 @@
 """What all ways to take steps on a device have in common: the tensors that steps read and change, and CUDA graphs."""
 
 from abc import ABC, abstractmethod
+from math import prod
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,6 +63,27 @@ class Replayed:
                 self.is_warm = True
 
 
+class Kind(NamedTuple):
+    """What runs have in common whose steps are the same operations.
+
+    ``loss`` is the type of the loss; ``has_l2`` says whether a model has an l2 penalty, ``scales_differ`` whether
+    coordinates do between models.
+    """
+
+    loss: type
+    is_smooth: bool
+    has_l2: bool
+    fit_intercept: bool
+    positive: bool
+    scales_differ: bool
+
+    @classmethod
+    def of(cls, objective, coordinates):
+        """Return the kind of a run."""
+        about = objective.is_smooth, bool(np.count_nonzero(objective.l2)), objective.fit_intercept, objective.positive
+        return cls(type(objective.loss), *about, coordinates.scale.ndim > 1)
+
+
 class Plan(ABC):
     """Steps over the rows of one block; kept from epoch to epoch, because CUDA graphs refer to its tensors.
 
@@ -70,48 +92,70 @@ class Plan(ABC):
     torch : module
     block : DeviceBlock
     batch_size : int
-    objective : Objective
+    kind : Kind
+    n_models : int
     captures : bool
         Whether there are epochs enough to capture CUDA graphs.
 
     Attributes
     ----------
-    coordinates : tensor of shape (2, n_features), float64
-        Centre and 1 / scale of each column.
-    iterate : tensor of shape (3, n_targets, n_features + 1), float64
+    coordinates : tensor of shape (1 + n_models, n_features + 1), float64
+        Centre, and 1 / scale for each model; 0 and 1 for the intercept.
+    scalars : tensor of shape (6, n_models), float64
+        The number of the loss, l1, l2, momentum, positive and fit_intercept.
+    iterate : tensor of shape (3, n_models, n_features + 1), float64
         Coefficients, their sum over the steps, and the velocity: the fields of `Iterate`.
-    losses : tensor of shape (n_targets,), float64
+    losses : tensor of shape (n_models,), float64
     """
 
-    def __init__(self, torch, block, batch_size, objective, captures):
-        self.torch, self.block, self.batch_size, self.objective = torch, block, batch_size, objective
-        self.device = block.y.device
-        self.coordinates = self._zeros(2, block.n_features)
-        self.iterate = self._zeros(3, block.n_targets, block.n_features + 1)
-        self.losses = self._zeros(block.n_targets)
+    def __init__(self, torch, block, batch_size, kind, n_models, captures):
+        self.torch, self.block, self.batch_size, self.kind = torch, block, batch_size, kind
+        self.n_models, self.device = n_models, block.y.device
+        n_columns = block.n_features + 1
+        shapes = (1 + n_models, n_columns), (6, n_models), (3, n_models, n_columns), (n_models,)
+        self.on_host = torch.zeros(sum(map(_room, shapes)), dtype=torch.float64, device="cpu")
+        self.on_device = self.on_host.to(self.device)  # on the CPU the same
+        self.arrays = [tensor.numpy() for tensor in _cut(self.on_host, shapes)]
+        self.coordinates, self.scalars, self.iterate, self.losses = _cut(self.on_device, shapes)
         self.replayed = Replayed(torch, self.device, captures)
 
     def _zeros(self, *shape, dtype="float64"):
         return self.torch.zeros(shape, dtype=getattr(self.torch, dtype), device=self.device)
 
-    def is_for(self, block, batch_size, objective) -> bool:
-        """Whether block and objective are the very same (equal losses may be of two types), and the batch size too."""
-        return self.block is block and self.objective is objective and self.batch_size == batch_size
+    def is_for(self, block, *args) -> bool:
+        """Whether the block is the very same, and batch size, kind and number of models are equal."""
+        return self.block is block and (self.batch_size, self.kind, self.n_models) == args
 
-    def run(self, order, step_sizes, coordinates, momentum, iterate) -> np.ndarray:
+    def run(self, order, step_sizes, objective, coordinates, momentum, iterate) -> np.ndarray:
         """Do what `kernel_numpy.run_batches` does, with tensors for ``order`` and ``step_sizes``.
 
         What steps read is sent first, and coefficients and losses come back once at the end.
         """
-        fixed = np.stack([coordinates.centre, 1.0 / coordinates.scale])
-        for tensor, array in ((self.coordinates, fixed), (self.iterate, np.stack(iterate))):
-            tensor.copy_(self.torch.as_tensor(array, device="cpu"))
-        self.losses.zero_()
+        axes, scalars, coefs, losses = self.arrays
+        axes[0, :-1], axes[1:, -1], losses[:] = coordinates.centre, 1.0, 0.0
+        np.divide(1.0, coordinates.scale, out=axes[1:, :-1])
+        scalars[0] = objective.loss[0] if objective.loss else 0.0
+        scalars[1], scalars[2] = np.ravel(objective.l1), np.ravel(objective.l2)
+        scalars[3], scalars[4], scalars[5] = momentum[0], objective.positive, objective.fit_intercept
+        coefs[:] = iterate
+        self.on_device.copy_(self.on_host)
         self.take_steps(order, step_sizes, momentum)
-        for array, values in zip(iterate, self.iterate.cpu().numpy(), strict=True):
+        self.on_host.copy_(self.on_device)
+        for array, values in zip(iterate, coefs, strict=True):
             array[:] = values
-        return self.losses.cpu().numpy().copy()
+        return losses.copy()
 
     @abstractmethod
     def take_steps(self, order, step_sizes, momentum):
         """Take a step for every batch of the rows ``order``: change ``iterate`` and add to ``losses``."""
+
+
+def _cut(flat, shapes):
+    """Return parts of a tensor, one after the other, in some shapes."""
+    parts = flat.split(list(map(_room, shapes)))
+    return [part[: prod(shape)].view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _room(shape) -> int:
+    """Return how many values a part takes: an even number, as Triton compiles anew for what 16 bytes do not align."""
+    return -(-prod(shape) // 2) * 2

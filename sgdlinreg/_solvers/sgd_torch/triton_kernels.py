@@ -1,6 +1,7 @@
 """What runs on a GPU: the steps of many batches in one launch, or two launches a batch that all multiprocessors share.
 
-Targets are independent programs of a launch. The parameters of all functions are described here. Pointers are to
+Models are independent programs of a launch: one for each target or, of a search, for each candidate's first target,
+second and so on. The parameters of all functions are described here. Pointers are to
 C-contiguous arrays on the device, of float64 unless it says otherwise. A tile is ``ROWS`` rows of a batch. A vector has
 ``COLUMNS`` values, of which those from ``n_features`` on are 0. All sums and coefficients are float64.
 
@@ -12,20 +13,20 @@ weight : pointer, (n_rows,)
     Sample weights; not read unless ``HAS_WEIGHT``.
 order : pointer, (n_positions,), int32 or int64
     Numbers of the rows, batch after batch; the last batch may be short.
-step_sizes : pointer, (n_batches, n_targets)
-iterate : pointer, (3, n_targets, n_features + 1)
+step_sizes : pointer, (n_batches, n_models)
+iterate : pointer, (3, n_models, n_features + 1)
     Coefficients in scaled coordinates, their sum over the steps, and the velocity: updated in place.
-losses : pointer, (n_targets,)
+losses : pointer, (n_models,)
     The losses of all rows, each before the step of its batch, are added to it.
-coordinates : pointer, (2, n_features)
-    Centre and 1 / scale of each column.
-scalars : pointer, (6,)
+coordinates : pointer, (1 + n_models, n_features + 1)
+    Centre, and 1 / scale for each model; the last column, of the intercept, is not read.
+scalars : pointer, (6, n_models)
     The number of the loss, l1, l2, momentum, positive and fit_intercept: Triton passes a Python float as float32.
-progress : pointer, (n_targets,), int64
+progress : pointer, (n_models,), int64
     Number of the next batch: read from memory, as ``extent`` is, so that the same launch can be replayed.
 extent : pointer, (2,), int64
     n_batches and n_positions.
-partial : pointer, (n_targets, n_programs, n_features + 2)
+partial : pointer, (n_models, n_programs, n_features + 2)
     Sums of each program over its part of a batch: of rows times slopes, of slopes, of losses.
 n_features, n_targets, batch_size, n_positions, n_batches, n_programs : int
     n_programs is the number of programs that share a batch.
@@ -40,8 +41,8 @@ pointer : pointer
     To a vector or to coefficients.
 columns : (COLUMNS,), int32
     Numbers of the columns.
-number, tile, target : int
-    Number of a batch, of a tile in it, of a target.
+number, tile, model, target : int
+    Number of a batch, of a tile in it, of a model, of its column in y.
 data, sizes : tuples
     (X, y, weight) and (n_features, n_targets, batch_size, n_positions).
 x, labels, weights : (ROWS, COLUMNS) in the dtype of X, (ROWS,) and (ROWS,)
@@ -89,6 +90,13 @@ def store_coef(pointer, coef, columns, n_features):
 
 
 @triton.jit
+def load_scaling(coordinates, model, columns, n_features):
+    """Load the centre, and 1 / scale for a model."""
+    inverse_scale = coordinates + (1 + model) * (n_features + 1)
+    return load_vector(coordinates, columns, n_features), load_vector(inverse_scale, columns, n_features)
+
+
+@triton.jit
 def fold(coef, scaling):
     """Compute coefficients and intercept on x from those in scaled coordinates."""
     weights = coef[0] * scaling[1]
@@ -130,11 +138,13 @@ def step_from(
     w, b = coef
     v, u = velocity
     centre, inverse_scale = scaling
-    l1, l2, momentum = tl.load(scalars + 1), tl.load(scalars + 2), tl.load(scalars + 3)
+    n_models = tl.num_programs(0)
+    l1, l2 = tl.load(scalars + n_models), tl.load(scalars + 2 * n_models)
+    momentum = tl.load(scalars + 3 * n_models)
     length = tl.minimum(sizes[3] - number.to(tl.int64) * sizes[2], sizes[2]).to(tl.float64)
     features, slope_mean = sums[0] / length, sums[1] / length
     step = step_size * (features - centre * slope_mean + l2 * w * inverse_scale) * inverse_scale
-    intercept_step = step_size * slope_mean * tl.load(scalars + 5)
+    intercept_step = step_size * slope_mean * tl.load(scalars + 5 * n_models)
     v = momentum * v - step
     u = momentum * u - intercept_step
     lookahead = 1.0
@@ -146,7 +156,7 @@ def step_from(
         w += v
         b += u
     if PROXIMAL is not None:
-        moved = PROXIMAL(w, lookahead * l1 * step_size * inverse_scale, tl.load(scalars + 4))
+        moved = PROXIMAL(w, lookahead * l1 * step_size * inverse_scale, tl.load(scalars + 4 * n_models))
         v += (moved - w) / lookahead
         w = moved
     return w, b, v, u
@@ -177,22 +187,23 @@ def walk(
     COLUMNS: tl.constexpr,
     TILES: tl.constexpr,
 ):
-    """Walk through all batches, one program a target; coefficients never leave the chip in between.
+    """Walk through all batches, one program a model; coefficients never leave the chip in between.
 
     The rows of the next tile are loaded while a tile is summed up.
     """
-    target = tl.program_id(0).to(tl.int64)
-    columns = tl.arange(0, COLUMNS)
+    model, n_models = tl.program_id(0).to(tl.int64), tl.num_programs(0)
+    target, columns = model % n_targets, tl.arange(0, COLUMNS)
     data, sizes = (X, y, weight), (n_features, n_targets, batch_size, n_positions)
-    coef = iterate + target * (n_features + 1)
-    coef_sum = coef + n_targets * (n_features + 1)
-    velocity = coef_sum + n_targets * (n_features + 1)
+    coef = iterate + model * (n_features + 1)
+    coef_sum = coef + n_models * (n_features + 1)
+    velocity = coef_sum + n_models * (n_features + 1)
+    scalars += model
     parameter = LossNumber(tl.load(scalars), tl.load(scalars))
-    scaling = load_vector(coordinates, columns, n_features), load_vector(coordinates + n_features, columns, n_features)
+    scaling = load_scaling(coordinates, model, columns, n_features)
     w, b = load_coef(coef, columns, n_features)
     v, u = load_coef(velocity, columns, n_features)
     w_sum, b_sum = load_coef(coef_sum, columns, n_features)
-    loss_sum = tl.load(losses + target)
+    loss_sum = tl.load(losses + model)
 
     folded, intercept = fold((w, b), scaling)
     features, slope_sum = tl.zeros_like(w), tl.zeros_like(b)
@@ -207,7 +218,7 @@ def walk(
         features, slope_sum, loss_sum = features + tile_sums[0], slope_sum + tile_sums[1], loss_sum + tile_sums[2]
         if now % TILES == TILES - 1:
             number = now // TILES
-            step_size = tl.load(step_sizes + number.to(tl.int64) * n_targets + target)
+            step_size = tl.load(step_sizes + number.to(tl.int64) * n_models + model)
             w, b, v, u = step_from(
                 (w, b), (v, u), (features, slope_sum), number, sizes, step_size, scaling, scalars, PROXIMAL, NESTEROV
             )
@@ -220,7 +231,7 @@ def walk(
     store_coef(coef, (w, b), columns, n_features)
     store_coef(coef_sum, (w_sum, b_sum), columns, n_features)
     store_coef(velocity, (v, u), columns, n_features)
-    tl.store(losses + target, loss_sum)
+    tl.store(losses + model, loss_sum)
 
 
 @triton.jit
@@ -247,14 +258,15 @@ def sum_up(
     TILES: tl.constexpr,
 ):
     """Sum up one batch: a program takes every ``n_programs``-th tile and writes its sums into a place of its own."""
-    target, program = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    columns = tl.arange(0, COLUMNS)
-    number, n_positions = tl.load(progress + target), tl.load(extent + 1)
+    model, program = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    target, columns = model % n_targets, tl.arange(0, COLUMNS)
+    number, n_positions = tl.load(progress + model), tl.load(extent + 1)
     data, sizes = (X, y, weight), (n_features, n_targets, batch_size, n_positions)
-    partial += (target * n_programs + program) * (n_features + 2)
+    partial += (model * n_programs + program) * (n_features + 2)
+    scalars += model
     parameter = LossNumber(tl.load(scalars), tl.load(scalars))
-    coef = load_coef(iterate + target * (n_features + 1), columns, n_features)
-    scaling = load_vector(coordinates, columns, n_features), load_vector(coordinates + n_features, columns, n_features)
+    coef = load_coef(iterate + model * (n_features + 1), columns, n_features)
+    scaling = load_scaling(coordinates, model, columns, n_features)
     folded = fold(coef, scaling)
     features, slope_sum, loss_sum = tl.zeros_like(coef[0]), tl.zeros_like(coef[1]), tl.zeros_like(coef[1])
     for tile in range(program, TILES, n_programs):
@@ -284,15 +296,16 @@ def take_step(
     COLUMNS: tl.constexpr,
     PARTS: tl.constexpr,
 ):
-    """Add up what `sum_up` wrote, in a fixed order, and take the step, one program a target; none after the last."""
-    target = tl.program_id(0).to(tl.int64)
+    """Add up what `sum_up` wrote, in a fixed order, and take the step, one program a model; none after the last."""
+    model, n_models = tl.program_id(0).to(tl.int64), tl.num_programs(0)
     columns = tl.arange(0, COLUMNS)
-    number, n_batches, n_positions = tl.load(progress + target), tl.load(extent), tl.load(extent + 1)
+    number, n_batches, n_positions = tl.load(progress + model), tl.load(extent), tl.load(extent + 1)
     if number < n_batches:
-        coef = iterate + target * (n_features + 1)
-        coef_sum = coef + n_targets * (n_features + 1)
-        velocity = coef_sum + n_targets * (n_features + 1)
-        partial += target * n_programs * (n_features + 2)
+        coef = iterate + model * (n_features + 1)
+        coef_sum = coef + n_models * (n_features + 1)
+        velocity = coef_sum + n_models * (n_features + 1)
+        scalars += model
+        partial += model * n_programs * (n_features + 2)
         w, b = load_coef(coef, columns, n_features)
         features, slope_sum, loss_sum = tl.zeros_like(w), tl.zeros_like(b), tl.zeros_like(b)
         for first in range(0, n_programs, PARTS):
@@ -303,9 +316,8 @@ def take_step(
             features += tl.sum(tl.load(sums[:, None] + columns[None, :], mask=mask, other=0.0), axis=0)
             slope_sum += tl.sum(tl.load(sums + n_features, mask=valid, other=0.0), axis=0)
             loss_sum += tl.sum(tl.load(sums + n_features + 1, mask=valid, other=0.0), axis=0)
-        step_size = tl.load(step_sizes + number * n_targets + target)
-        centre, inverse_scale = coordinates, coordinates + n_features
-        scaling = load_vector(centre, columns, n_features), load_vector(inverse_scale, columns, n_features)
+        step_size = tl.load(step_sizes + number * n_models + model)
+        scaling = load_scaling(coordinates, model, columns, n_features)
         sizes = n_features, n_targets, batch_size, n_positions
         v, u = load_coef(velocity, columns, n_features)
         w, b, v, u = step_from(
@@ -315,5 +327,5 @@ def take_step(
         store_coef(coef, (w, b), columns, n_features)
         store_coef(coef_sum, (w_sum + w, b_sum + b), columns, n_features)
         store_coef(velocity, (v, u), columns, n_features)
-        tl.store(losses + target, tl.load(losses + target) + loss_sum)
-        tl.store(progress + target, number + 1)
+        tl.store(losses + model, tl.load(losses + model) + loss_sum)
+        tl.store(progress + model, number + 1)

@@ -65,15 +65,15 @@ def in_triton(function):
     return triton.jit(copy)
 
 
-def constants_of_sums(loss, has_weight: bool, tile: dict[str, int]) -> dict:
+def constants_of_sums(kind, has_weight: bool, tile: dict[str, int]) -> dict:
     """Return the constants of the kernels that sum up rows."""
-    of_loss = {"VALUE": in_triton(type(loss).value), "SLOPE": in_triton(type(loss).slope)}
+    of_loss = {"VALUE": in_triton(kind.loss.value), "SLOPE": in_triton(kind.loss.slope)}
     return {**of_loss, "HAS_WEIGHT": has_weight, **tile}
 
 
-def constants_of_steps(objective, nesterov: bool) -> dict:
+def constants_of_steps(kind, nesterov: bool) -> dict:
     """Return the constants of the kernels that take steps."""
-    return {"PROXIMAL": None if objective.is_smooth else in_triton(proximal), "NESTEROV": nesterov}
+    return {"PROXIMAL": None if kind.is_smooth else in_triton(proximal), "NESTEROV": nesterov}
 
 
 def constants_of_parts(tile: dict[str, int]) -> dict:
@@ -87,33 +87,29 @@ class TritonPlan(Plan):
     Parameters and attributes are those of `Plan`.
     """
 
-    def __init__(self, torch, block, batch_size, objective, captures):
-        super().__init__(torch, block, batch_size, objective, captures)
-        weight, n_targets = block.sample_weight, block.n_targets
+    def __init__(self, torch, block, batch_size, kind, n_models, captures):
+        super().__init__(torch, block, batch_size, kind, n_models, captures)
+        weight = block.sample_weight
         self.tile = tile_of(batch_size, block.n_features, block.dtype.itemsize)
-        self.of_sums = constants_of_sums(objective.loss, weight is not None, self.tile)
+        self.of_sums = constants_of_sums(kind, weight is not None, self.tile)
         self.data = block.X, block.y, block.y if weight is None else weight
-        self.sizes = block.n_features, n_targets, batch_size
-        number = objective.loss[0] if objective.loss else 0.0
-        scalars = [number, objective.l1, objective.l2, 0.0, objective.positive, objective.fit_intercept]
-        self.scalars = torch.tensor(scalars, dtype=torch.float64, device=self.device)
+        self.sizes = block.n_features, block.n_targets, batch_size
         self.is_shared = batch_size * block.n_features * block.dtype.itemsize >= SHARED_BYTES
         if self.is_shared:  # replayed launches always see the same memory
             self.n_programs = min(MAX_PROGRAMS, self.tile["TILES"])
-            self.partial = self._zeros(n_targets, self.n_programs, block.n_features + 2)
+            self.partial = self._zeros(n_models, self.n_programs, block.n_features + 2)
             self.order = self._zeros(block.n_rows, dtype="int64")
-            self.step_sizes = self._zeros(-(-block.n_rows // batch_size), n_targets)
-            self.progress, self.extent = self._zeros(n_targets, dtype="int64"), self._zeros(2, dtype="int64")
+            self.step_sizes = self._zeros(-(-block.n_rows // batch_size), n_models)
+            self.progress, self.extent = self._zeros(n_models, dtype="int64"), self._zeros(2, dtype="int64")
 
     def take_steps(self, order, step_sizes, momentum):
         """Take a step for every batch of the rows ``order``."""
-        factor, nesterov = momentum
-        self.scalars[3] = factor
-        n_batches, fixed = len(step_sizes), (self.coordinates, self.scalars, *self.sizes)
+        nesterov, n_batches = momentum[1], len(step_sizes)
+        fixed = self.coordinates, self.scalars, *self.sizes
         if not self.is_shared:
             args = (*self.data, order, step_sizes, self.iterate, self.losses, *fixed, len(order), n_batches)
-            constants = {**self.of_sums, **constants_of_steps(self.objective, nesterov)}
-            walk[(self.block.n_targets,)](*args, **constants, num_warps=WARPS)
+            constants = {**self.of_sums, **constants_of_steps(self.kind, nesterov)}
+            walk[(self.n_models,)](*args, **constants, num_warps=WARPS)
             return
         self.order[: len(order)] = order
         self.step_sizes[:n_batches] = step_sizes
@@ -123,10 +119,10 @@ class TritonPlan(Plan):
             self.replayed(lambda: self._take_shared_steps(fixed, nesterov), nesterov)
 
     def _take_shared_steps(self, fixed, nesterov):
-        n_targets, shared = self.block.n_targets, (self.progress, self.extent, self.partial)
+        shared = self.progress, self.extent, self.partial
         sum_args = (*self.data, self.order, *shared, self.iterate, *fixed, self.n_programs)
         step_args = (*shared, self.step_sizes, self.iterate, self.losses, *fixed, self.n_programs)
-        of_steps = {**constants_of_parts(self.tile), **constants_of_steps(self.objective, nesterov)}
+        of_steps = {**constants_of_parts(self.tile), **constants_of_steps(self.kind, nesterov)}
         for _ in range(STEPS_PER_REPLAY):
-            sum_up[(n_targets, self.n_programs)](*sum_args, **self.of_sums, num_warps=WARPS)
-            take_step[(n_targets,)](*step_args, **of_steps, num_warps=WARPS)
+            sum_up[(self.n_models, self.n_programs)](*sum_args, **self.of_sums, num_warps=WARPS)
+            take_step[(self.n_models,)](*step_args, **of_steps, num_warps=WARPS)
