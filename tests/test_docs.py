@@ -1,8 +1,13 @@
 """Every code block of the documentation is run by something."""
 
 import re
+import subprocess
+import sys
+import textwrap
 import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 MADE = {"gallery", "generated", "_build"}
@@ -16,6 +21,13 @@ BLOCK = re.compile(
 )
 SHOWN = {"text"}
 """Languages of blocks that are no code."""
+PROGRAMS = [
+    textwrap.dedent(block)
+    for text in PAGES.values()
+    for _, language, block in BLOCK.findall(text)
+    if language == "python" and 'if __name__ == "__main__":' in block
+]
+"""Files of their own: their workers import them."""
 CONDITIONS = {"no_torch", "no_cuda", "no_dispatch", 'importlib.util.find_spec("dask") is None'}
 """Why a block may be skipped; only CUDA is not there in .ci/run."""
 
@@ -23,11 +35,23 @@ CONDITIONS = {"no_torch", "no_cuda", "no_dispatch", 'importlib.util.find_spec("d
 def test_python_is_written_so_that_it_runs():
     """Lines that begin with ">>>" run in the builder "doctest", which plots and pages of the API pass through, too."""
     assert len(PAGES) > 30
-    languages = {page: {language for _, language, _ in BLOCK.findall(text)} for page, text in PAGES.items()}
-    assert {page for page, found in languages.items() if found - SHOWN - {"console"}} == set()
+    languages = {page: [language for _, language, _ in BLOCK.findall(text)] for page, text in PAGES.items()}
+    assert {page for page, found in languages.items() if set(found) - SHOWN - {"console", "python"}} == set()
+    assert sum(found.count("python") for found in languages.values()) == len(PROGRAMS)
     assert [
         page for page, text in PAGES.items() if re.search(r"^(?! *\.\. ).*::$|doctest: .*SKIP", text, re.MULTILINE)
     ] == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_run(program, tmp_path):
+    pytest.importorskip("distributed")
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "program.py"], cwd=tmp_path, timeout=300, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def test_blocks_are_skipped_for_known_reasons():
