@@ -77,7 +77,7 @@ def test_rows_stay_where_they_are_and_sums_join_there(client):
     DaskMiniBatchSGDRegressor().fit(data[0], y, weight)
     names = [name for worker, one in client.run(received).items() for name in one[before[worker] :]]
     assert names
-    assert not [name for name in names if name.startswith("(")], "rows were sent"
+    assert not [name for name in names if data[0].name in name], "rows were sent"
     # one sum has to be sent; Dask may give another join to a worker that is idle
     assert 1 <= len([name for name in names if name.startswith(("_sums_of", "_join"))]) <= 3
 
