@@ -135,10 +135,15 @@ def summary_of(mean: np.ndarray, std: np.ndarray) -> dict[str, np.ndarray]:
     return {"mean_test_score": mean, "std_test_score": std, "rank_test_score": rank}
 
 
-def best_of(results: dict[str, Any]) -> int:
-    """Return the number of the best candidate, with successive halving of those of the last iteration."""
+def last_iteration(results: dict[str, Any]) -> np.ndarray:
+    """Return the numbers of the candidates of the last iteration, of all without successive halving."""
     iteration = results.get("iter", np.zeros(len(results["params"])))
-    last = np.flatnonzero(iteration == iteration.max())
+    return np.flatnonzero(iteration == iteration.max())
+
+
+def best_of(results: dict[str, Any]) -> int:
+    """Return the number of the best candidate."""
+    last = last_iteration(results)
     return int(last[results["rank_test_score"][last].argmin()])
 
 
@@ -151,7 +156,6 @@ def one_standard_error(results: dict[str, Any], n_splits: int) -> int:
     best = best_of(results)
     mean, error = results["mean_test_score"], results["std_test_score"][best] / max(1, n_splits - 1) ** 0.5
     params = [{**candidate, "alpha": None} for candidate in results["params"]]
-    iteration = results.get("iter", np.zeros(len(params)))
-    like = [number for number, one in enumerate(params) if one == params[best] and iteration[number] == iteration[best]]
+    like = [number for number in last_iteration(results).tolist() if params[number] == params[best]]
     enough = [number for number in like if mean[number] >= mean[best] - error]
     return max(enough or [best], key=lambda number: results["params"][number]["alpha"])

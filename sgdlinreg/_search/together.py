@@ -69,7 +69,7 @@ class Together:
         self.kernel, self.is_cpu, self.turn = kernel, isinstance(kernel, CPUKernel), Condition()
         self.requests: list[Request] = []
         self.n_running, self.cancelled = 0, False
-        self.blocks: dict[int, Any] = {}
+        self.blocks: dict[tuple[str, int], Any] = {}
 
     def run(self, fits: list[Callable[[], Any]]) -> list[Any]:
         """Call functions, each in a thread, and return what they return."""
@@ -101,7 +101,7 @@ class Together:
         return self._once(self.kernel.to_device, block)
 
     def _once(self, function, block):
-        key = hash((function.__name__, id(block.X)))
+        key = function.__name__, id(block.X)
         if key not in self.blocks:
             self.blocks[key] = block, function(block)  # the block stays, and so does its id
         return self.blocks[key][1]

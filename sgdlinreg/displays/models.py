@@ -67,3 +67,9 @@ def coefficient_names(transformers: Any, model: Any, n_features: int) -> list[st
     elif hasattr(transformers, "get_feature_names_out"):
         names = transformers.get_feature_names_out()
     return [str(name) for name in names]
+
+
+def check_search(model: Any) -> None:
+    """Raise an error for an estimator that has chosen no penalty."""
+    if not hasattr(model, "cv_results_") or not hasattr(model, "alpha_"):
+        raise ValueError(f"{type(model).__name__} has no search over penalties. Give a MiniBatchSGDRegressorCV.")

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sgdlinreg._core.optional import import_optional
 
 if TYPE_CHECKING:
@@ -94,3 +96,12 @@ def draw_legend(ax: Axes) -> None:
         }
     for text in ax.legend(handles, labels, **kwargs).get_texts():
         text.set_parse_math(False)
+
+
+def scale_penalties(ax: Any, alphas: np.ndarray) -> None:
+    """Draw penalties on a logarithmic axis; with 0 among them it is linear below the smallest other one."""
+    positive = alphas[alphas > 0.0]
+    if len(positive) == len(alphas):
+        ax.set_xscale("log")
+    elif len(positive):
+        ax.set_xscale("symlog", linthresh=float(positive.min()))
